@@ -1,0 +1,32 @@
+use std::fmt;
+use std::io::{self, Read};
+use std::time::SystemTime;
+
+/// What is known about a source without reading it: enough to name it, and to see later whether it changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The name to show: a path as the user gave it, `standard input`, a URL without its query.
+    pub name: String,
+    /// Its stored length in bytes, if known.
+    pub stored_bytes: Option<u64>,
+    /// When it was last changed, if known.
+    pub modified: Option<SystemTime>,
+}
+
+/// Where the bytes of one source come from.
+pub trait Origin: Send + Sync + fmt::Debug {
+    /// What is known about it now.
+    ///
+    /// # Errors
+    /// When it cannot be looked at (it is gone, or not readable).
+    fn identity(&self) -> io::Result<Identity>;
+
+    /// The name to show, without looking at the source.
+    fn name(&self) -> &str;
+
+    /// A reader of its stored bytes from `offset` on. Blocking; ends with `Ok(0)`.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or not at that offset (standard input cannot seek).
+    fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>>;
+}

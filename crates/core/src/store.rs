@@ -1,0 +1,93 @@
+use std::fmt;
+use std::io;
+
+/// Where outputs go: a flat set of names (`/` separates levels), such as a folder or a bucket prefix.
+///
+/// An output is written under a provisional name and takes its final name only when it is sealed; nobody ever sees a
+/// final name whose content is not complete.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The store's name to show.
+    fn name(&self) -> String;
+
+    /// Begins an output anew under its provisional name, replacing what an earlier run left there.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn create(&self, name: &str) -> io::Result<Box<dyn Partial>>;
+
+    /// Writes a small object in one step under its final name, which must not exist yet.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if it does, or what the store says.
+    fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
+    /// Reads a small object whole; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// What the store says, and [`io::ErrorKind::FileTooLarge`] beyond `max_bytes`.
+    fn get(&self, name: &str, max_bytes: u64) -> io::Result<Option<Vec<u8>>>;
+
+    /// All names in the store, provisional ones with their suffix, in order of their bytes.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Removes a name; it is no error if it does not exist.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes names that were sealed, put or removed survive a crash of the machine.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// What a provisional name has behind its final name.
+pub const PARTIAL_SUFFIX: &str = ".partial";
+
+/// An output that is still being written.
+pub trait Partial: Send + fmt::Debug {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// What the store says (no space, say); the output may then hold a part of them.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Bytes written so far.
+    fn stored_bytes(&self) -> u64;
+
+    /// Reads bytes written earlier, from `offset` on; returns how many (0 at the end).
+    ///
+    /// # Errors
+    /// What the store says.
+    fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Cuts the output back to its first `bytes`.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Makes the bytes survive a crash of the machine.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Gives the output its final name. The bytes survive a crash only if [`sync`](Self::sync) came before, the name only
+    /// if [`Store::sync`] comes after.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn seal(self: Box<Self>) -> io::Result<()>;
+
+    /// Removes the output.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn discard(self: Box<Self>) -> io::Result<()>;
+}

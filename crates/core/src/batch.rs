@@ -59,6 +59,8 @@ pub struct RecordSpan {
 pub struct RejectSpan {
     /// Where it stood.
     pub span: RecordSpan,
+    /// Records of the chunk before this one, good or bad: rejects with consecutive ordinals are neighbours.
+    pub ordinal: u32,
     /// Why.
     pub why: BadRecord,
 }
@@ -136,7 +138,8 @@ impl Batch {
         self.rejects.iter().map(move |reject| {
             let (bytes, tail) = split_record(rest, reject.span.length);
             rest = tail;
-            Reject { why: reject.why, position: position_of(self.at, &reject.span), bytes }
+            let position = position_of(self.at, &reject.span);
+            Reject { why: reject.why, position, ordinal: reject.ordinal, bytes }
         })
     }
 
@@ -222,6 +225,8 @@ pub struct Reject<'b> {
     pub why: BadRecord,
     /// Where it stood.
     pub position: Position,
+    /// Records of the same batch before this one, good or bad.
+    pub ordinal: u32,
     /// Its bytes, without line end.
     pub bytes: &'b [u8],
 }

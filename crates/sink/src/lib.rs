@@ -1,1 +1,87 @@
-//! Under construction.
+//! Encoders and writers over a [`Store`](fhirline_core::Store): NDJSON, quarantine, compression, rotation, seal.
+//!
+//! This crate owns what becomes of a [`Batch`](fhirline_core::Batch) once it is its turn: [`SplitSink`] appends each run
+//! to the output of its resource type and the rejects to the quarantine, [`CatSink`] writes clean NDJSON to one stream,
+//! [`StatsSink`] only counts. A sink is driven by one thread, strictly in sequence order; whatever costs time (compression)
+//! it hands to an [`Offload`] and takes back in order.
+//!
+//! ```
+//! use fhirline_core::{Batch, Chunk, Lease, Lines, Position, SourceId};
+//! use fhirline_route::{Router, Scratch};
+//! use fhirline_sink::{CatSink, Inline, Sink};
+//!
+//! let bytes = b" {\"resourceType\":\"Goal\"}\r\n".to_vec();
+//! let lines = Lines { at: Position::start_of(SourceId(0)), ends: vec![bytes.len() as u32], bytes };
+//! let chunk = Chunk { sequence: 0, lines, lease: Lease::free_of_charge() };
+//! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
+//!
+//! let mut out = Vec::new();
+//! CatSink::new(&mut out).commit(&batch, &Inline)?;
+//! assert_eq!(out, b"{\"resourceType\":\"Goal\"}\n");
+//! # Ok::<(), fhirline_sink::SinkError>(())
+//! ```
+//!
+//! # Why it is cut so
+//!
+//! A sink never decides what a record is or where it goes; it never reads a clock and starts no thread. So the bytes that
+//! it writes are a function of the batches alone, for any number of workers.
+//!
+//! # Memory
+//!
+//! Plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
+//! [`BLOCK_BYTES`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
+//! cut first. Finished parts cost a few hundred bytes each, for the manifest.
+
+mod blocks;
+mod cat;
+mod checksum;
+mod encode;
+mod error;
+mod lengths;
+mod names;
+mod offload;
+mod outcome;
+mod output;
+mod part;
+mod quarantine;
+mod split;
+mod stats;
+
+pub use blocks::BLOCK_BYTES;
+pub use cat::CatSink;
+pub use encode::{Codec, Encoding, LevelOutOfRange};
+pub use error::SinkError;
+pub use lengths::Lengths;
+pub use offload::{Inline, Offload};
+pub use quarantine::{OUTCOME_NAME, RAW_NAME};
+pub use split::{MAX_DESTINATIONS, Sealed, SplitOptions, SplitSink};
+pub use stats::{StatsSink, TypeStats};
+
+use fhirline_core::{Batch, Fragment, SourceId};
+
+/// Takes batches in sequence order.
+pub trait Sink {
+    /// A source begins. What was committed so far is what [`abandon_source`](Self::abandon_source) goes back to.
+    ///
+    /// # Errors
+    /// When the sink cannot go on.
+    fn begin_source(&mut self, source: SourceId, name: &str) -> Result<(), SinkError>;
+
+    /// Takes the next batch.
+    ///
+    /// # Errors
+    /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
+    fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError>;
+
+    /// Takes the next piece of a line that is too long; such a line is one rejected record.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn commit_fragment(&mut self, fragment: &Fragment) -> Result<(), SinkError>;
+
+    /// Forgets all that was committed since the source began.
+    ///
+    /// # Errors
+    /// When the sink cannot go back.
+    fn abandon_source(&mut self) -> Result<(), SinkError>;
+}

@@ -1,0 +1,78 @@
+use std::collections::HashMap;
+
+use fhirline_core::{Destination, RecordSpan, RejectSpan, ResourceType};
+
+/// What a worker needs beside the chunk and the batch; kept from one chunk to the next so that nothing is allocated.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Delivered records in source order, each with the number of its group.
+    pub(crate) placed: Vec<(u32, RecordSpan)>,
+    /// Rejected records in source order.
+    pub(crate) rejects: Vec<RejectSpan>,
+    pub(crate) groups: Groups,
+}
+
+impl Scratch {
+    pub(crate) fn clear(&mut self) {
+        self.placed.clear();
+        self.rejects.clear();
+        self.groups.clear();
+    }
+}
+
+/// The destinations met in one chunk, in the order of first appearance.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    pub(crate) all: Vec<Group>,
+    numbers: HashMap<Destination, u32>,
+    latest: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) destination: Destination,
+    pub(crate) wanted: bool,
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Groups {
+    fn clear(&mut self) {
+        self.all.clear();
+        self.numbers.clear();
+        self.latest = None;
+    }
+
+    /// The group of the latest record, if the next one has the same type: what is nearly always so in a file that is
+    /// grouped by type.
+    pub(crate) fn latest_if(&self, name: &str) -> Option<u32> {
+        let number = self.latest?;
+        match &self.all.get(number as usize)?.destination {
+            Destination::Resource(resource_type) if resource_type.as_bytes() == name.as_bytes() => {
+                Some(number)
+            }
+            _ => None,
+        }
+    }
+
+    /// The group of a destination, made if it is the first record of it.
+    pub(crate) fn number(
+        &mut self,
+        destination: Destination,
+        wanted: impl FnOnce(&Destination) -> bool,
+    ) -> u32 {
+        let next = self.all.len() as u32;
+        let number = *self.numbers.entry(destination).or_insert(next);
+        if number == next {
+            let wanted = wanted(&destination);
+            self.all.push(Group { destination, wanted, records: 0, bytes: 0 });
+        }
+        self.latest = Some(number);
+        number
+    }
+}
+
+/// Where records of that type go.
+pub(crate) fn destination_of(name: &str) -> Destination {
+    ResourceType::new(name).map_or(Destination::Unknown, Destination::Resource)
+}

@@ -1,0 +1,74 @@
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use crate::encode::Encoding;
+use crate::offload::Offload;
+
+/// A compressed output is cut into members of this many plain bytes (or fewer).
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// Blocks that are being compressed, in the order in which they must be written.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    waiting: VecDeque<Waiting>,
+    spares: Vec<Vec<u8>>,
+}
+
+/// Which part of which output a block belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) output: usize,
+    pub(crate) part: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    place: Place,
+    result: Receiver<Member>,
+}
+
+/// A block and the member it became.
+pub(crate) struct Member {
+    pub(crate) plain: Vec<u8>,
+    pub(crate) stored: Vec<u8>,
+    pub(crate) result: io::Result<()>,
+}
+
+impl Blocks {
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// A buffer to gather the next block in.
+    pub(crate) fn spare(&mut self) -> Vec<u8> {
+        self.spares.pop().unwrap_or_default()
+    }
+
+    /// Takes buffers back.
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        // More spares than jobs are of no use; small ones would only be grown again.
+        if self.spares.len() < 4 && buffer.capacity() <= 2 * BLOCK_BYTES {
+            self.spares.push(buffer);
+        }
+    }
+
+    /// Has a block compressed.
+    pub(crate) fn submit(&mut self, place: Place, plain: Vec<u8>, encoding: Encoding, offload: &dyn Offload) {
+        let (sender, result) = sync_channel(1);
+        let mut stored = self.spare();
+        offload.offload(Box::new(move || {
+            let result = encoding.compress(&plain, &mut stored);
+            // The sink is gone if nobody receives; then nobody needs the member either.
+            let _ = sender.send(Member { plain, stored, result });
+        }));
+        self.waiting.push_back(Waiting { place, result });
+    }
+
+    /// The oldest block once it is compressed; `None` if none is waiting. `Err` if its worker was lost.
+    pub(crate) fn oldest(&mut self) -> Option<Result<(Place, Member), ()>> {
+        let waiting = self.waiting.pop_front()?;
+        Some(waiting.result.recv().map(|member| (waiting.place, member)).map_err(|_| ()))
+    }
+}

@@ -1,0 +1,222 @@
+use fhirline_core::{BadRecord, Batch, ChecksumKind, Fault, Fragment, Position, Receipt, Store};
+
+use crate::encode::Encoding;
+use crate::error::SinkError;
+use crate::outcome::{Rejected, encode};
+use crate::part::Part;
+
+/// The exact bytes of every rejected record, each followed by one LF that is not part of it.
+pub const RAW_NAME: &str = "_quarantine/lines.raw";
+/// One OperationOutcome a rejected record.
+pub const OUTCOME_NAME: &str = "_quarantine/outcome.ndjson";
+
+/// After this many rejects of one source, neighbours with the same fault share one OperationOutcome.
+const SINGLE_OUTCOMES: u64 = 10_000;
+
+/// Where rejected records are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Quarantine {
+    checksum: Option<ChecksumKind>,
+    files: Option<Files>,
+    source: String,
+    /// Records of this source committed before the current batch, good or bad.
+    records_before: u64,
+    /// Rejects of this source.
+    rejects: u64,
+    /// Rejects of the whole run.
+    ordinal: u64,
+    savepoint_ordinal: u64,
+    /// Neighbours that share one outcome, not written yet.
+    group: Option<Group>,
+    /// The record of the latest outcome, for reuse of its memory.
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Files {
+    raw: Part,
+    outcomes: Part,
+    /// Whether they existed when the source began.
+    before_savepoint: bool,
+}
+
+#[derive(Debug)]
+struct Group {
+    rejected: Rejected,
+    /// Ordinal in the source of the record behind the last one of the group.
+    next_record: u64,
+}
+
+/// One reject as it is noted.
+#[derive(Clone, Copy)]
+struct Noted {
+    why: BadRecord,
+    position: Position,
+    length: u64,
+    /// Ordinal in the source, counting good and bad records.
+    record: u64,
+}
+
+impl Quarantine {
+    pub(crate) fn new(checksum: Option<ChecksumKind>) -> Self {
+        Self { checksum, ..Self::default() }
+    }
+
+    pub(crate) fn begin_source(&mut self, store: &dyn Store, name: &str) -> Result<(), SinkError> {
+        self.write_group(store)?;
+        name.clone_into(&mut self.source);
+        (self.records_before, self.rejects) = (0, 0);
+        self.savepoint_ordinal = self.ordinal;
+        if let Some(files) = &mut self.files {
+            files.raw.set_savepoint();
+            files.outcomes.set_savepoint();
+            files.before_savepoint = true;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn commit(&mut self, store: &dyn Store, batch: &Batch) -> Result<(), SinkError> {
+        if !batch.rejects.is_empty() {
+            let bytes = batch.reject_bytes();
+            let raw = &mut self.files(store)?.raw;
+            raw.take(batch.rejects.len() as u64, bytes.len() as u64);
+            raw.write(bytes, bytes.len() as u64)?;
+        }
+        for reject in batch.rejects() {
+            self.note(
+                store,
+                Noted {
+                    why: reject.why,
+                    position: reject.position,
+                    length: reject.bytes.len() as u64,
+                    record: self.records_before + u64::from(reject.ordinal),
+                },
+            )?;
+        }
+        self.records_before += batch.ledger.records.read;
+        Ok(())
+    }
+
+    pub(crate) fn commit_fragment(
+        &mut self,
+        store: &dyn Store,
+        fragment: &Fragment,
+    ) -> Result<(), SinkError> {
+        let raw = &mut self.files(store)?.raw;
+        raw.take(u64::from(fragment.last), fragment.bytes.len() as u64 + u64::from(fragment.last));
+        raw.write(&fragment.bytes, fragment.bytes.len() as u64)?;
+        if !fragment.last {
+            return Ok(());
+        }
+        raw.write(b"\n", 1)?;
+        let record = self.records_before;
+        self.records_before += 1;
+        self.note(
+            store,
+            Noted {
+                why: BadRecord { fault: Fault::TooLong, at: 0 },
+                position: fragment.line_at,
+                length: fragment.offset + fragment.bytes.len() as u64,
+                record,
+            },
+        )
+    }
+
+    pub(crate) fn abandon_source(&mut self) -> Result<(), SinkError> {
+        self.group = None;
+        self.ordinal = self.savepoint_ordinal;
+        match self.files.take() {
+            None => Ok(()),
+            Some(mut files) if files.before_savepoint => {
+                files.raw.go_back(Encoding::plain())?;
+                files.outcomes.go_back(Encoding::plain())?;
+                self.files = Some(files);
+                Ok(())
+            }
+            Some(files) => {
+                files.raw.discard()?;
+                files.outcomes.discard()
+            }
+        }
+    }
+
+    /// Writes what is still held back.
+    pub(crate) fn finish(&mut self, store: &dyn Store) -> Result<(), SinkError> {
+        self.write_group(store)
+    }
+
+    pub(crate) fn sync(&mut self) -> Result<(), SinkError> {
+        match &mut self.files {
+            None => Ok(()),
+            Some(files) => {
+                files.raw.sync()?;
+                files.outcomes.sync()
+            }
+        }
+    }
+
+    pub(crate) fn seal(self) -> Result<Vec<Receipt>, SinkError> {
+        match self.files {
+            None => Ok(Vec::new()),
+            Some(files) => Ok(vec![files.raw.seal(None)?, files.outcomes.seal(None)?]),
+        }
+    }
+
+    fn files(&mut self, store: &dyn Store) -> Result<&mut Files, SinkError> {
+        let files = match self.files.take() {
+            Some(files) => files,
+            None => Files {
+                raw: Part::create(store, RAW_NAME.to_owned(), self.checksum)?,
+                outcomes: Part::create(store, OUTCOME_NAME.to_owned(), self.checksum)?,
+                before_savepoint: false,
+            },
+        };
+        Ok(self.files.insert(files))
+    }
+
+    fn note(&mut self, store: &dyn Store, noted: Noted) -> Result<(), SinkError> {
+        self.ordinal += 1;
+        self.rejects += 1;
+        if let Some(group) = &mut self.group {
+            let neighbour = group.next_record == noted.record && group.rejected.why.fault == noted.why.fault;
+            if neighbour && self.rejects > SINGLE_OUTCOMES {
+                group.next_record += 1;
+                group.rejected.count += 1;
+                group.rejected.last_line = noted.position.line;
+                group.rejected.last_byte = noted.position.byte;
+                return Ok(());
+            }
+        }
+        self.write_group(store)?;
+        self.group = Some(Group { next_record: noted.record + 1, rejected: self.rejected(noted) });
+        Ok(())
+    }
+
+    fn rejected(&self, noted: Noted) -> Rejected {
+        Rejected {
+            source: self.source.clone(),
+            why: noted.why,
+            line: noted.position.line,
+            byte: noted.position.byte,
+            length: noted.length,
+            lines: 1,
+            ordinal: self.ordinal,
+            count: 1,
+            last_line: noted.position.line,
+            last_byte: noted.position.byte,
+        }
+    }
+
+    /// Writes the outcome that waits for neighbours.
+    fn write_group(&mut self, store: &dyn Store) -> Result<(), SinkError> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let mut line = std::mem::take(&mut self.buffer);
+        line.clear();
+        encode(&group.rejected, &mut line);
+        let outcomes = &mut self.files(store)?.outcomes;
+        outcomes.take(1, line.len() as u64);
+        outcomes.write(&line, line.len() as u64)?;
+        self.buffer = line;
+        Ok(())
+    }
+}

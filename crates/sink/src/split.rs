@@ -1,0 +1,328 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use fhirline_core::{Batch, ChecksumKind, Destination, Fragment, Receipt, Run, SourceId, Store};
+
+use crate::blocks::{BLOCK_BYTES, Blocks, Member, Place};
+use crate::encode::{Codec, Encoding};
+use crate::error::SinkError;
+use crate::names::{Names, part_name};
+use crate::offload::Offload;
+use crate::output::{Output, Rotation};
+use crate::part::Part;
+use crate::quarantine::Quarantine;
+use crate::{Inline, Sink};
+
+/// At most this many outputs; records of further types go to `_unknown`.
+pub const MAX_DESTINATIONS: usize = 4096;
+
+/// How a [`SplitSink`] writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SplitOptions {
+    /// How outputs are compressed.
+    pub encoding: Encoding,
+    /// How outputs are hashed.
+    pub checksum: Option<ChecksumKind>,
+    /// Most plain bytes in a file, line ends included; a longer record has a file of its own.
+    pub max_file_bytes: Option<u64>,
+    /// Most records in a file.
+    pub max_file_records: Option<u64>,
+    /// Whether the seal waits until everything is safe on the disk.
+    pub durable: bool,
+    /// Most bytes in open blocks of compressed outputs, all together. Must not depend on the number of threads: it decides
+    /// where members end.
+    pub open_block_bytes: u64,
+    /// Most blocks on their way through compression at once.
+    pub max_jobs: usize,
+}
+
+impl Default for SplitOptions {
+    fn default() -> Self {
+        Self {
+            encoding: Encoding::plain(),
+            checksum: Some(ChecksumKind::Crc32c),
+            max_file_bytes: None,
+            max_file_records: None,
+            durable: true,
+            open_block_bytes: 8 << 20,
+            max_jobs: 2,
+        }
+    }
+}
+
+/// What a finished split left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The outputs with records, in order of their names.
+    pub outputs: Vec<Receipt>,
+    /// The files of the quarantine; none if nothing was rejected.
+    pub quarantine: Vec<Receipt>,
+    /// Records whose type looks like one, but that went to `_unknown` because there were too many types.
+    pub diverted_records: u64,
+}
+
+/// Writes one stream per resource type into a store, with the quarantine beside them.
+///
+/// Everything stands under provisional names until [`seal`](Self::seal); a sink that is dropped leaves them so.
+pub struct SplitSink {
+    store: Arc<dyn Store>,
+    options: SplitOptions,
+    outputs: Vec<Output>,
+    numbers: HashMap<Destination, usize>,
+    names: Names,
+    blocks: Blocks,
+    quarantine: Quarantine,
+    diverted_records: u64,
+    savepoint: Savepoint,
+}
+
+#[derive(Debug, Default)]
+struct Savepoint {
+    outputs: usize,
+    names: Names,
+    diverted_records: u64,
+}
+
+impl SplitSink {
+    /// A sink that writes to that store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, options: SplitOptions) -> Self {
+        Self {
+            store,
+            options,
+            outputs: Vec::new(),
+            numbers: HashMap::new(),
+            names: Names::default(),
+            blocks: Blocks::default(),
+            quarantine: Quarantine::new(options.checksum),
+            diverted_records: 0,
+            savepoint: Savepoint::default(),
+        }
+    }
+
+    /// Writes what is still held, makes it durable if asked, and gives every output its final name.
+    ///
+    /// # Errors
+    /// When the store refuses; some outputs may then have their final names, each of them complete.
+    pub fn seal(mut self, offload: &dyn Offload) -> Result<Sealed, SinkError> {
+        for number in 0..self.outputs.len() {
+            self.cut(number, offload)?;
+        }
+        self.write_waiting(0)?;
+        self.quarantine.finish(&*self.store)?;
+        if self.options.durable {
+            self.outputs.iter_mut().flat_map(|output| &mut output.parts).try_for_each(Part::sync)?;
+            self.quarantine.sync()?;
+        }
+        let mut outputs = Vec::new();
+        for output in self.outputs {
+            for part in output.parts {
+                outputs.push(part.seal(Some(output.destination))?);
+            }
+        }
+        let quarantine = self.quarantine.seal()?;
+        if self.options.durable {
+            self.store.sync().map_err(SinkError::store("sync", &self.store.name()))?;
+        }
+        outputs.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(Sealed { outputs, quarantine, diverted_records: self.diverted_records })
+    }
+
+    fn commit_run(&mut self, batch: &Batch, run: &Run, offload: &dyn Offload) -> Result<(), SinkError> {
+        let number = self.number_of(run)?;
+        let bytes = batch.run_bytes(run);
+        let rotation = self.rotation();
+        if rotation.is_off() {
+            return self.append(number, run.spans.len() as u64, bytes, offload);
+        }
+        let (mut rest, mut left) = (bytes, run.spans.len());
+        while left > 0 {
+            let taken = self.open_part(number).taken();
+            let lengths = batch.lengths(run).skip(run.spans.len() - left);
+            let (records, fitting) = rotation.fitting(taken.records, taken.plain_bytes, lengths);
+            if records == 0 {
+                self.rotate(number, offload)?;
+                continue;
+            }
+            let (now, later) = rest.split_at((fitting as usize).min(rest.len()));
+            self.append(number, records, now, offload)?;
+            rest = later;
+            left -= records as usize;
+        }
+        Ok(())
+    }
+
+    /// The output of a run, made if it is the first of its destination.
+    fn number_of(&mut self, run: &Run) -> Result<usize, SinkError> {
+        let mut destination = run.destination;
+        if !self.numbers.contains_key(&destination)
+            && self.numbers.len() >= MAX_DESTINATIONS
+            && destination != Destination::Unknown
+        {
+            self.diverted_records += run.spans.len() as u64;
+            destination = Destination::Unknown;
+        }
+        if let Some(&number) = self.numbers.get(&destination) {
+            return Ok(number);
+        }
+        let stem = self.names.stem(destination.name());
+        let first = self.create_part(&stem, 1)?;
+        self.outputs.push(Output { destination, stem, parts: vec![first], savepoint: 0 });
+        self.numbers.insert(destination, self.outputs.len() - 1);
+        Ok(self.outputs.len() - 1)
+    }
+
+    fn create_part(&mut self, stem: &str, number: usize) -> Result<Part, SinkError> {
+        let name = part_name(stem, number, self.options.encoding.suffix());
+        let mut part = Part::create(&*self.store, name, self.options.checksum)?;
+        part.open = self.blocks.spare();
+        Ok(part)
+    }
+
+    fn rotation(&self) -> Rotation {
+        Rotation { max_bytes: self.options.max_file_bytes, max_records: self.options.max_file_records }
+    }
+
+    fn open_part(&mut self, number: usize) -> &mut Part {
+        // An output is made with its first part and never loses it.
+        let parts = &mut self.outputs[number].parts;
+        let last = parts.len() - 1;
+        &mut parts[last]
+    }
+
+    /// Ends the open part of an output and begins the next.
+    fn rotate(&mut self, number: usize, offload: &dyn Offload) -> Result<(), SinkError> {
+        self.cut(number, offload)?;
+        let next = self.outputs[number].parts.len() + 1;
+        let stem = self.outputs[number].stem.clone();
+        let part = self.create_part(&stem, next)?;
+        self.outputs[number].parts.push(part);
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        number: usize,
+        records: u64,
+        bytes: &[u8],
+        offload: &dyn Offload,
+    ) -> Result<(), SinkError> {
+        let plain = self.options.encoding.codec() == Codec::None;
+        let part = self.open_part(number);
+        part.take(records, bytes.len() as u64);
+        if plain {
+            return part.write(bytes, bytes.len() as u64);
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let open = &mut self.open_part(number).open;
+            let (now, later) = rest.split_at((BLOCK_BYTES - open.len()).min(rest.len()));
+            open.extend_from_slice(now);
+            rest = later;
+            if open.len() == BLOCK_BYTES {
+                self.cut(number, offload)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the open block of an output and has it compressed.
+    fn cut(&mut self, number: usize, offload: &dyn Offload) -> Result<(), SinkError> {
+        if self.open_part(number).open.is_empty() {
+            return Ok(());
+        }
+        self.write_waiting(self.options.max_jobs.max(1) - 1)?;
+        let spare = self.blocks.spare();
+        let block = std::mem::replace(&mut self.open_part(number).open, spare);
+        let place = Place { output: number, part: self.outputs[number].parts.len() - 1 };
+        self.blocks.submit(place, block, self.options.encoding, offload);
+        Ok(())
+    }
+
+    /// Cuts the fattest open blocks until all together are within their share.
+    fn cut_to_share(&mut self, offload: &dyn Offload) -> Result<(), SinkError> {
+        let open = |output: &Output| output.parts.last().map_or(0, |part| part.open.len());
+        let mut held: u64 = self.outputs.iter().map(|output| open(output) as u64).sum();
+        while held > self.options.open_block_bytes {
+            // Ties go to the name that comes first.
+            let fattest = (0..self.outputs.len()).max_by(|&one, &other| {
+                let (one, other) = (&self.outputs[one], &self.outputs[other]);
+                open(one).cmp(&open(other)).then_with(|| other.stem.cmp(&one.stem))
+            });
+            let Some(number) = fattest else { break };
+            held -= open(&self.outputs[number]) as u64;
+            self.cut(number, offload)?;
+        }
+        Ok(())
+    }
+
+    /// Writes members in order until at most `most` are still on their way.
+    fn write_waiting(&mut self, most: usize) -> Result<(), SinkError> {
+        while self.blocks.len() > most {
+            let Some(oldest) = self.blocks.oldest() else { break };
+            let (place, Member { plain, stored, result }) = oldest.map_err(|()| SinkError::WorkerLost)?;
+            let part = &mut self.outputs[place.output].parts[place.part];
+            result.map_err(|source| SinkError::Encode { name: part.name().to_owned(), source })?;
+            part.write(&stored, plain.len() as u64)?;
+            self.blocks.recycle(plain);
+            self.blocks.recycle(stored);
+        }
+        Ok(())
+    }
+}
+
+impl Sink for SplitSink {
+    fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
+        self.savepoint = Savepoint {
+            outputs: self.outputs.len(),
+            names: self.names.clone(),
+            diverted_records: self.diverted_records,
+        };
+        for output in &mut self.outputs {
+            output.savepoint = output.parts.len();
+            output.parts.iter_mut().rev().take(1).for_each(Part::set_savepoint);
+        }
+        self.quarantine.begin_source(&*self.store, name)
+    }
+
+    fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError> {
+        for run in &batch.runs {
+            self.commit_run(batch, run, offload)?;
+        }
+        self.cut_to_share(offload)?;
+        self.quarantine.commit(&*self.store, batch)
+    }
+
+    fn commit_fragment(&mut self, fragment: &Fragment) -> Result<(), SinkError> {
+        self.quarantine.commit_fragment(&*self.store, fragment)
+    }
+
+    fn abandon_source(&mut self) -> Result<(), SinkError> {
+        self.write_waiting(0)?;
+        for output in self.outputs.split_off(self.savepoint.outputs) {
+            self.numbers.remove(&output.destination);
+            output.parts.into_iter().try_for_each(Part::discard)?;
+        }
+        for output in &mut self.outputs {
+            output.parts.split_off(output.savepoint).into_iter().try_for_each(Part::discard)?;
+            if let Some(part) = output.parts.last_mut() {
+                part.go_back(self.options.encoding)?;
+            }
+        }
+        self.names = self.savepoint.names.clone();
+        self.diverted_records = self.savepoint.diverted_records;
+        self.quarantine.abandon_source()?;
+        self.cut_to_share(&Inline)
+    }
+}
+
+impl fmt::Debug for SplitSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SplitSink")
+            .field("store", &self.store)
+            .field("options", &self.options)
+            .field("outputs", &self.outputs.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,57 @@
+use std::collections::BTreeMap;
+
+use fhirline_core::{Batch, Destination, Fragment, SourceId};
+
+use crate::split::MAX_DESTINATIONS;
+use crate::{Lengths, Offload, Sink, SinkError};
+
+/// What is known about the records of one type.
+pub type TypeStats = Lengths;
+
+/// Counts and measures records by type; writes nothing.
+#[derive(Debug, Default)]
+pub struct StatsSink {
+    types: BTreeMap<Destination, TypeStats>,
+    /// As they were when the source began.
+    savepoint: BTreeMap<Destination, TypeStats>,
+}
+
+impl StatsSink {
+    /// A sink that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was seen, by type. Beyond 4,096 types the rest is counted as unknown.
+    #[must_use]
+    pub fn into_types(self) -> BTreeMap<Destination, TypeStats> {
+        self.types
+    }
+}
+
+impl Sink for StatsSink {
+    fn begin_source(&mut self, _source: SourceId, _name: &str) -> Result<(), SinkError> {
+        self.savepoint.clone_from(&self.types);
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+        for run in &batch.runs {
+            let full = self.types.len() >= MAX_DESTINATIONS && !self.types.contains_key(&run.destination);
+            let destination = if full { Destination::Unknown } else { run.destination };
+            let lengths = self.types.entry(destination).or_default();
+            batch.lengths(run).for_each(|length| lengths.add(u64::from(length)));
+        }
+        Ok(())
+    }
+
+    fn commit_fragment(&mut self, _fragment: &Fragment) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn abandon_source(&mut self) -> Result<(), SinkError> {
+        self.types.clone_from(&self.savepoint);
+        Ok(())
+    }
+}

@@ -1,1 +1,69 @@
-//! Under construction.
+//! The engine: threads, bounded queues, ordered commit, events.
+//!
+//! This crate owns how a run goes: sources are opened one after the other, decoded, framed into chunks, routed by any
+//! number of workers, and committed strictly in sequence. It owns the memory plan, what happens when a source turns out to
+//! be incomplete, and when a run must stop.
+//!
+//! ```
+//! use fhirline_core::{Identity, Origin};
+//! use fhirline_flow::{Cancel, Entry, FlowOptions, run};
+//! use fhirline_route::Router;
+//! use fhirline_sink::StatsSink;
+//! use std::io::{self, Read};
+//!
+//! #[derive(Debug)]
+//! struct Text(&'static str);
+//!
+//! impl Origin for Text {
+//!     fn identity(&self) -> io::Result<Identity> {
+//!         Ok(Identity { name: "text".into(), stored_bytes: Some(self.0.len() as u64), modified: None })
+//!     }
+//!     fn name(&self) -> &str {
+//!         "text"
+//!     }
+//!     fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+//!         Ok(Box::new(&self.0.as_bytes()[offset as usize..]))
+//!     }
+//! }
+//!
+//! let sources = vec![Entry::named(Text("{\"resourceType\":\"Goal\"}\nnot JSON\n"))];
+//! let mut sink = StatsSink::new();
+//! let options = FlowOptions { threads: 2, ..FlowOptions::default() };
+//! let outcome = run(sources, &Router::default(), &mut sink, &options, &Cancel::new(), &mut |_| {})?;
+//! assert_eq!(outcome.totals.ledger.records.delivered, 1);
+//! assert_eq!(outcome.totals.ledger.records.quarantined, 1);
+//! # Ok::<(), fhirline_flow::RunError>(())
+//! ```
+//!
+//! # Why it is cut so
+//!
+//! Everything that depends on order happens in one place, the commit; everything that costs time happens in pure
+//! functions that know no order. So the outputs are the same for any number of threads, and one thread, the plain loop
+//! through the same functions, is the reference that the others are tested against.
+//!
+//! # Memory
+//!
+//! One [`Budget`](fhirline_core::Budget). Only the source takes leases, in sequence order, paying in advance for a chunk
+//! and the batch that it becomes; workers and the commit never ask for memory, so nothing can wait in a circle.
+//! [`MemoryPlan`] says how a ceiling is divided.
+
+mod cancel;
+mod commit;
+mod engine;
+mod entry;
+mod error;
+mod event;
+mod feed;
+mod format;
+mod outcome;
+mod plan;
+mod totals;
+
+pub use cancel::Cancel;
+pub use engine::run;
+pub use entry::Entry;
+pub use error::{NotLines, RunError, SourceError};
+pub use event::Event;
+pub use outcome::{Outcome, Skipped, SourceFailure};
+pub use plan::{FlowOptions, MemoryPlan, RejectLimit, TooLittleMemory};
+pub use totals::{FaultTotals, Place, Tally, Totals, TypeTotals};

@@ -115,9 +115,23 @@ impl LineSplitter {
     pub fn space(&mut self, bytes: usize) -> &mut [u8] {
         let end = self.filled + bytes;
         if self.pending.len() < end {
+            let wanted = self.buffer_bytes_for(bytes);
+            self.pending.reserve_exact(wanted.saturating_sub(self.pending.len()));
             self.pending.resize(end, 0);
         }
         &mut self.pending[self.filled..end]
+    }
+
+    /// How large the buffer is (or will be made) for a [`space`](Self::space) of `bytes`: what it costs to ask for it.
+    ///
+    /// A buffer has one of two sizes, a chunk or the longest line, each with room for a read; it is never grown by steps,
+    /// so growing it never holds two copies of a long line.
+    #[must_use]
+    pub fn buffer_bytes_for(&self, bytes: usize) -> usize {
+        let end = self.filled + bytes;
+        let chunk = self.size.max_bytes.saturating_add(bytes);
+        let longest = self.max_line_bytes.saturating_add(TERMINATOR_BYTES + bytes);
+        if end <= chunk { chunk } else { longest.max(end) }
     }
 
     /// Says that the first `bytes` of the [`space`](Self::space) now hold input.
@@ -132,6 +146,18 @@ impl LineSplitter {
     /// Says that the source has ended: what is pending is all there is.
     pub fn finish(&mut self) {
         self.finished = true;
+    }
+
+    /// Says that the source broke off: only whole lines count, and what is behind the last of them is dropped. Returns how
+    /// many bytes that were.
+    pub fn break_off(&mut self) -> usize {
+        let whole = memchr::memrchr(LINE_FEED, self.pending()).map_or(0, |at| at + 1);
+        let dropped = self.filled - whole;
+        self.filled = whole;
+        self.searched = self.searched.min(whole);
+        self.too_long &= whole > 0;
+        self.finished = true;
+        dropped
     }
 
     /// Bytes of input held now, waiting for the end of a line or of a chunk.
@@ -162,6 +188,11 @@ impl LineSplitter {
     pub fn recycle(&mut self, lines: Lines) {
         // The old bytes stay in place: they are written over, and clearing would mean zeroing them once more.
         self.spares.push(lines);
+    }
+
+    /// Gives the memory of buffers that were taken back to the allocator.
+    pub fn drop_spares(&mut self) {
+        self.spares.clear();
     }
 
     /// The next chunk or piece, or `None` if more input is needed (or, after [`finish`](Self::finish), nothing is left).
@@ -458,6 +489,23 @@ mod tests {
         {
             let all = split_at(input, &[], SMALL, 8);
             assert_eq!(matches!(all[0], Seen::Lines(..)), whole, "{} bytes", input.len());
+        }
+    }
+
+    #[test]
+    fn a_source_that_broke_off_gives_its_whole_lines() {
+        for (held, whole) in
+            [(&b"one\ntwo\nthr"[..], 8), (b"none", 0), (b"far too long for the limit", 0), (b"all\n", 4)]
+        {
+            let mut splitter = LineSplitter::new(SourceId(7), 10);
+            splitter.space(held.len()).copy_from_slice(held);
+            splitter.filled(held.len());
+            assert_eq!(splitter.break_off(), held.len() - whole);
+            let mut bytes = 0;
+            while let Some(Framed::Lines(lines)) = splitter.next() {
+                bytes += lines.bytes.len();
+            }
+            assert_eq!(bytes, whole);
         }
     }
 

@@ -32,7 +32,8 @@ mod place;
 mod router;
 mod selection;
 
-pub use fhirline_parse::Proof;
+// The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
+pub use fhirline_parse::{Proof, Shape, envelope, shape};
 pub use place::Scratch;
 pub use router::{Grouping, Router};
 pub use selection::Selection;

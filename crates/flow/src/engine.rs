@@ -1,0 +1,246 @@
+use std::error::Error;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use fhirline_core::{Batch, Budget, Chunk, Fragment, Lines, SourceId};
+use fhirline_route::{Router, Scratch};
+use fhirline_sink::{Inline, Offload, Sink};
+
+use crate::Cancel;
+use crate::commit::Commit;
+use crate::entry::Entry;
+use crate::error::RunError;
+use crate::event::Event;
+use crate::feed::{Feed, SourceEnd, Step};
+use crate::outcome::Outcome;
+use crate::plan::FlowOptions;
+
+/// How often a commit that waits for a source looks whether somebody asked it to stop.
+const LOOK_FOR_CANCEL: Duration = Duration::from_millis(100);
+
+/// Buffers beyond this size are given back to the allocator after use: they held one long line.
+const KEEP_BUFFER_BYTES: usize = 2 << 20;
+
+/// Reads the sources in order, routes their records, and commits them to the sink strictly in sequence.
+///
+/// The sink is left as it is: to seal it, or not, is up to the caller, who sees in the [`Outcome`] whether every source was
+/// complete. `on_event` is called on the calling thread.
+///
+/// # Errors
+/// [`RunError`] if the run had to stop. A source that is not complete is no such error; it is told in the outcome.
+pub fn run<I>(
+    sources: I,
+    router: &Router,
+    sink: &mut dyn Sink,
+    options: &FlowOptions,
+    cancel: &Cancel,
+    on_event: &mut dyn FnMut(Event<'_>),
+) -> Result<Outcome, RunError>
+where
+    I: IntoIterator<Item = Entry, IntoIter: Send>,
+{
+    let budget = Budget::new(options.memory.heart_bytes);
+    let shared = Arc::new(Shared::new(router));
+    let spares = Arc::clone(&shared);
+    let feed = Feed::new(sources, options, budget.clone(), move || spares.drop_spares());
+    let commit = Commit::new(sink, options, cancel, on_event);
+    if options.threads <= 1 {
+        in_sequence(feed, &shared, commit)
+    } else {
+        in_parallel(feed, &shared, commit, options, &budget)
+    }
+}
+
+/// The plain loop: the reference for all else.
+fn in_sequence(mut feed: Feed<'_>, shared: &Shared, mut commit: Commit<'_>) -> Result<Outcome, RunError> {
+    // Nobody closes the budget while this thread, its only user, is at work.
+    while let Some(step) = feed.next().map_err(|_| RunError::Cancelled)? {
+        match step {
+            Step::Chunk { chunk, stored_bytes } => {
+                let batch = shared.route(chunk);
+                commit.batch(&batch, stored_bytes, &Inline)?;
+                shared.recycle(batch);
+                shared.lend_lines(&mut feed);
+            }
+            Step::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
+            Step::Fragment(fragment) => commit.fragment(&fragment)?,
+            Step::Ended(end) => commit.end(end)?,
+            Step::Skipped { name, why } => commit.skipped(name, why),
+        }
+    }
+    commit.finish()
+}
+
+/// What the source side sends to the commit: steps in order, with a chunk replaced by the promise of its batch.
+enum Ticket {
+    Begun { source: SourceId, name: String, stored_bytes: Option<u64> },
+    Batch { promise: Receiver<Batch>, stored_bytes: u64 },
+    Fragment(Fragment),
+    Ended(SourceEnd),
+    Skipped { name: String, why: String },
+}
+
+/// What workers share: the router, and buffers on their way back to use.
+struct Shared {
+    router: Router,
+    batches: Mutex<Vec<Batch>>,
+    lines: Mutex<Vec<Lines>>,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+impl Shared {
+    fn new(router: &Router) -> Self {
+        let (batches, lines, scratches) = Default::default();
+        Self { router: router.clone(), batches, lines, scratches }
+    }
+
+    /// The worker: one chunk to one batch.
+    fn route(&self, chunk: Chunk) -> Batch {
+        let mut scratch = take(&self.scratches).unwrap_or_default();
+        let spare = take(&self.batches).unwrap_or_default();
+        let (batch, lines) = self.router.route(chunk, spare, &mut scratch);
+        put(&self.scratches, scratch);
+        if is_kept(&lines.bytes) {
+            put(&self.lines, lines);
+        }
+        batch
+    }
+
+    /// Ends the use of a batch: its lease returns, its buffers wait for the next chunk.
+    fn recycle(&self, mut batch: Batch) {
+        batch.clear();
+        if is_kept(&batch.bytes) {
+            put(&self.batches, batch);
+        }
+    }
+
+    fn lend_lines(&self, feed: &mut Feed<'_>) {
+        if let Some(lines) = take(&self.lines) {
+            feed.recycle(lines);
+        }
+    }
+
+    fn drop_spares(&self) {
+        while take(&self.batches).is_some() {}
+        while take(&self.lines).is_some() {}
+    }
+}
+
+/// The pool as a place to run jobs: first come, first served.
+struct Workers<'p>(&'p ThreadPool);
+
+impl Offload for Workers<'_> {
+    fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        self.0.spawn_fifo(job);
+    }
+}
+
+fn in_parallel(
+    feed: Feed<'_>,
+    shared: &Arc<Shared>,
+    commit: Commit<'_>,
+    options: &FlowOptions,
+    budget: &Budget,
+) -> Result<Outcome, RunError> {
+    let pool = pool_of(options.threads)?;
+    let (sender, tickets) = sync_channel(2 * options.threads + 2);
+    thread::scope(|scope| {
+        let pool = &pool;
+        let source = thread::Builder::new().name("fhirline-source".into());
+        let source = source.spawn_scoped(scope, move || send_tickets(feed, &sender, pool, shared));
+        let source = source.map_err(|error| RunError::Threads(error.into()))?;
+        let result = commit_tickets(&tickets, commit, pool, shared);
+        // Whether the commit is done or gave up: let the source side out of any wait.
+        budget.close();
+        drop(tickets);
+        match source.join() {
+            Ok(()) => result,
+            Err(_) => result.and(Err(RunError::WorkerLost)),
+        }
+    })
+}
+
+fn pool_of(threads: usize) -> Result<ThreadPool, RunError> {
+    let builder = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("fhirline-{number}"))
+        // A job that panics drops its promise, which the commit sees; the default would abort the process.
+        .panic_handler(|_| ());
+    builder.build().map_err(|error| RunError::Threads(Box::<dyn Error + Send + Sync>::from(error)))
+}
+
+/// The source side: sends steps in order and has chunks routed. Ends when the sources do, or when nobody listens.
+fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadPool, shared: &Arc<Shared>) {
+    while let Ok(Some(step)) = feed.next() {
+        let ticket = match step {
+            Step::Chunk { chunk, stored_bytes } => {
+                let (sender, promise) = sync_channel(1);
+                let shared = Arc::clone(shared);
+                pool.spawn_fifo(move || {
+                    // Nobody receives once the run is over.
+                    let _ = sender.send(shared.route(chunk));
+                });
+                Ticket::Batch { promise, stored_bytes }
+            }
+            Step::Begun { source, name, stored_bytes } => Ticket::Begun { source, name, stored_bytes },
+            Step::Fragment(fragment) => Ticket::Fragment(fragment),
+            Step::Ended(end) => Ticket::Ended(end),
+            Step::Skipped { name, why } => Ticket::Skipped { name, why },
+        };
+        if tickets.send(ticket).is_err() {
+            return;
+        }
+        shared.lend_lines(&mut feed);
+    }
+}
+
+fn commit_tickets(
+    tickets: &Receiver<Ticket>,
+    mut commit: Commit<'_>,
+    pool: &ThreadPool,
+    shared: &Shared,
+) -> Result<Outcome, RunError> {
+    let workers = Workers(pool);
+    while let Some(ticket) = next_ticket(tickets, &commit)? {
+        match ticket {
+            Ticket::Batch { promise, stored_bytes } => {
+                let batch = promise.recv().map_err(|_| RunError::WorkerLost)?;
+                commit.batch(&batch, stored_bytes, &workers)?;
+                shared.recycle(batch);
+            }
+            Ticket::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
+            Ticket::Fragment(fragment) => commit.fragment(&fragment)?,
+            Ticket::Ended(end) => commit.end(end)?,
+            Ticket::Skipped { name, why } => commit.skipped(name, why),
+        }
+    }
+    commit.finish()
+}
+
+/// Waits for the next ticket; `None` behind the last one. A source may block for ever, so the wait is cut short when
+/// somebody asks the run to stop.
+fn next_ticket(tickets: &Receiver<Ticket>, commit: &Commit<'_>) -> Result<Option<Ticket>, RunError> {
+    loop {
+        match tickets.recv_timeout(LOOK_FOR_CANCEL) {
+            Ok(ticket) => return Ok(Some(ticket)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => commit.check_cancel()?,
+        }
+    }
+}
+
+fn is_kept(buffer: &Vec<u8>) -> bool {
+    buffer.capacity() <= KEEP_BUFFER_BYTES
+}
+
+fn take<T>(pile: &Mutex<Vec<T>>) -> Option<T> {
+    pile.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn put<T>(pile: &Mutex<Vec<T>>, item: T) {
+    pile.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+}

@@ -1,0 +1,127 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use fhirline_core::Imbalance;
+use fhirline_decompress::{Compression, DecompressError};
+use fhirline_sink::SinkError;
+
+/// Why a source could not be read to its end. What was read before may be sound, but it is not all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// It could not be found or listed.
+    #[error("cannot be listed")]
+    Lost(#[source] Box<dyn Error + Send + Sync>),
+    /// It could not be opened.
+    #[error("cannot be opened")]
+    Open(#[source] io::Error),
+    /// Reading it failed.
+    #[error("cannot be read on")]
+    Read(#[source] io::Error),
+    /// Decoding it failed.
+    #[error("cannot be decoded to its end")]
+    Decompress(#[source] DecompressError),
+    /// It does not hold one resource a line.
+    #[error("does not hold one resource a line: it is {0}")]
+    NotLines(NotLines),
+    /// It is shorter than it said.
+    #[error("ended after {read_bytes} of {stated_bytes} bytes")]
+    Short {
+        /// The stored length that it had when it was opened.
+        stated_bytes: u64,
+        /// The stored bytes that it gave.
+        read_bytes: u64,
+    },
+}
+
+/// What a source is that does not hold one resource a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotLines {
+    /// HTML or XML: an error page, most often.
+    Markup,
+    /// UTF-16 text.
+    Utf16,
+    /// Compressed twice.
+    Nested(Compression),
+    /// An archive or a format that is recognised, but not read.
+    Other(&'static str),
+    /// A JSON array.
+    Array,
+    /// A FHIR Bundle.
+    Bundle,
+    /// JSON values over several lines each.
+    Values,
+}
+
+impl fmt::Display for NotLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Markup => f.write_str("HTML or XML"),
+            Self::Utf16 => f.write_str("UTF-16 text"),
+            Self::Nested(inner) => write!(f, "compressed twice ({} inside)", inner.name()),
+            Self::Other(what) => f.write_str(what),
+            Self::Array => f.write_str("a JSON array"),
+            Self::Bundle => f.write_str("a FHIR Bundle"),
+            Self::Values => f.write_str("JSON over several lines (pretty-printed)"),
+        }
+    }
+}
+
+impl NotLines {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Markup => "most likely an error page was saved in place of the export; download it again",
+            Self::Utf16 => "convert it first: iconv -f UTF-16 -t UTF-8",
+            Self::Nested(_) => "take off the outer compression first",
+            Self::Other(_) => "unpack it first and name the files inside",
+            Self::Bundle | Self::Array | Self::Values => {
+                "Bundles, arrays and pretty-printed JSON are not read yet; \
+                 put one resource on each line first: jq -c '.entry[].resource' for a Bundle, jq -c '.[]' for an array, \
+                 jq -c . for the rest"
+            }
+        }
+    }
+}
+
+/// Why a run had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The sink cannot go on.
+    #[error("cannot write the output")]
+    Sink(#[from] SinkError),
+    /// The numbers do not add up: a defect of fhirline.
+    #[error("an internal check failed")]
+    Ledger(#[from] Imbalance),
+    /// More records were rejected than the caller allows.
+    #[error("{rejected} of {read} records were rejected, more than {limit}")]
+    TooManyRejects {
+        /// Records rejected so far.
+        rejected: u64,
+        /// Records read so far.
+        read: u64,
+        /// The limit, as text: `100`, `5%`.
+        limit: String,
+    },
+    /// Somebody asked the run to stop.
+    #[error("stopped on request")]
+    Cancelled,
+    /// A worker ended without a result: a defect of fhirline.
+    #[error("a worker ended before it gave its result back")]
+    WorkerLost,
+    /// The threads could not be started.
+    #[error("cannot start the worker threads")]
+    Threads(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl RunError {
+    /// Whether the run ended because nobody reads its output any more: for a stream no failure.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Sink(SinkError::Closed))
+    }
+}

@@ -1,1 +1,52 @@
-//! Under construction.
+//! Stream FHIR exports (JSONL/NDJSON) of any size: one clean stream per resource type, flat memory, nothing lost.
+//!
+//! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
+//! outputs ([`Job::split`]), to one stream ([`Job::cat`]), or to numbers ([`Job::stats`]), and gives a [`Report`]. The
+//! command line is a thin user of it.
+//!
+//! ```
+//! use fhirline::Job;
+//! use fhirline::sample::Sample;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let export = folder.path().join("export.jsonl");
+//! let counts = Sample::new(7).write_to(&mut std::fs::File::create(&export)?)?;
+//!
+//! let report = Job::new([&export])?.stats(&mut |_| {})?;
+//! assert_eq!(report.account.ledger.records.read, counts.resources + counts.broken);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Why it is cut so
+//!
+//! The steps of the pipeline know nothing of files, and the files nothing of the pipeline. This is the only crate that
+//! knows both: it turns what a user asks for into sources, steps and sinks, and what came of it into a report and an exit
+//! status.
+//!
+//! # Memory
+//!
+//! [`Job::memory_bytes`] is a ceiling on the resident memory of the process, whatever the size and number of the sources.
+
+mod destination;
+mod error;
+mod exit;
+mod expectation;
+mod job;
+mod manifest;
+mod report;
+pub mod sample;
+mod split;
+
+pub use error::JobError;
+pub use exit::ExitStatus;
+pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
+pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
+pub use fhirline_flow::{Cancel, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceError};
+pub use fhirline_route::Selection;
+pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
+pub use job::{Job, OnEvent};
+pub use report::{
+    Account, BytesReport, FailureReport, FaultReport, LedgerReport, LengthReport, MemoryReport, OutputReport,
+    PlaceReport, RecordsReport, Report, SkippedReport, SourcesReport, TypeReport,
+};
+pub use split::SplitJob;

@@ -1,9 +1,13 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const RUNNING: u8 = 0;
+const ASKED: u8 = 1;
+const PAST_STOPPING: u8 = 2;
 
 /// Asks a run to stop; clones ask the same run.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<AtomicU8>);
 
 impl Cancel {
     /// Nobody has asked yet.
@@ -12,14 +16,43 @@ impl Cancel {
         Self::default()
     }
 
-    /// Asks the run to stop. It ends with [`RunError::Cancelled`](crate::RunError::Cancelled) at the next batch.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Asks the run to stop. It ends with [`RunError::Cancelled`](crate::RunError::Cancelled) at the next batch. `false` if it
+    /// is too late: the run is giving its outputs their names, and must come to its end.
+    pub fn cancel(&self) -> bool {
+        self.leave_running(ASKED) != PAST_STOPPING
     }
 
     /// Whether somebody has asked.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::SeqCst) == ASKED
+    }
+
+    /// From now on the run cannot be stopped. `false` if somebody asked before.
+    pub fn pass_stopping(&self) -> bool {
+        self.leave_running(PAST_STOPPING) != ASKED
+    }
+
+    /// Changes the state if it is still the first, and returns what it was.
+    fn leave_running(&self, to: u8) -> u8 {
+        match self.0.compare_exchange(RUNNING, to, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(before) | Err(before) => before,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_comes_first_wins() {
+        let stopped = Cancel::new();
+        assert!(stopped.clone().cancel() && stopped.is_cancelled());
+        assert!(!stopped.pass_stopping());
+
+        let sealing = Cancel::new();
+        assert!(sealing.pass_stopping());
+        assert!(!sealing.cancel() && !sealing.is_cancelled());
     }
 }

@@ -6,6 +6,8 @@ use fhirline_core::Imbalance;
 use fhirline_decompress::{Compression, DecompressError};
 use fhirline_sink::SinkError;
 
+use crate::plan::MemoryPlan;
+
 /// Why a source could not be read to its end. What was read before may be sound, but it is not all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +35,30 @@ pub enum SourceError {
         /// The stored bytes that it gave.
         read_bytes: u64,
     },
+}
+
+impl SourceError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self, memory: &MemoryPlan) -> Option<String> {
+        match self {
+            Self::NotLines(what) => Some(what.hint().to_owned()),
+            Self::Decompress(DecompressError::WindowTooLarge { needed_bytes, .. }) => {
+                let needed = memory.ceiling_for_decoder(*needed_bytes) >> 20;
+                Some(format!("give --memory {needed}MiB or more"))
+            }
+            Self::Decompress(DecompressError::Unsupported { .. }) => {
+                Some("unpack it first and name the files inside".into())
+            }
+            Self::Decompress(_) | Self::Short { .. } => {
+                Some("the file is damaged or was cut off: get it again".into())
+            }
+            Self::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some("check who may read it".into())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What a source is that does not hold one resource a line.

@@ -115,17 +115,21 @@ impl Part {
         self.partial.discard().map_err(SinkError::store("remove", &self.name))
     }
 
-    /// Gives the output its final name. All that was taken must have been written.
-    pub(crate) fn seal(self, destination: Option<Destination>) -> Result<Receipt, SinkError> {
-        self.partial.seal().map_err(SinkError::store("seal", &self.name))?;
-        Ok(Receipt {
+    /// What the output will say of itself once all that was taken is written.
+    pub(crate) fn receipt(&self, destination: Option<Destination>) -> Receipt {
+        Receipt {
+            name: self.name.clone(),
             destination,
             records: self.taken.records,
             plain_bytes: self.written.plain_bytes,
             stored_bytes: self.written.stored_bytes,
             checksum: self.written.hasher.finish(),
-            name: self.name,
-        })
+        }
+    }
+
+    /// Gives the output its final name.
+    pub(crate) fn seal(self) -> Result<(), SinkError> {
+        self.partial.seal().map_err(SinkError::store("seal", &self.name))
     }
 }
 

@@ -1,4 +1,4 @@
-use fhirline_core::{BadRecord, Batch, ChecksumKind, Fault, Fragment, Position, Receipt, Store};
+use fhirline_core::{BadRecord, Batch, ChecksumKind, Fault, Fragment, Position, Store};
 
 use crate::encode::Encoding;
 use crate::error::SinkError;
@@ -140,26 +140,10 @@ impl Quarantine {
         }
     }
 
-    /// Writes what is still held back.
-    pub(crate) fn finish(&mut self, store: &dyn Store) -> Result<(), SinkError> {
-        self.write_group(store)
-    }
-
-    pub(crate) fn sync(&mut self) -> Result<(), SinkError> {
-        match &mut self.files {
-            None => Ok(()),
-            Some(files) => {
-                files.raw.sync()?;
-                files.outcomes.sync()
-            }
-        }
-    }
-
-    pub(crate) fn seal(self) -> Result<Vec<Receipt>, SinkError> {
-        match self.files {
-            None => Ok(Vec::new()),
-            Some(files) => Ok(vec![files.raw.seal(None)?, files.outcomes.seal(None)?]),
-        }
+    /// Writes what is still held back, and hands the files over.
+    pub(crate) fn finish(mut self, store: &dyn Store) -> Result<Vec<Part>, SinkError> {
+        self.write_group(store)?;
+        Ok(self.files.map_or_else(Vec::new, |files| vec![files.raw, files.outcomes]))
     }
 
     fn files(&mut self, store: &dyn Store) -> Result<&mut Files, SinkError> {

@@ -51,20 +51,52 @@ impl Default for SplitOptions {
     }
 }
 
-/// What a finished split left behind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// The outputs with records, in order of their names.
-    pub outputs: Vec<Receipt>,
-    /// The files of the quarantine; none if nothing was rejected.
-    pub quarantine: Vec<Receipt>,
+/// A split whose outputs are all written and durable, but still have their provisional names.
+#[derive(Debug)]
+pub struct Finished {
+    store: Arc<dyn Store>,
+    durable: bool,
+    outputs: Vec<(Destination, Part)>,
+    quarantine: Vec<Part>,
+    diverted_records: u64,
+}
+
+impl Finished {
+    /// What the outputs will say of themselves, in order of their names.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<Receipt> {
+        self.outputs.iter().map(|(destination, part)| part.receipt(Some(*destination))).collect()
+    }
+
+    /// The same of the files of the quarantine; none if nothing was rejected.
+    #[must_use]
+    pub fn quarantine(&self) -> Vec<Receipt> {
+        self.quarantine.iter().map(|part| part.receipt(None)).collect()
+    }
+
     /// Records whose type looks like one, but that went to `_unknown` because there were too many types.
-    pub diverted_records: u64,
+    #[must_use]
+    pub fn diverted_records(&self) -> u64 {
+        self.diverted_records
+    }
+
+    /// Gives every output its final name.
+    ///
+    /// # Errors
+    /// When the store refuses; some outputs may then have their final names, each of them complete.
+    pub fn seal(self) -> Result<(), SinkError> {
+        self.outputs.into_iter().try_for_each(|(_, part)| part.seal())?;
+        self.quarantine.into_iter().try_for_each(Part::seal)?;
+        if self.durable {
+            self.store.sync().map_err(SinkError::store("sync", &self.store.name()))?;
+        }
+        Ok(())
+    }
 }
 
 /// Writes one stream per resource type into a store, with the quarantine beside them.
 ///
-/// Everything stands under provisional names until [`seal`](Self::seal); a sink that is dropped leaves them so.
+/// Everything stands under provisional names until [`Finished::seal`]; a sink that is dropped leaves them so.
 pub struct SplitSink {
     store: Arc<dyn Store>,
     options: SplitOptions,
@@ -101,32 +133,26 @@ impl SplitSink {
         }
     }
 
-    /// Writes what is still held, makes it durable if asked, and gives every output its final name.
+    /// Writes what is still held and makes it durable if asked. The names are still the provisional ones.
     ///
     /// # Errors
-    /// When the store refuses; some outputs may then have their final names, each of them complete.
-    pub fn seal(mut self, offload: &dyn Offload) -> Result<Sealed, SinkError> {
+    /// When the store refuses.
+    pub fn finish(mut self, offload: &dyn Offload) -> Result<Finished, SinkError> {
         for number in 0..self.outputs.len() {
             self.cut(number, offload)?;
         }
         self.write_waiting(0)?;
-        self.quarantine.finish(&*self.store)?;
-        if self.options.durable {
-            self.outputs.iter_mut().flat_map(|output| &mut output.parts).try_for_each(Part::sync)?;
-            self.quarantine.sync()?;
+        let mut quarantine = self.quarantine.finish(&*self.store)?;
+        let of_output = |output: Output| output.parts.into_iter().map(move |part| (output.destination, part));
+        let mut outputs: Vec<_> = self.outputs.into_iter().flat_map(of_output).collect();
+        outputs.sort_by(|(_, one), (_, other)| one.name().cmp(other.name()));
+        let durable = self.options.durable;
+        if durable {
+            outputs.iter_mut().try_for_each(|(_, part)| part.sync())?;
+            quarantine.iter_mut().try_for_each(Part::sync)?;
         }
-        let mut outputs = Vec::new();
-        for output in self.outputs {
-            for part in output.parts {
-                outputs.push(part.seal(Some(output.destination))?);
-            }
-        }
-        let quarantine = self.quarantine.seal()?;
-        if self.options.durable {
-            self.store.sync().map_err(SinkError::store("sync", &self.store.name()))?;
-        }
-        outputs.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(Sealed { outputs, quarantine, diverted_records: self.diverted_records })
+        let diverted_records = self.diverted_records;
+        Ok(Finished { store: self.store, durable, outputs, quarantine, diverted_records })
     }
 
     fn commit_run(&mut self, batch: &Batch, run: &Run, offload: &dyn Offload) -> Result<(), SinkError> {

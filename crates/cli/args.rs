@@ -1,0 +1,271 @@
+//! What can be said on the command line. Help, man page and completions are made from these definitions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use fhirline::{RejectLimit, ResourceType};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+    0  complete
+    1  the run failed
+    2  usage: what was asked for makes no sense, or was refused
+    3  complete, with records in quarantine
+    4  complete, but the counts do not match what the sender declared
+    5  a source was incomplete
+  130  stopped by Ctrl-C
+If several apply, the most severe wins: 2, 1, 5, 4, 3, 0.";
+
+/// Stream FHIR exports (JSONL/NDJSON) of any size: one clean stream per resource type, in flat memory, with nothing lost.
+#[derive(Debug, Parser)]
+#[command(name = "fhirline", version, about, after_help = EXIT_STATUS, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write one stream per resource type (the main job).
+    Split(SplitArgs),
+    /// Write clean NDJSON to standard output.
+    Cat(CatArgs),
+    /// Count records, sizes and faults by type; write nothing.
+    Stats(StatsArgs),
+    /// Make a small synthetic export, split it, and show the result.
+    Demo(DemoArgs),
+    /// Print the completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, or write one page for each command into a folder.
+    Man {
+        /// The folder.
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct SplitArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+    /// The folder to write to; must be new, empty, or a destination of fhirline
+    #[arg(short, long, value_name = "DEST")]
+    pub(crate) output: PathBuf,
+    /// Compress the outputs
+    #[arg(long, value_enum, default_value = "none", help_heading = "Output")]
+    pub(crate) compress: Compress,
+    /// Compression level: gzip 0 to 9 (usual 6), zstd 1 to 19 (usual 3)
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub(crate) level: Option<u8>,
+    /// Go on in another file (Observation.0002.ndjson) before one holds more decoded bytes than this
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Output")]
+    pub(crate) max_file_bytes: Option<u64>,
+    /// Go on in another file before one holds more records than this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
+    pub(crate) max_file_records: Option<u64>,
+    /// The hash of each output in the manifest
+    #[arg(long, value_enum, default_value = "crc32c", help_heading = "Output")]
+    pub(crate) checksum: Checksum,
+    /// Whether the end waits until everything is safe on the disk
+    #[arg(long, value_enum, default_value = "seal", help_heading = "Output")]
+    pub(crate) durability: Durability,
+    /// Replace a complete run in DEST: its manifest first, then only the files that it names
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct CatArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder to make
+    #[arg(value_name = "DIR", default_value = "fhirline-demo")]
+    pub(crate) folder: PathBuf,
+}
+
+/// What to read, and how.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
+    /// Files, folders (read recursively), patterns, or - for standard input. Compression (gzip, zstd, bzip2, xz) is found
+    /// from the bytes, never from the name
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<OsString>,
+    /// Only these resource types
+    #[arg(long = "type", value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
+    pub(crate) types: Vec<ResourceType>,
+    /// Not these resource types
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
+    pub(crate) exclude_type: Vec<ResourceType>,
+    /// Longer lines go to quarantine
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16MiB")]
+    pub(crate) max_line_bytes: u64,
+    /// Stop once more records than this were rejected
+    #[arg(long, value_name = "N|P%")]
+    pub(crate) max_rejects: Option<Rejects>,
+    /// What a rejected record does: go to quarantine, or fail the run
+    #[arg(long, value_enum, default_value = "quarantine")]
+    pub(crate) on_reject: OnReject,
+    /// Let complete sources count although others are not
+    #[arg(long)]
+    pub(crate) allow_incomplete: bool,
+    /// Skip the proof of UTF-8 and JSON: only for bytes that were proved before
+    #[arg(long)]
+    pub(crate) trust_input: bool,
+    /// Worker threads; the cores of the machine unless given. The outputs do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
+    pub(crate) threads: Option<u16>,
+    /// Ceiling on resident memory
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "64MiB", help_heading = "Resources")]
+    pub(crate) memory: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExpectArgs {
+    /// Compare the counts with a saved Fasten Connect webhook event or a Bulk Data manifest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) expect: Option<PathBuf>,
+}
+
+/// What to tell.
+#[derive(Debug, Args)]
+pub(crate) struct TellArgs {
+    /// Print the report as JSON on standard output
+    #[arg(long, help_heading = "Report")]
+    pub(crate) json: bool,
+    /// Write the report as JSON to a file
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(crate) report: Option<PathBuf>,
+    /// Show progress: on a terminal, always, or never
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
+    pub(crate) progress: Progress,
+    /// Say nothing but errors
+    #[arg(short, long, help_heading = "Report")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Report")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Compress {
+    None,
+    Gzip,
+    Zstd,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Checksum {
+    Crc32c,
+    Sha256,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// Everything is safe on the disk before anything has its final name
+    Seal,
+    /// Left to the system
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnReject {
+    Quarantine,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    Auto,
+    Always,
+    Never,
+}
+
+/// `N` or `P%`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rejects(pub(crate) RejectLimit);
+
+impl FromStr for Rejects {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "give a number of records (100) or a share (0.5%)".to_owned();
+        match text.strip_suffix('%') {
+            None => Ok(Self(RejectLimit::Records(text.parse().map_err(|_| wrong())?))),
+            Some(share) => {
+                let share: f64 = share.trim().parse().map_err(|_| wrong())?;
+                let limit = (0.0..=100.0).contains(&share).then_some(RejectLimit::Percent(share));
+                limit.map(Self).ok_or_else(wrong)
+            }
+        }
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err("must be more than nothing".to_owned()),
+        Ok(ByteSize(bytes)) => Ok(bytes),
+        Err(_) => Err("give a size such as 64MiB, 500MB or 1048576".to_owned()),
+    }
+}
+
+fn resource_type(text: &str) -> Result<ResourceType, String> {
+    ResourceType::new(text)
+        .ok_or_else(|| "a resource type looks like Patient: letters only, a capital first".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reject_limits_are_numbers_or_shares() {
+        assert_eq!("100".parse::<Rejects>().expect("a number").0, RejectLimit::Records(100));
+        assert_eq!("2.5%".parse::<Rejects>().expect("a share").0, RejectLimit::Percent(2.5));
+        for wrong in ["", "%", "-1", "101%", "NaN%", "many"] {
+            assert!(wrong.parse::<Rejects>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("1000"), Ok(1000));
+        assert!(size("0").is_err() && size("lots").is_err());
+    }
+}

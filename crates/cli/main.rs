@@ -1,0 +1,36 @@
+//! The command line of fhirline: arguments to a [`fhirline::Job`], a terminal reporter, exit statuses. Glue only.
+
+mod args;
+mod commands;
+mod demo;
+mod interrupt;
+mod pages;
+mod reporter;
+mod summary;
+mod trouble;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    trouble::silence_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return trouble::tell_usage(&error),
+    };
+    let done = match cli.command {
+        Command::Split(args) => commands::split(&args),
+        Command::Cat(args) => commands::cat(&args),
+        Command::Stats(args) => commands::stats(&args),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { folder } => pages::man(folder.as_deref()),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status.code()),
+        Err(error) => trouble::tell(&error),
+    }
+}

@@ -1,0 +1,195 @@
+//! What is shown at the end of a run.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{HumanBytes, HumanCount};
+
+use fhirline::{ExitStatus, Reconciliation, Report};
+
+const HEAD: Style = Style::new().bold();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const ODD: Style = AnsiColor::Yellow.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Prints a text on standard output; a reader that has gone is no trouble.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The end of a split: a table by type, the account, and how it ended.
+pub(crate) fn of_split(report: &Report, destination: &str) -> String {
+    let mut text = types_table(report);
+    text.push_str(&account(report));
+    if !report.outputs.is_empty() || report.already_complete {
+        let files = report.outputs.len();
+        let _ = writeln!(text, "{} in {destination}, listed in manifest.json", counted(files as u64, "file"));
+    }
+    if report.already_complete {
+        let _ = writeln!(text, "nothing was done: {destination} holds this run already");
+    } else if report.account.sources.failed > 0 && report.outputs.is_empty() {
+        let _ = writeln!(text, "what arrived stays in {destination} under .partial names");
+    }
+    text.push_str(&ending(report));
+    text
+}
+
+/// The end of a count: a table by type with lengths, the faults, and how it ended.
+pub(crate) fn of_stats(report: &Report) -> String {
+    let mut text = lengths_table(report);
+    text.push_str(&account(report));
+    text.push_str(&ending(report));
+    text
+}
+
+fn types_table(report: &Report) -> String {
+    let all: u64 = report.account.types.iter().map(|of_type| of_type.bytes).sum();
+    let filters = report.account.types.iter().any(|of_type| of_type.filtered > 0);
+    let mut head = vec!["type", "records", "bytes", "share"];
+    if filters {
+        head.push("filtered");
+    }
+    let rows = report.account.types.iter().map(|of_type| {
+        let (records, bytes) =
+            (HumanCount(of_type.records).to_string(), HumanBytes(of_type.bytes).to_string());
+        let mut row = vec![of_type.resource_type.clone(), records, bytes, share(of_type.bytes, all)];
+        if filters {
+            row.push(HumanCount(of_type.filtered).to_string());
+        }
+        row
+    });
+    table(&head, &rows.collect::<Vec<_>>())
+}
+
+fn lengths_table(report: &Report) -> String {
+    let all: u64 = report.lengths.iter().map(|of_type| of_type.bytes).sum();
+    let head = ["type", "resources", "bytes", "share", "shortest", "mean", "p99", "longest"];
+    let rows = report.lengths.iter().map(|of_type| {
+        let count = |number| HumanCount(number).to_string();
+        vec![
+            of_type.resource_type.clone(),
+            count(of_type.records),
+            HumanBytes(of_type.bytes).to_string(),
+            share(of_type.bytes, all),
+            count(of_type.shortest),
+            count(of_type.mean),
+            count(of_type.p99),
+            count(of_type.longest),
+        ]
+    });
+    table(&head, &rows.collect::<Vec<_>>())
+}
+
+/// Columns as wide as they need to be: the first to the left, numbers to the right.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| rows.iter().map(|row| row[column].len()).chain([head[column].len()]).max().unwrap_or(0))
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for (number, cell) in cells.enumerate() {
+            let width = widths[number];
+            let _ =
+                if number == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
+        }
+        line
+    };
+    let mut text = format!("{HEAD}{}{HEAD:#}\n", line(&mut head.iter().copied()));
+    for row in rows {
+        let _ = writeln!(text, "{}", line(&mut row.iter().map(String::as_str)));
+    }
+    text.push('\n');
+    text
+}
+
+/// Where all records and bytes went, and what was wrong with the rejected ones.
+fn account(report: &Report) -> String {
+    let account = &report.account;
+    let (records, bytes) = (account.ledger.records, account.ledger.bytes);
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{} read = {} delivered + {} filtered + {} quarantined",
+        counted(records.read, "record"),
+        HumanCount(records.delivered),
+        HumanCount(records.filtered),
+        HumanCount(records.quarantined)
+    );
+    let around =
+        bytes.terminators + bytes.white_space + bytes.byte_order_marks + bytes.container + bytes.sidecars;
+    let _ = writeln!(
+        text,
+        "{} read = {} delivered + {} filtered + {} quarantined + {} around them",
+        counted(bytes.read, "byte"),
+        HumanCount(bytes.delivered),
+        HumanCount(bytes.filtered),
+        HumanCount(bytes.quarantined),
+        HumanCount(around)
+    );
+    for fault in &account.faults {
+        let first = &fault.first;
+        let _ = writeln!(
+            text,
+            "{ODD}{}{ODD:#}: {}, the first in {}, line {}, byte {}",
+            fault.fault,
+            counted(fault.records, "record"),
+            first.source,
+            first.line,
+            first.byte
+        );
+    }
+    if let Some(found) = &account.reconciliation {
+        text.push_str(&reconciliation(found));
+    }
+    for note in &account.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+fn reconciliation(found: &Reconciliation) -> String {
+    let mut text = String::new();
+    if found.matches {
+        let _ = writeln!(text, "{GOOD}the counts are as the sender declared{GOOD:#}");
+    }
+    for difference in &found.differences {
+        let what = difference.resource_type.as_deref().unwrap_or("all types together");
+        let (declared, read) = (HumanCount(difference.declared), HumanCount(difference.read));
+        let _ = writeln!(text, "{ODD}{what}{ODD:#}: {declared} declared, {read} read");
+    }
+    if !found.matches && found.quarantined > 0 {
+        let records = counted(found.quarantined, "record");
+        let _ = writeln!(text, "{records} in quarantine may explain the difference: they have no type");
+    }
+    for note in &found.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+fn ending(report: &Report) -> String {
+    let style = match report.status {
+        ExitStatus::Complete => GOOD,
+        ExitStatus::Quarantined | ExitStatus::Mismatch => ODD,
+        _ => BAD,
+    };
+    format!("{style}{}{style:#} (exit status {})\n", report.status, report.exit_code)
+}
+
+fn share(part: u64, all: u64) -> String {
+    let permille = (part * 1000).checked_div(all).unwrap_or(0);
+    format!("{}.{}%", permille / 10, permille % 10)
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", HumanCount(count))
+}

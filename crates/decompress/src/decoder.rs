@@ -1,0 +1,224 @@
+use std::fmt;
+use std::io::{self, Read};
+
+use crate::codec::{Codec, HEAD_BYTES, Outcome, Trouble};
+use crate::input::Input;
+use crate::sniff::{MAGIC_BYTES, Match, Sniff, member, sniff};
+use crate::{Compression, DecompressError, Limits};
+
+/// The decoded bytes of a source, whatever its compression.
+///
+/// Any number of members (gzip members, zstd frames, bzip2 streams, xz streams) are decoded one after the other. Zero
+/// bytes may follow each of them; anything else that is no member of the same format is an error. Every byte that was
+/// decoded before an error is handed out before it, and an error that is a [`DecompressError`] is for good: the same
+/// one is returned again. A failure of the reader passes through as it is, and reading may go on after it.
+///
+/// How the reader cuts the source does not matter, not even for how much of a damaged one comes out. Of a compressed
+/// source, 64 KiB are read before any of them is decoded.
+pub struct Decoder<R> {
+    input: Input<R>,
+    limits: Limits,
+    compression: Compression,
+    codec: Option<Codec>,
+    state: State,
+    decoded_bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Plain,
+    Member,
+    /// Behind a member: the end, zero padding or another member.
+    Between,
+    Ended,
+    Failed(DecompressError),
+}
+
+impl<R: Read> Decoder<R> {
+    /// Finds the compression from the first bytes of `reader`, and checks that the first member keeps to the limits.
+    ///
+    /// A plain source that begins like JSON is read once (again after a lone `[`), a compressed one until the buffer is
+    /// full.
+    ///
+    /// # Errors
+    /// A [`DecompressError`] inside, if the source is an archive or of a format that is not decoded, if it ends within
+    /// its first header, or if it needs more memory than `limits` allow; else what the reader said.
+    pub fn new(reader: R, limits: Limits) -> io::Result<Self> {
+        let (compression, input) = open(reader)?;
+        let state = State::Plain;
+        let mut decoder = Self { input, limits, compression, codec: None, state, decoded_bytes: 0 };
+        if compression != Compression::None {
+            decoder.begin_member()?;
+        }
+        if compression == Compression::Xz {
+            // Without room for output, liblzma goes as far as the first block header, which tells the memory it needs.
+            decoder.continue_member(&mut [])?;
+        }
+        match decoder.state {
+            State::Failed(error) => Err(error.into()),
+            _ => Ok(decoder),
+        }
+    }
+
+    fn begin_member(&mut self) -> io::Result<()> {
+        self.input.fill_to(HEAD_BYTES)?;
+        let head = self.input.buffered();
+        let begun = Codec::begin(self.compression, self.codec.take(), head, self.limits.window_bytes);
+        match begun {
+            Ok(codec) => {
+                self.codec = Some(codec);
+                self.state = State::Member;
+            }
+            Err(trouble) => self.fail(trouble),
+        }
+        Ok(())
+    }
+
+    fn continue_member(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let Some(codec) = &mut self.codec else {
+            return Ok(0);
+        };
+        let step = codec.step(self.input.buffered(), out);
+        self.input.consume(step.read);
+        self.decoded_bytes += step.written as u64;
+        match step.outcome {
+            Outcome::More if step.read + step.written == 0 => self.more_input()?,
+            Outcome::More => {}
+            Outcome::MemberEnd => self.state = State::Between,
+            Outcome::Failed(trouble) => self.fail(trouble),
+        }
+        Ok(step.written)
+    }
+
+    fn more_input(&mut self) -> io::Result<()> {
+        if self.input.buffered().is_empty() && !self.input.fill()? {
+            self.fail(Trouble::Truncated);
+        }
+        Ok(())
+    }
+
+    fn next_member(&mut self) -> io::Result<()> {
+        while self.skip_zeros() && self.input.fill()? {}
+        if self.input.buffered().is_empty() {
+            self.state = State::Ended;
+            return Ok(());
+        }
+        self.input.fill_to(MAGIC_BYTES)?;
+        match member(self.compression, self.input.buffered()) {
+            Match::Yes => self.begin_member()?,
+            Match::Prefix => self.fail(Trouble::Truncated),
+            Match::No => self.fail(Trouble::TrailingGarbage),
+        }
+        Ok(())
+    }
+
+    /// Uses up the zeros in view; true if nothing else is in view.
+    fn skip_zeros(&mut self) -> bool {
+        let held = self.input.buffered();
+        let zeros = held.iter().position(|&byte| byte != 0).unwrap_or(held.len());
+        self.input.consume(zeros);
+        self.input.buffered().is_empty()
+    }
+
+    fn fail(&mut self, trouble: Trouble) {
+        self.state = State::Failed(locate(trouble, self.compression, self.input.used()));
+    }
+}
+
+impl<R> Decoder<R> {
+    /// How the source is stored.
+    #[must_use]
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Bytes handed out so far.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> u64 {
+        self.decoded_bytes
+    }
+
+    /// Stored bytes used up so far: padding included, bytes read ahead not.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        self.input.used()
+    }
+
+    /// The memory that the decoder holds now, in bytes, a little rounded up. A later member may raise it, never above
+    /// [`Limits::memory_bytes`].
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.input.capacity() + self.codec.as_ref().map_or(0, Codec::memory_bytes)
+    }
+}
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        // Every turn uses up input, writes output or changes the state, so a finite source comes to an end.
+        loop {
+            match self.state {
+                State::Plain => {
+                    let passed = self.input.pass(out)?;
+                    self.decoded_bytes += passed as u64;
+                    return Ok(passed);
+                }
+                State::Member => {
+                    let written = self.continue_member(out)?;
+                    if written > 0 {
+                        return Ok(written);
+                    }
+                }
+                State::Between => self.next_member()?,
+                State::Ended => return Ok(0),
+                State::Failed(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl<R> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("compression", &self.compression)
+            .field("stored_bytes", &self.stored_bytes())
+            .field("decoded_bytes", &self.decoded_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn open<R: Read>(reader: R) -> io::Result<(Compression, Input<R>)> {
+    let mut input = Input::new(reader);
+    loop {
+        match sniff(input.buffered(), input.ended()) {
+            Sniff::More => {
+                input.fill_some()?;
+            }
+            Sniff::Stored(Compression::None) => return Ok((Compression::None, input)),
+            Sniff::Stored(compression) => {
+                input.widen();
+                input.fill()?;
+                return Ok((compression, input));
+            }
+            Sniff::CutOff(compression) => {
+                let stored_byte = input.buffered().len() as u64;
+                return Err(DecompressError::Truncated { compression, stored_byte }.into());
+            }
+            Sniff::Foreign(what) => return Err(DecompressError::Unsupported { what }.into()),
+        }
+    }
+}
+
+fn locate(trouble: Trouble, compression: Compression, stored_byte: u64) -> DecompressError {
+    match trouble {
+        Trouble::Truncated => DecompressError::Truncated { compression, stored_byte },
+        Trouble::Corrupt => DecompressError::Corrupt { compression, stored_byte },
+        Trouble::TrailingGarbage => DecompressError::TrailingGarbage { compression, stored_byte },
+        Trouble::WindowTooLarge { needed_bytes, allowed_bytes } => {
+            DecompressError::WindowTooLarge { compression, needed_bytes, allowed_bytes }
+        }
+        Trouble::Unsupported(what) => DecompressError::Unsupported { what },
+    }
+}

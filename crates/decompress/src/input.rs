@@ -1,0 +1,135 @@
+use std::io::{self, Read};
+
+/// Stored bytes held while a compressed source is decoded.
+pub(crate) const INPUT_BYTES: usize = 64 << 10;
+
+/// Held until the compression is known; all that is ever held of a plain source.
+pub(crate) const SNIFF_BYTES: usize = 512;
+
+/// A reader with its unread bytes in view, and a count of the used ones.
+pub(crate) struct Input<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The reader has said so once; it is not asked again.
+    ended: bool,
+    used: u64,
+}
+
+impl<R: Read> Input<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader, buffer: vec![0; SNIFF_BYTES], start: 0, end: 0, ended: false, used: 0 }
+    }
+
+    /// Makes room for whole blocks, once it is known that there is something to decode.
+    pub(crate) fn widen(&mut self) {
+        self.buffer.resize(INPUT_BYTES, 0);
+    }
+
+    /// Brings more bytes into view with one read. False if there are no more, or no room.
+    pub(crate) fn fill_some(&mut self) -> io::Result<bool> {
+        if self.start > 0 && (self.start == self.end || self.end == self.buffer.len()) {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.ended || self.end == self.buffer.len() {
+            return Ok(false);
+        }
+        let read = read_retrying(&mut self.reader, &mut self.buffer[self.end..])?;
+        self.end += read;
+        self.ended = read == 0;
+        Ok(read > 0)
+    }
+
+    /// Brings as many bytes into view as there is room for. False if there are no more.
+    ///
+    /// The codecs see the source cut where its content says, not where the reader happened to cut it: how far a codec
+    /// gets in damaged data depends on the cuts.
+    pub(crate) fn fill(&mut self) -> io::Result<bool> {
+        let more = self.fill_some()?;
+        while more && self.fill_some()? {}
+        Ok(more)
+    }
+
+    /// Brings at least `bytes` bytes into view, or all that are left.
+    pub(crate) fn fill_to(&mut self, bytes: usize) -> io::Result<()> {
+        debug_assert!(bytes <= self.buffer.len());
+        while self.buffered().len() < bytes && self.fill()? {}
+        Ok(())
+    }
+
+    /// Hands bytes out as they are: first those in view, then straight from the reader.
+    pub(crate) fn pass(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let held = self.buffered();
+        if held.is_empty() && !self.ended {
+            let read = read_retrying(&mut self.reader, out)?;
+            self.used += read as u64;
+            self.ended = read == 0 && !out.is_empty();
+            return Ok(read);
+        }
+        let bytes = held.len().min(out.len());
+        out[..bytes].copy_from_slice(&held[..bytes]);
+        self.consume(bytes);
+        Ok(bytes)
+    }
+}
+
+impl<R> Input<R> {
+    /// The bytes in view.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Bytes used up since the start.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Memory held.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.used += bytes as u64;
+    }
+}
+
+fn read_retrying<R: Read>(reader: &mut R, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(out) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_view_survive_the_move_to_the_front() {
+        let source: Vec<u8> = (0..2000u32).map(|n| (n % 251) as u8).collect();
+        let mut input = Input::new(&source[..]);
+        let mut seen = Vec::new();
+        loop {
+            input.fill_to(100).expect("a slice");
+            let take = input.buffered().len().min(37);
+            if take == 0 {
+                break;
+            }
+            seen.extend_from_slice(&input.buffered()[..take]);
+            input.consume(take);
+        }
+        assert_eq!(seen, source);
+        assert_eq!(input.used(), 2000);
+    }
+}

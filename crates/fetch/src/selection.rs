@@ -1,0 +1,260 @@
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::iter;
+use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
+use std::vec;
+
+use crate::manifest::scheme_of;
+use crate::pattern::PathPattern;
+use crate::walk::{self, Options, Walk};
+use crate::{FetchError, Found, FoundBy, StandardInput};
+
+/// Names of one folder that are held at once: 1 to 5 MB, and 62 passes over a folder of a million files.
+const NAMES_AT_ONCE: usize = 16_384;
+
+/// What a user wrote to name sources: a file, a folder, a pattern or `-`.
+#[derive(Clone, Debug)]
+pub struct SourceSpec(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    StandardInput,
+    Path(PathBuf),
+    Pattern(Arc<PathPattern>),
+}
+
+impl SourceSpec {
+    /// Finds out what was meant.
+    ///
+    /// `-` is standard input (a file of that name is `./-`). What exists is a file or a folder, whatever characters it is
+    /// made of. Anything else with `*`, `?` or `[` in it is a pattern: `*` and `?` match within one name but not a leading
+    /// dot, `[...]` a choice of characters, and `**` folders at any depth.
+    ///
+    /// # Errors
+    /// [`FetchError::NotFound`], [`FetchError::Unreadable`], [`FetchError::BadPattern`], [`FetchError::NoMatch`], or
+    /// [`FetchError::SchemeNotSupported`] for a URL.
+    pub fn parse(text: impl AsRef<OsStr>) -> Result<Self, FetchError> {
+        let text = text.as_ref();
+        if text == "-" {
+            return Ok(Self(Kind::StandardInput));
+        }
+        let path = Path::new(text);
+        match fs::metadata(path) {
+            Ok(_) => Ok(Self(Kind::Path(path.to_owned()))),
+            Err(error) if is_absent(&error) => parse_absent(&text.to_string_lossy()),
+            Err(error) => Err(FetchError::unreadable(path, error)),
+        }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename | InvalidInput)
+}
+
+fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
+    // Before patterns: the query of a URL begins with a question mark, and must not be shown.
+    if let Some(scheme) = scheme_of(text) {
+        return Err(FetchError::SchemeNotSupported { scheme: scheme.to_owned() });
+    }
+    if !PathPattern::is_meant_by(text) {
+        return Err(FetchError::NotFound { name: text.to_owned() });
+    }
+    let pattern = Arc::new(PathPattern::parse(text)?);
+    // Said now, not after hours spent on the sources before it.
+    let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: false };
+    match Walk::of_pattern(Arc::clone(&pattern), options).next() {
+        None => Err(FetchError::NoMatch { pattern: text.to_owned() }),
+        // The folder that the pattern begins in; trouble below it is told in its place.
+        Some(Err(error)) if fs::read_dir(walk::on_disk(pattern.base())).is_err() => Err(error),
+        Some(_) => Ok(SourceSpec(Kind::Pattern(pattern))),
+    }
+}
+
+/// The sources of a run, in the order in which they are read.
+///
+/// In a folder, names that begin with `_` or `.` or end in `.partial` are skipped, and so is what is neither a file nor a
+/// folder. Links are followed, except where they lead back into a folder on the way to them. A folder (or one below it)
+/// that holds a `manifest.json` with an `output` array is read through it: each output once, in the manifest's order, and
+/// nothing else of that folder. An output is found by its relative path, which must not lead out of the folder, or by the
+/// last segment of its URL. Whatever is skipped is said.
+///
+/// What matches a pattern counts as named, as if the shell had put the names in the pattern's place.
+///
+/// ```
+/// use fhirline_fetch::{Found, Selection};
+///
+/// let folder = tempfile::tempdir()?;
+/// for name in ["b.ndjson", "a.ndjson", "_log.txt"] {
+///     std::fs::write(folder.path().join(name), b"{}\n")?;
+/// }
+/// let selection = Selection::parse([folder.path()])?;
+/// assert_eq!(selection.total_bytes(), Some(6));
+/// let mut names = Vec::new();
+/// for found in selection.expand() {
+///     if let Found::Source { origin, .. } = found? {
+///         names.push(origin.name().rsplit('/').next().unwrap_or_default().to_owned());
+///     }
+/// }
+/// assert_eq!(names, ["a.ndjson", "b.ndjson"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Selection {
+    specs: Vec<SourceSpec>,
+    options: Options,
+}
+
+impl Selection {
+    /// These sources.
+    ///
+    /// # Errors
+    /// [`FetchError::StandardInputTwice`].
+    pub fn new(specs: Vec<SourceSpec>) -> Result<Self, FetchError> {
+        if specs.iter().filter(|spec| matches!(spec.0, Kind::StandardInput)).count() > 1 {
+            return Err(FetchError::StandardInputTwice);
+        }
+        let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
+        Ok(Self { specs, options })
+    }
+
+    /// What a user wrote, one text a source.
+    ///
+    /// # Errors
+    /// Those of [`SourceSpec::parse`] and [`new`](Self::new).
+    pub fn parse<T: AsRef<OsStr>>(texts: impl IntoIterator<Item = T>) -> Result<Self, FetchError> {
+        Self::new(texts.into_iter().map(SourceSpec::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// Leaves out a folder wherever it or what lies in it turns up in a folder or among matches: the destination, which
+    /// need not exist yet. A file in it that is named directly is still read.
+    ///
+    /// # Errors
+    /// When the folder's place cannot be found out.
+    pub fn excluding(mut self, folder: impl AsRef<Path>) -> io::Result<Self> {
+        self.options.exclude = Some(future_canonical(folder.as_ref())?.into());
+        Ok(self)
+    }
+
+    /// Sets how many names of one folder are held at once (16,384 unless set; at least 1): fewer cost less memory and more
+    /// passes over large folders, and yield the same.
+    #[must_use]
+    pub fn names_at_once(mut self, names: usize) -> Self {
+        self.options.names_at_once = names.max(1);
+        self
+    }
+
+    /// Finds the sources, one at a time. What cannot be read is an error in its place, and the next call goes on behind it.
+    #[must_use]
+    pub fn expand(&self) -> Expansion {
+        Expansion { specs: self.specs.clone().into_iter(), current: None, options: self.options.clone() }
+    }
+
+    /// The stored bytes of all sources together; `None` if one of them is a stream. What cannot be read does not count.
+    ///
+    /// This walks all folders, but opens no file except manifests.
+    #[must_use]
+    pub fn total_bytes(&self) -> Option<u64> {
+        let mut expansion = self.expand();
+        expansion.options.try_files = false;
+        let mut total: u64 = 0;
+        for found in expansion.flatten() {
+            let Found::Source { origin, .. } = found else { continue };
+            let Ok(identity) = origin.identity() else { continue };
+            total = total.saturating_add(identity.stored_bytes?);
+        }
+        Some(total)
+    }
+}
+
+/// The canonical path of a folder that need not exist: where it will be.
+fn future_canonical(folder: &Path) -> io::Result<PathBuf> {
+    let absolute = path::absolute(folder)?;
+    for existing in absolute.ancestors() {
+        if let Ok(canonical) = fs::canonicalize(existing) {
+            let missing = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
+            // Joining an empty path would put a slash behind it.
+            return Ok(if missing.as_os_str().is_empty() { canonical } else { canonical.join(missing) });
+        }
+    }
+    Ok(absolute)
+}
+
+/// The sources of a [`Selection`] as they are found. Made by [`Selection::expand`].
+#[derive(Debug)]
+pub struct Expansion {
+    specs: vec::IntoIter<SourceSpec>,
+    current: Option<Current>,
+    options: Options,
+}
+
+#[derive(Debug)]
+enum Current {
+    One(iter::Once<Result<Found, FetchError>>),
+    Folder(Walk),
+    Pattern { walk: Walk, pattern: Arc<PathPattern>, found_any: bool },
+}
+
+impl Expansion {
+    fn begin(&self, spec: SourceSpec) -> Current {
+        match spec.0 {
+            Kind::StandardInput => {
+                let origin = Box::new(StandardInput::new());
+                Current::One(iter::once(Ok(Found::Source { origin, by: FoundBy::Name })))
+            }
+            Kind::Path(path) => self.begin_path(path),
+            Kind::Pattern(pattern) => {
+                let walk = Walk::of_pattern(Arc::clone(&pattern), self.options.clone());
+                Current::Pattern { walk, pattern, found_any: false }
+            }
+        }
+    }
+
+    fn begin_path(&self, path: PathBuf) -> Current {
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) => return Current::One(iter::once(Err(FetchError::unreadable(&path, error)))),
+        };
+        if metadata.is_dir() {
+            return Current::Folder(Walk::of_folder(path, self.options.clone()));
+        }
+        // Only regular files are tried: opening a pipe waits for a writer, and uses it up.
+        let try_files = self.options.try_files && metadata.is_file();
+        let options = Options { try_files, ..self.options.clone() };
+        Current::One(iter::once(walk::file(path, false, FoundBy::Name, &options)))
+    }
+}
+
+impl Current {
+    fn next(&mut self) -> Option<Result<Found, FetchError>> {
+        match self {
+            Self::One(item) => item.next(),
+            Self::Folder(walk) => walk.next(),
+            Self::Pattern { walk, pattern, found_any } => {
+                let next = walk.next();
+                let none_at_all = next.is_none() && !*found_any;
+                *found_any = true;
+                if none_at_all {
+                    return Some(Err(FetchError::NoMatch { pattern: pattern.text().to_owned() }));
+                }
+                next
+            }
+        }
+    }
+}
+
+impl Iterator for Expansion {
+    type Item = Result<Found, FetchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.current.as_mut().and_then(Current::next) {
+                return Some(item);
+            }
+            let spec = self.specs.next()?;
+            self.current = Some(self.begin(spec));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Both stores against the contract, and what only folders have: modes, links, handles, other processes.
+
+mod conformance;
+
+use std::fs;
+use std::io::ErrorKind;
+
+use fhirline_core::Store;
+use fhirline_fetch::{FolderStore, MemoryStore};
+use tempfile::TempDir;
+
+/// Keeps the folder as long as the store.
+fn folder_store(open_files: usize) -> (TempDir, FolderStore) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = FolderStore::with_open_files(folder.path().join("out"), open_files).expect("opened");
+    (folder, store)
+}
+
+#[test]
+fn memory_conforms() {
+    conformance::check(MemoryStore::new);
+}
+
+#[test]
+fn a_folder_conforms() {
+    for open_files in [1, 8, 128] {
+        let mut folders = Vec::new();
+        conformance::check(|| {
+            let (folder, store) = folder_store(open_files);
+            folders.push(folder);
+            store
+        });
+    }
+}
+
+#[test]
+fn clones_of_memory_share_and_show_no_content() {
+    let store = MemoryStore::new();
+    store.clone().put_if_absent("a", b"SECRET").expect("put");
+    assert_eq!(store.contents("a").as_deref(), Some(&b"SECRET"[..]));
+    assert_eq!(format!("{store:?}"), r#"{"a": 6}"#);
+}
+
+#[test]
+fn sub_folders_come_and_go_with_their_names() {
+    let (_folder, store) = folder_store(8);
+    let sub_folder = store.path().join("_quarantine");
+    let mut lines = store.create("_quarantine/lines.raw").expect("created");
+    lines.append(b"x").expect("appended");
+    assert!(sub_folder.is_dir());
+    lines.seal().expect("sealed");
+    store.remove("_quarantine/lines.raw").expect("removed");
+    assert!(!sub_folder.exists());
+    store.create("_quarantine/lines.raw").expect("created").discard().expect("discarded");
+    assert!(!sub_folder.exists());
+    assert!(store.path().is_dir());
+}
+
+#[test]
+fn a_folder_on_the_way_of_a_final_name_is_not_replaced() {
+    let (_folder, store) = folder_store(8);
+    fs::create_dir(store.path().join("a")).expect("made");
+    let refused = store.create("a").expect("created").seal().expect_err("in the way");
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(store.put_if_absent("a", b"").expect_err("in the way").kind(), ErrorKind::AlreadyExists);
+    assert_eq!(store.get("a", 9).expect_err("not a file").kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_file_is_no_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a"), b"").expect("written");
+    assert!(FolderStore::open(folder.path().join("a")).is_err());
+    assert!(FolderStore::open(folder.path().join("a/b")).is_err());
+}
+
+#[test]
+fn a_change_by_somebody_else_is_seen_on_reopening() {
+    let (_folder, store) = folder_store(1);
+    let mut one = store.create("one").expect("created");
+    one.append(b"12").expect("appended");
+    let mut two = store.create("two").expect("created");
+    fs::write(store.path().join("one.partial"), b"somebody else's").expect("written");
+    assert!(one.append(b"3").is_err());
+    assert_eq!(one.stored_bytes(), 2);
+    two.append(b"fine").expect("appended");
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("exists").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn only_the_owner_may_read_outputs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("made/out");
+        let store = FolderStore::open(&root).expect("opened");
+        let leftover = root.join("sub/Patient.ndjson.partial");
+        fs::create_dir(root.join("sub")).expect("made");
+        fs::write(&leftover, b"left with the mode of the umask").expect("written");
+        store.create("sub/Patient.ndjson").expect("created").seal().expect("sealed");
+        store.put_if_absent("manifest.json", b"{}").expect("put");
+        store.create("_quarantine/lines.raw").expect("created").seal().expect("sealed");
+        for file in ["sub/Patient.ndjson", "manifest.json", "_quarantine/lines.raw"] {
+            assert_eq!(mode(&root.join(file)) & 0o177, 0, "{file}");
+        }
+        for made in [root.parent().expect("a parent"), &root, &root.join("_quarantine")] {
+            assert_eq!(mode(made) & 0o077, 0, "{}", made.display());
+        }
+        store.sync().expect("synced");
+    }
+
+    #[test]
+    fn what_exists_keeps_its_mode() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+        FolderStore::open(folder.path()).expect("opened");
+        assert_eq!(mode(folder.path()), 0o755);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_provisional_name_is_replaced_not_written_through() {
+        let (folder, store) = folder_store(8);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, b"precious").expect("written");
+        symlink(&elsewhere, store.path().join("a.partial")).expect("linked");
+        let mut partial = store.create("a").expect("created");
+        partial.append(b"new").expect("appended");
+        partial.seal().expect("sealed");
+        assert_eq!(fs::read(&elsewhere).expect("readable"), b"precious");
+        assert_eq!(fs::read(store.path().join("a")).expect("readable"), b"new");
+    }
+
+    #[test]
+    fn a_dangling_link_is_a_name_that_exists() {
+        let (_folder, store) = folder_store(8);
+        symlink("nowhere", store.path().join("a")).expect("linked");
+        assert_eq!(store.put_if_absent("a", b"").expect_err("exists").kind(), ErrorKind::AlreadyExists);
+        let sealed = store.create("a").expect("created").seal();
+        assert_eq!(sealed.expect_err("exists").kind(), ErrorKind::AlreadyExists);
+        assert_eq!(store.list().expect("listed"), ["a", "a.partial"]);
+    }
+}

@@ -1,0 +1,130 @@
+use std::io;
+
+use fhirline_fetch::FetchError;
+use fhirline_flow::{RunError, TooLittleMemory};
+use fhirline_sink::SinkError;
+
+use crate::ExitStatus;
+
+/// Why a job could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// What was given as a source is none.
+    #[error("cannot take the sources as given")]
+    Sources(#[from] FetchError),
+    /// The sources hold nothing that looks like data.
+    #[error("there is nothing to read: {skipped} files were looked at, none of them looks like data")]
+    NothingToRead {
+        /// How many things were passed over.
+        skipped: u64,
+    },
+    /// The memory is too little for what is asked.
+    #[error("cannot work within the memory given")]
+    Memory(#[from] TooLittleMemory),
+    /// A source lies in the destination, where it might be overwritten.
+    #[error("the source {source_name} lies in the destination")]
+    SourceInDestination {
+        /// The source as given.
+        source_name: String,
+    },
+    /// The destination is not a folder.
+    #[error("the destination {name} is not a folder")]
+    NotAFolder {
+        /// The destination as given.
+        name: String,
+    },
+    /// The destination holds files that are not ours.
+    #[error("the destination {name} is not empty, and what it holds was not made by fhirline")]
+    NotOurs {
+        /// The destination as given.
+        name: String,
+    },
+    /// The destination holds a complete run of something else.
+    #[error("the destination {name} holds a complete run over other sources or with other options")]
+    OtherRun {
+        /// The destination as given.
+        name: String,
+    },
+    /// The destination refuses.
+    #[error("cannot {action} the destination {name}")]
+    Destination {
+        /// What was tried.
+        action: &'static str,
+        /// The destination as given.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The run had to stop.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl JobError {
+    /// The exit status of the process.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Run(RunError::Cancelled) => ExitStatus::Interrupted,
+            Self::Run(error) if error.is_closed() => ExitStatus::Complete,
+            Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
+            _ => ExitStatus::Usage,
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NothingToRead { .. } => {
+                Some("name a file directly to have it read whatever it looks like".into())
+            }
+            Self::Memory(error) => Some(format!("give --memory {}MiB or more", error.least_bytes >> 20)),
+            Self::SourceInDestination { .. } => {
+                Some("choose a destination that holds none of the sources".into())
+            }
+            Self::NotAFolder { .. } | Self::NotOurs { .. } => {
+                Some("choose a folder that is new or empty".into())
+            }
+            Self::OtherRun { .. } => {
+                Some("choose another folder, or give --overwrite to replace that run".into())
+            }
+            Self::Run(error) => run_hint(error),
+            Self::Destination { source, .. } => io_hint(source),
+            Self::Sources(_) => None,
+        }
+    }
+}
+
+impl From<SinkError> for JobError {
+    fn from(error: SinkError) -> Self {
+        Self::Run(RunError::Sink(error))
+    }
+}
+
+fn run_hint(error: &RunError) -> Option<String> {
+    match error {
+        RunError::Sink(SinkError::Store { source, .. }) => io_hint(source),
+        RunError::TooManyRejects { .. } => Some(
+            "what was read so far stays under .partial names; look at the faults with `fhirline stats`"
+                .into(),
+        ),
+        RunError::Ledger(_) | RunError::WorkerLost => {
+            Some("this is a defect of fhirline; nothing was given its final name".into())
+        }
+        _ => None,
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space and run the same command again; nothing incomplete has a final name"
+        }
+        io::ErrorKind::PermissionDenied => "check who may write there",
+        io::ErrorKind::ReadOnlyFilesystem => "choose a destination on a file system that can be written",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,136 @@
+//! `manifest.json`: a FHIR Bulk Data manifest (<https://hl7.org/fhir/uv/bulkdata/export.html>) with our account in its
+//! `extension`.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::report::{Account, OutputReport};
+
+/// The name of the manifest in a destination.
+pub(crate) const NAME: &str = "manifest.json";
+/// Manifests beyond this are not ours.
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    /// No record is newer than this: the time at which the newest source was last changed.
+    pub(crate) transaction_time: String,
+    pub(crate) request: String,
+    pub(crate) requires_access_token: bool,
+    pub(crate) output: Vec<File>,
+    pub(crate) error: Vec<File>,
+    pub(crate) extension: Extension,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct File {
+    #[serde(rename = "type")]
+    pub(crate) resource_type: String,
+    pub(crate) url: String,
+    pub(crate) count: u64,
+    pub(crate) extension: FileExtension,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FileExtension {
+    pub(crate) bytes: u64,
+    pub(crate) plain_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) checksum: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Extension {
+    pub(crate) fhirline: Ours,
+}
+
+/// What tells that a manifest is ours, and what it needs to know again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ours {
+    pub(crate) version: String,
+    /// The options that decide what the outputs hold.
+    pub(crate) options: serde_json::Value,
+    /// A hash of the options and of what is known about the sources; `None` if they cannot be told apart (standard input).
+    pub(crate) fingerprint: Option<String>,
+    /// The exact bytes of rejected records, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) rejected: Option<OutputReport>,
+    pub(crate) account: Account,
+}
+
+/// Just enough of a manifest to know whether it is ours.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Marker {
+    #[serde(rename = "extension")]
+    _extension: MarkerExtension,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MarkerExtension {
+    #[serde(rename = "fhirline")]
+    _fhirline: serde::de::IgnoredAny,
+}
+
+/// The manifest of a run that has only begun.
+pub(crate) const BEGUN: &[u8] = b"{\"extension\":{\"fhirline\":{\"state\":\"running\"}}}\n";
+
+impl Manifest {
+    pub(crate) fn new(
+        newest: SystemTime,
+        outputs: &[OutputReport],
+        quarantine: &[OutputReport],
+        ours: Ours,
+    ) -> Self {
+        let of_outcomes = |file: &&OutputReport| file.name.ends_with(".ndjson");
+        Self {
+            transaction_time: humantime::format_rfc3339_seconds(newest).to_string(),
+            request: "urn:fhirline:split".to_owned(),
+            requires_access_token: false,
+            output: outputs.iter().map(file).collect(),
+            error: quarantine.iter().filter(of_outcomes).map(file).collect(),
+            extension: Extension { fhirline: ours },
+        }
+    }
+
+    /// The names of all files that belong to it, without its own.
+    pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
+        let listed = self.output.iter().chain(&self.error).map(|file| file.url.as_str());
+        listed.chain(self.extension.fhirline.rejected.iter().map(|raw| raw.name.as_str()))
+    }
+
+    /// The outputs as they were reported.
+    pub(crate) fn outputs(&self) -> Vec<OutputReport> {
+        let output = |file: &File| OutputReport {
+            name: file.url.clone(),
+            resource_type: Some(file.resource_type.clone()),
+            records: file.count,
+            plain_bytes: file.extension.plain_bytes,
+            stored_bytes: file.extension.bytes,
+            checksum: file.extension.checksum.clone(),
+        };
+        self.output.iter().map(output).collect()
+    }
+
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        // Strings, numbers and lists of them into memory: nothing here can fail.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+}
+
+fn file(report: &OutputReport) -> File {
+    File {
+        resource_type: report.resource_type.clone().unwrap_or_else(|| "OperationOutcome".to_owned()),
+        url: report.name.clone(),
+        count: report.records,
+        extension: FileExtension {
+            bytes: report.stored_bytes,
+            plain_bytes: report.plain_bytes,
+            checksum: report.checksum.clone(),
+        },
+    }
+}

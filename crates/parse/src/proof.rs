@@ -1,0 +1,34 @@
+use fhirline_core::{BadRecord, Fault};
+
+use crate::top_level::TopLevel;
+use crate::walker;
+
+/// How much of a record is proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// All of it: the bytes are UTF-8, and they are one JSON value.
+    #[default]
+    Full,
+    /// Nothing beyond what finding the envelope needs: the bytes were proven before. What that is may change.
+    Trusted,
+}
+
+/// Proves that `text` is UTF-8 and one JSON value, and notes what stands at its top level.
+///
+/// The fault that is seen first in the text wins, and at the same byte UTF-8 speaks before the grammar.
+pub(crate) fn full(text: &[u8]) -> Result<TopLevel, BadRecord> {
+    let walked = walker::walk(text);
+    // Nearly all records are ASCII, and this is quicker to see than the rest.
+    if text.is_ascii() {
+        return walked;
+    }
+    let Err(broken) = str::from_utf8(text) else { return walked };
+    let at = broken.valid_up_to() as u64;
+    let cut_off = broken.error_len().is_none();
+    match walked {
+        // The text ends within a character of a string: it was cut there, and nothing else is wrong with it.
+        Err(bad) if bad.fault == Fault::Incomplete && cut_off => Err(bad),
+        Err(bad) if bad.at < at => Err(bad),
+        _ => Err(BadRecord { fault: Fault::NotUtf8, at }),
+    }
+}

@@ -1,0 +1,127 @@
+//! Where strings can end: 64 bytes at a time.
+
+use wide::u8x16;
+
+/// Bytes looked at in one step: one bit each in a word.
+const BLOCK: usize = 64;
+
+/// The bytes of one block of a text that end a plain stretch of a string: quotes, backslashes and control characters.
+///
+/// Blocks lie at fixed places, so that the processor can look at the next one long before the walk has arrived there.
+/// Within a block the end of a string is one shift away: there is no loop whose number of turns it would have to guess.
+#[derive(Clone, Copy)]
+pub(crate) struct Specials {
+    /// Where the block begins.
+    base: usize,
+    /// One bit a byte, the first byte's lowest.
+    bits: u64,
+}
+
+impl Specials {
+    /// The first block of a text.
+    #[inline(always)]
+    pub(crate) fn new(text: &[u8]) -> Self {
+        Self { base: 0, bits: special_bits(text, 0) }
+    }
+
+    /// The offset of the first special byte from `from` on; the length of the text if there is none. `from` is at most
+    /// that length and never less than what an earlier call returned.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, text: &[u8], from: usize) -> usize {
+        let mut ahead = self.bits & from_bit(from - self.base);
+        while ahead == 0 {
+            if self.base + BLOCK >= text.len() {
+                return text.len();
+            }
+            self.base += BLOCK;
+            self.bits = special_bits(text, self.base);
+            ahead = self.bits & from_bit(from.saturating_sub(self.base));
+        }
+        self.base + ahead.trailing_zeros() as usize
+    }
+}
+
+/// A word with all bits from `bit` on.
+#[inline(always)]
+fn from_bit(bit: usize) -> u64 {
+    if bit < BLOCK { u64::MAX << bit } else { 0 }
+}
+
+#[inline(always)]
+fn special_bits(text: &[u8], base: usize) -> u64 {
+    match text.get(base..).and_then(<[u8]>::first_chunk) {
+        Some(block) => special_bits_of(block),
+        None => special_bits_of(&padded(text, base)),
+    }
+}
+
+/// The last block. It is filled up with NULs: a string that runs into them is found to end where the text does.
+#[inline(never)]
+fn padded(text: &[u8], base: usize) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let rest = text.get(base..).unwrap_or_default();
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
+#[inline(always)]
+fn special_bits_of(block: &[u8; BLOCK]) -> u64 {
+    let (parts, _) = block.as_chunks::<16>();
+    parts.iter().rev().fold(0, |bits, part| bits << 16 | u64::from(special_bits_of_part(part)))
+}
+
+#[inline(always)]
+fn special_bits_of_part(part: &[u8; 16]) -> u32 {
+    let bytes = u8x16::new(*part);
+    // There is no unsigned comparison in SSE2: a byte is at most 0x1F exactly if it is its own minimum with 0x1F.
+    let control = bytes.min(u8x16::splat(0x1F)).simd_eq(bytes);
+    let quote = bytes.simd_eq(u8x16::splat(b'"'));
+    let backslash = bytes.simd_eq(u8x16::splat(b'\\'));
+    (control | quote | backslash).to_bitmask()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every special byte of the text, as [`Specials`] finds them.
+    fn found(text: &[u8]) -> Vec<usize> {
+        let mut specials = Specials::new(text);
+        let mut found = vec![specials.next(text, 0)];
+        while let Some(&last) = found.last().filter(|&&last| last < text.len()) {
+            found.push(specials.next(text, last + 1));
+        }
+        found
+    }
+
+    #[test]
+    fn every_byte_value_is_classed_at_every_place() {
+        for byte in 0..=u8::MAX {
+            let special = matches!(byte, b'"' | b'\\' | ..0x20);
+            for at in 0..130 {
+                let mut text = [b'x'; 130];
+                text[at] = byte;
+                let wanted = if special { vec![at, 130] } else { vec![130] };
+                assert_eq!(found(&text), wanted, "byte {byte:#04x} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_length_ends_where_the_text_does() {
+        for length in 0..200 {
+            assert_eq!(found(&vec![0xC3; length]), [length]);
+            let all: Vec<_> = (0..=length).collect();
+            assert_eq!(found(&vec![b'"'; length]), all);
+        }
+    }
+
+    #[test]
+    fn blocks_in_between_may_be_passed_over() {
+        let text = [b'"'; 300];
+        let mut specials = Specials::new(&text);
+        assert_eq!(specials.next(&text, 3), 3);
+        assert_eq!(specials.next(&text, 201), 201);
+        assert_eq!(specials.next(&text, 300), 300);
+    }
+}

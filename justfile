@@ -1,0 +1,62 @@
+# The daily commands; `just` alone lists them. Nothing here is needed to build or test: `.ci/run` is the gate.
+
+memory_bytes := "1073741824"
+memory_binary_bytes := "2097152"
+
+# list the recipes
+default:
+    @just --list
+
+# everything the gate checks
+ci:
+    .ci/run
+
+# put the code in form
+fmt:
+    cargo fmt --all
+
+# what clippy says, warnings denied
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# all tests, doc tests included; arguments go to cargo test
+test *ARGS:
+    cargo test --workspace {{ ARGS }}
+
+# the documentation, as the gate builds it
+doc *ARGS:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps {{ ARGS }}
+
+# the criterion benches of each step
+bench *ARGS:
+    cargo bench --workspace {{ ARGS }}
+
+# the whole program against the tools a user would pick; see the head of the script
+compare *ARGS:
+    benches/compare.sh {{ ARGS }}
+
+# the newcomer's first command
+demo *ARGS:
+    cargo run --release --bin fhirline -- demo {{ ARGS }}
+
+# licences, bans and sources of the dependency tree (needs cargo-deny)
+deny:
+    cargo deny check bans licenses sources
+
+# a synthetic export of about BYTES bytes; more arguments: --seed N, --broken, --binary BYTES, --grouped
+sample BYTES OUT *ARGS:
+    cargo run --release --package fhirline --example make_sample -- {{ BYTES }} {{ OUT }} {{ ARGS }}
+
+# peak resident memory of a split of 1 GiB; scratch space is TMPDIR (needs /usr/bin/time of GNU)
+memory *ARGS:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --release --bin fhirline
+    target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    cargo run --quiet --release --package fhirline --example make_sample -- {{ memory_bytes }} "$work/export.ndjson" --binary {{ memory_binary_bytes }}
+    /usr/bin/time -v "$target/release/fhirline" split "$work/export.ndjson" -o "$work/out" -q --progress never {{ ARGS }} 2> "$work/time" ||
+        { cat "$work/time"; exit 1; }
+    grep -E 'Maximum resident|Elapsed|User time|System time' "$work/time"

@@ -1,0 +1,3 @@
+//! Tests of the whole program, one module a theme.
+
+mod layering;

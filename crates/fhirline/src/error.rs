@@ -14,7 +14,7 @@ pub enum JobError {
     #[error("cannot take the sources as given")]
     Sources(#[from] FetchError),
     /// The sources hold nothing that looks like data.
-    #[error("there is nothing to read: {skipped} files were looked at, none of them looks like data")]
+    #[error("there is nothing to read: none of what was found looks like data ({skipped} passed over)")]
     NothingToRead {
         /// How many things were passed over.
         skipped: u64,

@@ -220,11 +220,14 @@ impl Job {
         }
     }
 
-    /// The first source that is a path in that folder, or the folder itself.
+    /// The first source that is a path in that folder, the folder itself, or a pattern for what lies in it.
     pub(crate) fn source_in(&self, folder: &Path) -> Option<&OsStr> {
         let folder = folder.canonicalize().ok()?;
-        let inside =
-            |text: &&OsString| Path::new(text).canonicalize().is_ok_and(|path| path.starts_with(&folder));
+        let inside = |text: &&OsString| {
+            // What does not exist is a pattern: the folder that it begins in does.
+            let existing = Path::new(text).ancestors().find_map(|path| path.canonicalize().ok());
+            existing.is_some_and(|path| path.starts_with(&folder))
+        };
         self.texts.iter().find(inside).map(OsString::as_os_str)
     }
 }

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use fhirline_core::{ChecksumKind, Store};
 use fhirline_fetch::{FolderStore, Found};
 use fhirline_flow::{Cancel, RejectLimit, RunError};
 use fhirline_route::{Grouping, Proof};
-use fhirline_sink::{Codec, Encoding, Inline, SplitOptions, SplitSink};
+use fhirline_sink::{Codec, Encoding, Inline, SplitOptions, SplitSink, StatsSink};
 
 use crate::destination::{self, Holds};
 use crate::job::OnEvent;
@@ -102,6 +103,12 @@ pub(crate) fn split(mut job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> 
     check_places(&job, to)?;
     job.sources = job.sources.excluding(&to.folder).map_err(to.failed("find"))?;
     let known = know(&job, to);
+    if !known.any_source {
+        // Before anything is made or replaced; the walk says what was passed over.
+        let outcome = job.run(Grouping::ByType, &mut StatsSink::new(), plan, on_event);
+        return Err(outcome.err().unwrap_or(JobError::NothingToRead { skipped: 0 }));
+    }
+    let is_new = !to.folder.exists();
     let store: Arc<dyn Store> = Arc::new(FolderStore::open(&to.folder).map_err(to.failed("make"))?);
     if let Some(report) = make_room(&*store, to, &known)? {
         return Ok(report);
@@ -120,6 +127,10 @@ pub(crate) fn split(mut job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> 
     let outcome = match job.run(Grouping::ByType, &mut sink, plan, on_event) {
         Err(error @ JobError::NothingToRead { .. }) => {
             destination::disclaim(&*store).map_err(to.failed("clean"))?;
+            if is_new {
+                // Empty again; if somebody else has put something there, it stays.
+                let _ = fs::remove_dir(&to.folder);
+            }
             return Err(error);
         }
         result => result?,
@@ -227,6 +238,8 @@ struct Known {
     fingerprint: Option<String>,
     /// When the newest source was last changed.
     newest: Option<SystemTime>,
+    /// Whether there is a source at all, be it one that cannot be read.
+    any_source: bool,
 }
 
 /// Looks at the options and the sources, without reading any.
@@ -234,19 +247,24 @@ fn know(job: &Job, to: &SplitJob) -> Known {
     let options = options_of(job, to);
     let mut hash = Sha256::new();
     hash.update(options.to_string());
-    let (mut newest, mut streams) = (None, false);
-    for found in job.sources.expand().flatten() {
-        let Found::Source { origin, .. } = found else { continue };
+    let (mut newest, mut streams, mut any_source) = (None, false, false);
+    for found in job.sources.expand() {
+        any_source |= !matches!(found, Ok(Found::Skipped { .. }));
+        let Ok(Found::Source { origin, .. }) = found else { continue };
         let Ok(identity) = origin.identity() else { continue };
         streams |= identity.stored_bytes.is_none();
         newest = newest.max(identity.modified);
         hash.update(format!("{:?}{:?}{:?}", identity.name, identity.stored_bytes, identity.modified));
     }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Known { options, fingerprint: (!streams).then_some(digest), newest }
+    Known { options, fingerprint: (!streams).then(|| hex(hash)), newest, any_source }
 }
 
-/// The options that decide what the outputs hold, and how the run ends.
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The options that decide what the outputs hold, and how the run ends. What the sender declared is hashed: names in it are
+/// not ours to repeat.
 fn options_of(job: &Job, to: &SplitJob) -> serde_json::Value {
     let codec = match to.encoding.codec() {
         Codec::None => "none",
@@ -268,6 +286,6 @@ fn options_of(job: &Job, to: &SplitJob) -> serde_json::Value {
         "maxRejects": job.max_rejects.map(|limit: RejectLimit| limit.to_string()),
         "allowIncomplete": job.allow_incomplete,
         "trustInput": job.proof == Proof::Trusted,
-        "expected": job.expectation.as_ref().map(|expected| format!("{expected:?}")),
+        "expected": job.expectation.as_ref().map(|expected| hex(Sha256::new_with_prefix(format!("{expected:?}")))),
     })
 }

@@ -90,7 +90,7 @@ impl<'c> Commit<'c> {
         self.committed(stored)
     }
 
-    pub(crate) fn fragment(&mut self, fragment: &Fragment) -> Result<(), RunError> {
+    pub(crate) fn fragment(&mut self, fragment: &Fragment, stored: u64) -> Result<(), RunError> {
         self.check_cancel()?;
         fragment.ledger().check()?;
         self.current.add_fragment(fragment, &self.source);
@@ -101,7 +101,7 @@ impl<'c> Commit<'c> {
             let length = fragment.offset + fragment.bytes.len() as u64;
             self.tell_reject(BadRecord { fault: Fault::TooLong, at: 0 }, fragment.line_at, length);
         }
-        self.committed(0)
+        self.committed(stored)
     }
 
     pub(crate) fn end(&mut self, end: SourceEnd) -> Result<(), RunError> {

@@ -67,7 +67,7 @@ fn in_sequence(mut feed: Feed<'_>, shared: &Shared, mut commit: Commit<'_>) -> R
                 shared.lend_lines(&mut feed);
             }
             Step::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
-            Step::Fragment(fragment) => commit.fragment(&fragment)?,
+            Step::Fragment { fragment, stored_bytes } => commit.fragment(&fragment, stored_bytes)?,
             Step::Ended(end) => commit.end(end)?,
             Step::Skipped { name, why } => commit.skipped(name, why),
         }
@@ -79,7 +79,7 @@ fn in_sequence(mut feed: Feed<'_>, shared: &Shared, mut commit: Commit<'_>) -> R
 enum Ticket {
     Begun { source: SourceId, name: String, stored_bytes: Option<u64> },
     Batch { promise: Receiver<Batch>, stored_bytes: u64 },
-    Fragment(Fragment),
+    Fragment { fragment: Fragment, stored_bytes: u64 },
     Ended(SourceEnd),
     Skipped { name: String, why: String },
 }
@@ -187,7 +187,7 @@ fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadP
                 Ticket::Batch { promise, stored_bytes }
             }
             Step::Begun { source, name, stored_bytes } => Ticket::Begun { source, name, stored_bytes },
-            Step::Fragment(fragment) => Ticket::Fragment(fragment),
+            Step::Fragment { fragment, stored_bytes } => Ticket::Fragment { fragment, stored_bytes },
             Step::Ended(end) => Ticket::Ended(end),
             Step::Skipped { name, why } => Ticket::Skipped { name, why },
         };
@@ -213,7 +213,7 @@ fn commit_tickets(
                 shared.recycle(batch);
             }
             Ticket::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
-            Ticket::Fragment(fragment) => commit.fragment(&fragment)?,
+            Ticket::Fragment { fragment, stored_bytes } => commit.fragment(&fragment, stored_bytes)?,
             Ticket::Ended(end) => commit.end(end)?,
             Ticket::Skipped { name, why } => commit.skipped(name, why),
         }

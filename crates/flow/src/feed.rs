@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) enum Step {
     Begun { source: SourceId, name: String, stored_bytes: Option<u64> },
     Chunk { chunk: Chunk, stored_bytes: u64 },
-    Fragment(Fragment),
+    Fragment { fragment: Fragment, stored_bytes: u64 },
     Ended(SourceEnd),
     Skipped { name: String, why: String },
 }
@@ -267,7 +267,7 @@ impl<'s> Feed<'s> {
         Ok(match framed {
             Framed::Oversize(mut fragment) => {
                 fragment.lease = Some(lease);
-                Step::Fragment(fragment)
+                Step::Fragment { fragment, stored_bytes: self.stored_bytes() }
             }
             Framed::Lines(lines) => {
                 let sequence = self.sequence;

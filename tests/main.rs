@@ -1,3 +1,9 @@
 //! Tests of the whole program, one module a theme.
 
+mod cli;
+mod hostile_cuts;
 mod layering;
+mod ledger;
+mod oracle;
+mod sinks;
+mod support;

@@ -1,1 +1,364 @@
 //! How much memory a run takes. A binary of its own, because the allocator counts for the whole process.
+//!
+//! What is counted is the heap of Rust code. The state of a zstd encoder or decoder, of liblzma, and the stacks of threads
+//! are not in it: a test in `fhirline-sink` and the limits of `fhirline-decompress` hold the former, and `benches/rss.sh`
+//! measures all of it from outside.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use fhirline::sample::Sample;
+use fhirline_core::{Fault, Identity, Origin};
+use fhirline_fetch::FolderStore;
+use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, run};
+use fhirline_route::Router;
+use fhirline_sink::{Codec, Encoding, Inline, Sink, SplitOptions, SplitSink, StatsSink};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+/// What a run may hold beside what its plan gives to chunks, decoder and compression: tables of outputs, queues, the
+/// threads' own, and the generator of the input. Part of the plan's overhead.
+const BESIDE_BYTES: u64 = 3 << 20;
+
+/// A buffer for a long line reserves 32 MiB of address space and uses half of it; the allocator counts what is reserved.
+/// Two of them fit into the heart.
+const RESERVED_BYTES: u64 = 2 * 17 * MIB;
+
+const MIB: u64 = 1 << 20;
+const CEILING_BYTES: u64 = 64 * MIB;
+const MAX_LINE_BYTES: usize = 16 << 20;
+
+// ---- inputs ----------------------------------------------------------------------------------------------------------
+
+type Make = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+
+/// A source that is made while it is read, by a thread of its own: it is never in memory as a whole.
+struct Made {
+    name: String,
+    make: Arc<Make>,
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Made").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Origin for Made {
+    fn identity(&self) -> io::Result<Identity> {
+        Ok(Identity { name: self.name.clone(), stored_bytes: None, modified: None })
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open_at(&self, _offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        let (reader, mut writer) = io::pipe()?;
+        let make = Arc::clone(&self.make);
+        // A maker that fails leaves a source that is too short, which the counts of each test tell.
+        thread::spawn(move || make(&mut writer));
+        Ok(Box::new(reader))
+    }
+}
+
+fn made(make: impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync + 'static) -> Vec<Entry> {
+    vec![Entry::named(Made { name: "made".to_owned(), make: Arc::new(make) })]
+}
+
+fn export(bytes: u64) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| Sample::new(7).target_bytes(bytes).broken_lines(true).write_to(out).map(drop)
+}
+
+fn gzipped(bytes: u64) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| {
+        let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
+        export(bytes)(&mut encoder)?;
+        encoder.finish().map(drop)
+    }
+}
+
+fn zstd_with_window(bytes: u64, log: u32) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| {
+        let mut encoder = zstd::Encoder::new(out, 1)?;
+        encoder.window_log(log)?;
+        export(bytes)(&mut encoder)?;
+        encoder.finish().map(drop)
+    }
+}
+
+/// Good records of that many MiB each.
+fn long_lines(count: usize, mib: usize) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| {
+        let filler = [b'A'; 64 << 10];
+        for _ in 0..count {
+            out.write_all(br#"{"resourceType":"Binary","data":""#)?;
+            (0..16 * mib).try_for_each(|_| out.write_all(&filler))?;
+            out.write_all(b"\"}\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// As many records of each type as said, about `bytes` long: the types round robin, or one after the other.
+fn types(
+    types: u64,
+    each: u64,
+    bytes: usize,
+    robin: bool,
+) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send {
+    move |out| {
+        let mut out = io::BufWriter::with_capacity(64 << 10, out);
+        for record in 0..types * each {
+            let of_type = if robin { record % types } else { record / each };
+            writeln!(out, "{{\"resourceType\":\"Type{of_type}\",\"id\":\"{record:0bytes$}\"}}")?;
+        }
+        out.flush()
+    }
+}
+
+// ---- runs ------------------------------------------------------------------------------------------------------------
+
+/// One run at a time, or they would be counted together.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn encoding(codec: Codec) -> Encoding {
+    Encoding::new(codec, None).expect("usual level")
+}
+
+fn options(threads: usize, encoding: Encoding) -> FlowOptions {
+    let memory = MemoryPlan::new(CEILING_BYTES, threads, MAX_LINE_BYTES, encoding).expect("enough memory");
+    FlowOptions { threads, max_line_bytes: MAX_LINE_BYTES, memory, ..FlowOptions::default() }
+}
+
+fn allowed(plan: &MemoryPlan) -> u64 {
+    plan.heart_bytes + plan.compression_bytes + plan.open_block_bytes + BESIDE_BYTES
+}
+
+/// The peak of the heap while `job` runs, above what was there before.
+fn peak_of<T>(job: impl FnOnce() -> T) -> (u64, T) {
+    HEAP.reset_peak_usage();
+    let before = HEAP.current_usage();
+    let result = job();
+    (HEAP.peak_usage().saturating_sub(before) as u64, result)
+}
+
+fn drive<I>(sources: I, sink: &mut dyn Sink, options: &FlowOptions) -> Outcome
+where
+    I: IntoIterator<Item = Entry, IntoIter: Send>,
+{
+    run(sources, &Router::default(), sink, options, &Cancel::new(), &mut |_| {}).expect("a run to its end")
+}
+
+/// Splits the sources into a folder, and sees the heap stay within the plan.
+fn split<I>(what: &str, sources: I, threads: usize, codec: Codec) -> Outcome
+where
+    I: IntoIterator<Item = Entry, IntoIter: Send>,
+{
+    split_reserving(0, what, sources, threads, codec)
+}
+
+fn split_reserving<I>(reserved: u64, what: &str, sources: I, threads: usize, codec: Codec) -> Outcome
+where
+    I: IntoIterator<Item = Entry, IntoIter: Send>,
+{
+    let folder = tempfile::tempdir().expect("a folder");
+    let flow = options(threads, encoding(codec));
+    let split = SplitOptions {
+        encoding: encoding(codec),
+        durable: false,
+        open_block_bytes: flow.memory.open_block_bytes,
+        max_jobs: flow.memory.compression_jobs,
+        ..SplitOptions::default()
+    };
+    let (peak, outcome) = peak_of(|| {
+        let store = FolderStore::open(folder.path().join("out")).expect("a store");
+        let mut sink = SplitSink::new(Arc::new(store), split);
+        let outcome = drive(sources, &mut sink, &flow);
+        let finished = sink.finish(&Inline).expect("finished");
+        let records: u64 = finished.outputs().iter().map(|receipt| receipt.records).sum();
+        assert_eq!(records, outcome.totals.ledger.records.delivered, "{what}");
+        outcome
+    });
+    within(what, threads, codec, peak.saturating_sub(reserved), &flow.memory);
+    outcome
+}
+
+fn within(what: &str, threads: usize, codec: Codec, peak: u64, plan: &MemoryPlan) {
+    let kib = |bytes: u64| bytes >> 10;
+    assert!(
+        peak <= allowed(plan),
+        "{what}, {threads} threads, {codec:?}: {} KiB on the heap, {} allowed by {plan:?}",
+        kib(peak),
+        kib(allowed(plan)),
+    );
+}
+
+// ---- ordinary exports ------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_export_of_any_size_at_any_number_of_threads() {
+    let _alone = alone();
+    for (mib, threads) in [(256, 2), (64, 1), (64, 8)] {
+        let outcome = split(&format!("{mib} MiB"), made(export(mib * MIB)), threads, Codec::None);
+        assert!(outcome.totals.ledger.bytes.read >= mib * MIB);
+        assert_eq!(outcome.totals.ledger.records.quarantined, 8);
+    }
+}
+
+#[test]
+fn counting_needs_no_more_than_splitting() {
+    let _alone = alone();
+    for threads in [1, 8] {
+        let flow = options(threads, Encoding::plain());
+        let (peak, outcome) = peak_of(|| drive(made(export(64 * MIB)), &mut StatsSink::new(), &flow));
+        within("counted", threads, Codec::None, peak, &flow.memory);
+        assert!(outcome.totals.ledger.bytes.read >= 64 * MIB);
+    }
+}
+
+#[test]
+fn compressed_inputs() {
+    let _alone = alone();
+    for threads in [1, 8] {
+        let outcome = split("gzip in", made(gzipped(48 * MIB)), threads, Codec::None);
+        assert!(outcome.totals.ledger.bytes.read >= 48 * MIB);
+        let outcome =
+            split("zstd in, 8 MiB window", made(zstd_with_window(48 * MIB, 23)), threads, Codec::None);
+        assert!(outcome.totals.ledger.bytes.read >= 48 * MIB);
+    }
+}
+
+#[test]
+fn compressed_outputs() {
+    let _alone = alone();
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        for threads in [1, 2, 8] {
+            let outcome = split("compressed", made(export(24 * MIB)), threads, codec);
+            assert!(outcome.totals.ledger.bytes.read >= 24 * MIB);
+        }
+    }
+}
+
+// ---- odd shapes ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn long_lines_in_a_row() {
+    let _alone = alone();
+    for (threads, codec) in [(1, Codec::None), (8, Codec::None), (8, Codec::Zstd)] {
+        let outcome =
+            split_reserving(RESERVED_BYTES, "15 MiB lines", made(long_lines(12, 15)), threads, codec);
+        assert_eq!(outcome.totals.ledger.records.delivered, 12);
+    }
+}
+
+#[test]
+fn a_line_that_is_longer_than_the_memory() {
+    let _alone = alone();
+    for threads in [1, 8] {
+        let outcome =
+            split_reserving(RESERVED_BYTES, "a 300 MiB line", made(long_lines(1, 300)), threads, Codec::None);
+        assert_eq!(outcome.totals.ledger.records.quarantined, 1);
+        assert!(outcome.totals.ledger.bytes.quarantined > 300 * MIB);
+        assert!(outcome.totals.faults.contains_key(&Fault::TooLong));
+    }
+}
+
+#[test]
+fn long_lines_among_short_ones() {
+    let _alone = alone();
+    let mixed = |out: &mut dyn Write| {
+        for _ in 0..4 {
+            export(12 * MIB)(out)?;
+            long_lines(2, 15)(out)?;
+        }
+        Ok(())
+    };
+    for threads in [1, 8] {
+        let outcome =
+            split_reserving(RESERVED_BYTES, "long and short lines", made(mixed), threads, Codec::None);
+        assert!(outcome.totals.ledger.bytes.read > 160 * MIB);
+    }
+}
+
+#[test]
+fn nothing_but_rejects() {
+    let _alone = alone();
+    let flood = |out: &mut dyn Write| {
+        let lines = b"x\n".repeat(32 << 10);
+        (0..256).try_for_each(|_| out.write_all(&lines))
+    };
+    for threads in [1, 8] {
+        let outcome = split("16 MiB of x", made(flood), threads, Codec::None);
+        assert_eq!(outcome.totals.ledger.records.quarantined, 8 << 20);
+    }
+}
+
+#[test]
+fn thousands_of_types_round_robin() {
+    let _alone = alone();
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        for threads in [1, 8] {
+            let outcome = split("5,000 types", made(types(5000, 6, 400, true)), threads, codec);
+            assert_eq!(outcome.totals.ledger.records.delivered, 30_000);
+        }
+    }
+}
+
+/// Each output is cut at least once and then keeps a small open block, which must not sit in a large buffer.
+#[test]
+fn hundreds_of_types_one_after_the_other() {
+    let _alone = alone();
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let outcome = split("100 types in turn", made(types(100, 2600, 500, false)), 2, codec);
+        assert_eq!(outcome.totals.ledger.records.delivered, 260_000);
+    }
+}
+
+// ---- many sources ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn ten_thousand_small_sources() {
+    let _alone = alone();
+    let sources = |count: u32| {
+        (0..count).map(|number| {
+            let make = move |out: &mut dyn Write| {
+                writeln!(out, "{{\"resourceType\":\"Patient\",\"id\":\"{number}\"}}")
+            };
+            Entry::named(Made { name: format!("export-{number:06}.ndjson"), make: Arc::new(make) })
+        })
+    };
+    for threads in [1, 8] {
+        let outcome = split("10,000 sources", sources(10_000), threads, Codec::None);
+        assert_eq!(outcome.sources, 10_000);
+        assert_eq!(outcome.totals.ledger.records.delivered, 10_000);
+    }
+}
+
+/// What chunks leave behind for reuse must make room for the decoder of the next source. The window itself is not counted
+/// here, so what is counted must leave it free.
+#[test]
+fn a_wide_window_behind_a_plain_export() {
+    const WINDOW_BYTES: u64 = 16 * MIB;
+    let _alone = alone();
+    let sources = made(export(48 * MIB)).into_iter().chain(made(zstd_with_window(48 * MIB, 24)));
+    let flow = options(8, Encoding::plain());
+    let before = HEAP.current_usage();
+    let mut on_event = |event: Event<'_>| {
+        if matches!(event, Event::SourceBegun { .. }) {
+            HEAP.reset_peak_usage();
+        }
+    };
+    let mut sink = StatsSink::new();
+    let outcome = run(sources, &Router::default(), &mut sink, &flow, &Cancel::new(), &mut on_event);
+    let peak = HEAP.peak_usage().saturating_sub(before) as u64;
+    assert_eq!(outcome.expect("a run to its end").failed_sources, 0);
+    within("16 MiB window behind plain", 8, Codec::None, peak + WINDOW_BYTES, &flow.memory);
+}

@@ -40,12 +40,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Print the completions for a shell.
     Completions {
-        /// The shell.
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the man page, or write one page for each command into a folder.
     Man {
-        /// The folder.
+        /// Write one page for each command into this folder
         folder: Option<PathBuf>,
     },
 }
@@ -57,13 +57,11 @@ pub(crate) struct SplitArgs {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) expect: ExpectArgs,
-    #[command(flatten)]
-    pub(crate) tell: TellArgs,
-    /// The folder to write to; must be new, empty, or a destination of fhirline
+    /// The folder to write to: new, empty, or holding a run of fhirline
     #[arg(short, long, value_name = "DEST")]
     pub(crate) output: PathBuf,
     /// Compress the outputs
-    #[arg(long, value_enum, default_value = "none", help_heading = "Output")]
+    #[arg(long, value_enum, value_name = "CODEC", default_value = "none", help_heading = "Output")]
     pub(crate) compress: Compress,
     /// Compression level: gzip 0 to 9 (usual 6), zstd 1 to 19 (usual 3)
     #[arg(long, value_name = "N", help_heading = "Output")]
@@ -75,14 +73,18 @@ pub(crate) struct SplitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     pub(crate) max_file_records: Option<u64>,
     /// The hash of each output in the manifest
-    #[arg(long, value_enum, default_value = "crc32c", help_heading = "Output")]
+    #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
     pub(crate) checksum: Checksum,
-    /// Whether the end waits until everything is safe on the disk
-    #[arg(long, value_enum, default_value = "seal", help_heading = "Output")]
+    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
     pub(crate) durability: Durability,
     /// Replace a complete run in DEST: its manifest first, then only the files that it names
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
 }
 
 #[derive(Debug, Args)]
@@ -90,6 +92,8 @@ pub(crate) struct SplitArgs {
 pub(crate) struct CatArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
 }
@@ -101,6 +105,8 @@ pub(crate) struct StatsArgs {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) expect: ExpectArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
 }
@@ -125,22 +131,27 @@ pub(crate) struct InputArgs {
     /// Not these resource types
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
     pub(crate) exclude_type: Vec<ResourceType>,
-    /// Longer lines go to quarantine
+    /// Lines longer than this go to quarantine
     #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16MiB")]
     pub(crate) max_line_bytes: u64,
     /// Stop once more records than this were rejected
     #[arg(long, value_name = "N|P%")]
     pub(crate) max_rejects: Option<Rejects>,
     /// What a rejected record does: go to quarantine, or fail the run
-    #[arg(long, value_enum, default_value = "quarantine")]
+    #[arg(long, value_enum, value_name = "ACTION", default_value = "quarantine")]
     pub(crate) on_reject: OnReject,
-    /// Let complete sources count although others are not
+    /// Keep what the complete sources hold although others are incomplete; the exit status is still 5
     #[arg(long)]
     pub(crate) allow_incomplete: bool,
     /// Skip the proof of UTF-8 and JSON: only for bytes that were proved before
     #[arg(long)]
     pub(crate) trust_input: bool,
-    /// Worker threads; the cores of the machine unless given. The outputs do not depend on it
+}
+
+/// What a run may use.
+#[derive(Debug, Args)]
+pub(crate) struct ResourceArgs {
+    /// Worker threads; the cores of the machine, but 16 at most, unless given. The outputs do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
     /// Ceiling on resident memory
@@ -164,13 +175,13 @@ pub(crate) struct TellArgs {
     /// Write the report as JSON to a file
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(crate) report: Option<PathBuf>,
-    /// Show progress: on a terminal, always, or never
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Report")]
+    /// Show progress: a bar on a terminal, a line now and then elsewhere
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "Report")]
     pub(crate) progress: Progress,
     /// Say nothing but errors
     #[arg(short, long, help_heading = "Report")]
     pub(crate) quiet: bool,
-    /// Say more
+    /// Say more: how the memory is divided, and every name that is skipped
     #[arg(short, long, conflicts_with = "quiet", help_heading = "Report")]
     pub(crate) verbose: bool,
 }
@@ -191,9 +202,7 @@ pub(crate) enum Checksum {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Durability {
-    /// Everything is safe on the disk before anything has its final name
     Seal,
-    /// Left to the system
     None,
 }
 

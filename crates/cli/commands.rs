@@ -2,6 +2,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context;
+use serde_json::json;
 
 use fhirline::{
     Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, RejectLimit, Report, Selection,
@@ -9,46 +10,61 @@ use fhirline::{
 };
 
 use crate::args::{
-    CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, SplitArgs, StatsArgs, TellArgs,
+    CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, ResourceArgs, SplitArgs,
+    StatsArgs, TellArgs,
 };
 use crate::interrupt::stop_on_interrupt;
 use crate::reporter::Reporter;
 use crate::summary;
-use crate::trouble::{tell_failure, warn};
+use crate::trouble::{Broken, causes, hint_of, note, status_of, tell_failure, warn};
 
 /// One stream per resource type.
 pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
+    reported(&args.tell, args.tell.json, do_split(args))
+}
+
+fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(args)?;
-    let job = with_expectation(job_of(&args.input)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.input, &args.resources)?, &args.expect)?;
     tell_memory(&job, encoding_of(args)?, &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.split(&to, &mut |event| reporter.on_event(&event));
     reporter.finish();
     let report = report?;
-    conclude(&report, &args.tell, || summary::of_split(&report, &args.output.display().to_string()))
+    let sealed = report.account.sources.failed == 0 || args.input.allow_incomplete;
+    let destination = args.output.display().to_string();
+    conclude(&report, &args.tell, || summary::of_split(&report, &destination, sealed))
 }
 
 /// Clean NDJSON to standard output.
 pub(crate) fn cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
+    reported(&args.tell, false, do_cat(args))
+}
+
+fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
     anyhow::ensure!(
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.input)?;
+    let job = job_of(&args.input, &args.resources)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
     let report = job.cat(&mut out, &mut |event| reporter.on_event(&event));
     reporter.finish();
     let report = report?;
-    write_report(&report, args.tell.report.as_deref())?;
     tell_failures(&report);
+    write_report(&json_of(&report)?, args.tell.report.as_deref())?;
     Ok(report.status)
 }
 
 /// Counts by type.
 pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    let job = with_expectation(job_of(&args.input)?, &args.expect)?;
+    reported(&args.tell, args.tell.json, do_stats(args))
+}
+
+fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
+    let job = with_expectation(job_of(&args.input, &args.resources)?, &args.expect)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
@@ -59,13 +75,15 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 
 /// Tells what came of a run, in words or as JSON.
 fn conclude(report: &Report, tell: &TellArgs, words: impl FnOnce() -> String) -> anyhow::Result<ExitStatus> {
-    write_report(report, tell.report.as_deref())?;
+    let json = json_of(report)?;
+    let written = write_report(&json, tell.report.as_deref());
     if tell.json {
-        summary::print(&(json_of(report)? + "\n")).context("cannot write to standard output")?;
+        summary::print(&json)?;
     } else if !tell.quiet {
-        summary::print(&words()).context("cannot write to standard output")?;
+        summary::print(&words())?;
     }
     tell_failures(report);
+    written?;
     Ok(report.status)
 }
 
@@ -78,31 +96,59 @@ fn tell_failures(report: &Report) {
     }
 }
 
-fn write_report(report: &Report, file: Option<&Path>) -> anyhow::Result<()> {
+fn write_report(json: &str, file: Option<&Path>) -> anyhow::Result<()> {
     let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, json_of(report)? + "\n").with_context(|| format!("cannot write {}", file.display()))
+    std::fs::write(file, json).with_context(|| Broken(format!("cannot write {}", file.display())))
+}
+
+/// Sees to it that whoever asked for a report gets one of a run that could not be done, too. A run that stopped because
+/// nobody reads it any more is no failure.
+fn reported(
+    tell: &TellArgs,
+    to_standard_output: bool,
+    done: anyhow::Result<ExitStatus>,
+) -> anyhow::Result<ExitStatus> {
+    if let Err(error) = &done
+        && status_of(error) != ExitStatus::Complete
+    {
+        let status = status_of(error);
+        let report = json!({
+            "status": status,
+            "exit_code": status.code(),
+            "conditions": [status],
+            "causes": causes(error),
+            "hint": hint_of(error),
+        });
+        // The run's own trouble is told next, and more important.
+        let json = format!("{report:#}\n");
+        let _ = write_report(&json, tell.report.as_deref());
+        if to_standard_output {
+            let _ = summary::print(&json);
+        }
+    }
+    done
 }
 
 fn json_of(report: &Report) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(report)?)
+    Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.
-fn job_of(args: &InputArgs) -> anyhow::Result<Job> {
+fn job_of(args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
     let cancel = Cancel::new();
-    stop_on_interrupt(&cancel).context("cannot listen for Ctrl-C")?;
+    stop_on_interrupt(&cancel).context(Broken("cannot listen for Ctrl-C".into()))?;
     let selection = Selection {
         only: args.types.iter().copied().collect(),
         except: args.exclude_type.iter().copied().collect(),
     };
     let mut job = Job::new(&args.sources)?
-        .memory_bytes(args.memory)
+        .memory_bytes(resources.memory)
         .max_line_bytes(usize::try_from(args.max_line_bytes).unwrap_or(usize::MAX))
         .allow_incomplete(args.allow_incomplete)
         .trust_input(args.trust_input)
         .select(selection)
         .cancelled_by(cancel);
-    if let Some(threads) = args.threads {
+    if let Some(threads) = resources.threads {
         job = job.threads(threads.into());
     }
     let limit = match args.on_reject {
@@ -152,7 +198,7 @@ fn tell_memory(job: &Job, encoding: Encoding, tell: &TellArgs) -> anyhow::Result
     if tell.verbose {
         let plan = job.memory_plan(encoding)?;
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        warn(format_args!(
+        note(format_args!(
             "memory: {} MiB = {} base + {} overhead + {} compression + {} heart (of which {} for a decoder)",
             mib(plan.ceiling_bytes),
             mib(plan.base_bytes),

@@ -10,6 +10,7 @@ use fhirline::{ExitStatus, Expectation, Job, Report, SplitJob};
 
 use crate::args::DemoArgs;
 use crate::summary;
+use crate::trouble::Broken;
 
 const EXPORT: &str = "export.jsonl";
 const EVENT: &str = "event.json";
@@ -22,12 +23,12 @@ const BINARY_BYTES: u64 = 2 << 20;
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitStatus> {
     let folder = &args.folder;
     refuse_foreign(folder)?;
-    let counts = make_export(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let counts = make_export(folder).with_context(|| Broken(format!("cannot make {}", folder.display())))?;
     let event = fs::read(folder.join(EVENT)).context("cannot read the event back")?;
     let expectation = Expectation::read(&event).context("cannot take counts from the event")?;
     let to = SplitJob::to(folder.join(OUT)).overwrite(true);
     let report = Job::new([folder.join(EXPORT)])?.expect(expectation).split(&to, &mut |_| {})?;
-    summary::print(&text(folder, &counts, &report)).context("cannot write to standard output")?;
+    summary::print(&text(folder, &counts, &report))?;
     Ok(ExitStatus::Complete)
 }
 
@@ -58,16 +59,17 @@ fn text(folder: &Path, counts: &SampleCounts, report: &Report) -> String {
     );
     let _ = writeln!(text, "made {folder}/{EVENT}: the webhook event that announces it");
     let _ = writeln!(text, "$ fhirline split {folder}/{EXPORT} -o {out} --expect {folder}/{EVENT}\n");
-    text.push_str(&summary::of_split(report, &out.to_string()));
-    let _ = write!(
-        text,
-        "
-Try next:
-  fhirline stats {folder}/{EXPORT}                      counts, lengths and faults by type
-  fhirline cat {folder}/{EXPORT} --type Patient | jq .  clean NDJSON for other tools
-  cat {out}/_quarantine/outcome.ndjson        why and where each broken line was set aside
-  fhirline split --help                                 compression, rotation, limits, reports
-"
-    );
+    text.push_str(&summary::of_split(report, &out.to_string(), true));
+    text.push_str("\nTry next:\n");
+    let next = [
+        (format!("fhirline stats {folder}/{EXPORT}"), "counts, lengths and faults by type"),
+        (format!("fhirline cat {folder}/{EXPORT} --type Patient | jq ."), "clean NDJSON for other tools"),
+        (format!("cat {out}/_quarantine/outcome.ndjson"), "why and where each broken line was set aside"),
+        ("fhirline split --help".to_owned(), "compression, rotation, limits, reports"),
+    ];
+    let width = next.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    for (command, what) in next {
+        let _ = writeln!(text, "  {command:width$}  {what}");
+    }
     text
 }

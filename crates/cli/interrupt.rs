@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use fhirline::{Cancel, ExitStatus};
 
+use crate::trouble::tell_stopped;
+
 /// How long a run has to stop by itself. A read that waits (a pipe that nobody writes to) cannot be called back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -16,11 +18,16 @@ pub(crate) fn stop_on_interrupt(cancel: &Cancel) -> Result<(), ctrlc::Error> {
             return;
         }
         if again {
-            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+            stop();
         }
         thread::spawn(|| {
             thread::sleep(PATIENCE);
-            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
+            stop();
         });
     })
+}
+
+fn stop() -> ! {
+    tell_stopped();
+    std::process::exit(i32::from(ExitStatus::Interrupted.code()))
 }

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use fhirline::ExitStatus;
 
 use crate::args::Cli;
+use crate::trouble::Broken;
 
 /// Prints the completions for a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitStatus> {
@@ -18,9 +19,10 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<ExitSta
 /// Prints the man page, or writes one for each command.
 pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitStatus> {
     if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| Broken(format!("cannot make {}", folder.display())))?;
         clap_mangen::generate_to(Cli::command(), folder)
-            .with_context(|| format!("cannot write to {}", folder.display()))?;
+            .with_context(|| Broken(format!("cannot write to {}", folder.display())))?;
         return Ok(ExitStatus::Complete);
     }
     let mut page = Vec::new();
@@ -31,7 +33,9 @@ pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitStatus> {
 /// Prints; a reader that has gone is no trouble.
 fn print(bytes: &[u8]) -> anyhow::Result<ExitStatus> {
     match io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context(Broken("cannot write to standard output".into()))
+        }
         _ => Ok(ExitStatus::Complete),
     }
 }

@@ -162,3 +162,19 @@ fn progress_line(stored: u64, total: Option<u64>, elapsed: Duration, records: u6
         HumanCount(rejects)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_progress() {
+        let line = |total| progress_line(3 << 20, total, Duration::from_secs(2), 4000, 1);
+        assert_eq!(
+            line(Some(12 << 20)),
+            "3.00 MiB (25%, 6 seconds left) at 1.50 MiB/s, 4,000 records, 1 rejected"
+        );
+        assert_eq!(line(None), "3.00 MiB at 1.50 MiB/s, 4,000 records, 1 rejected");
+        assert_eq!(line(Some(0)), line(None));
+    }
+}

@@ -4,9 +4,12 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context;
 use indicatif::{HumanBytes, HumanCount};
 
 use fhirline::{ExitStatus, Reconciliation, Report};
+
+use crate::trouble::Broken;
 
 const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -14,25 +17,27 @@ const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Prints a text on standard output; a reader that has gone is no trouble.
-pub(crate) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context(Broken("cannot write to standard output".into()))
+        }
         _ => Ok(()),
     }
 }
 
-/// The end of a split: a table by type, the account, and how it ended.
-pub(crate) fn of_split(report: &Report, destination: &str) -> String {
+/// The end of a split: a table by type, the account, and how it ended. `sealed` says whether the outputs have their names.
+pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> String {
     let mut text = types_table(report);
     text.push_str(&account(report));
-    if !report.outputs.is_empty() || report.already_complete {
+    if sealed {
         let files = report.outputs.len();
         let _ = writeln!(text, "{} in {destination}, listed in manifest.json", counted(files as u64, "file"));
     }
     if report.already_complete {
         let _ = writeln!(text, "nothing was done: {destination} holds this run already");
-    } else if report.account.sources.failed > 0 && report.outputs.is_empty() {
+    } else if !sealed && report.account.ledger.records.read > 0 {
         let _ = writeln!(text, "what arrived stays in {destination} under .partial names");
     }
     text.push_str(&ending(report));
@@ -185,7 +190,7 @@ fn ending(report: &Report) -> String {
 }
 
 fn share(part: u64, all: u64) -> String {
-    let permille = (part * 1000).checked_div(all).unwrap_or(0);
+    let permille = (part * 1000 + all / 2).checked_div(all).unwrap_or(0);
     format!("{}.{}%", permille / 10, permille % 10)
 }
 

@@ -1,12 +1,13 @@
 //! How trouble is told: `error:`, `caused by:`, `hint:`. Never with a byte of a record.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::Write;
+use std::panic::Location;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-use fhirline::{ExitStatus, FailureReport, JobError};
+use fhirline::{ExitStatus, FailureReport, JobError, RunError};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const CAUSE: Style = Style::new().bold();
@@ -16,26 +17,63 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 /// The text of a panic may hold what it was about; only its place is told.
 pub(crate) fn silence_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place =
-            panic.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        line(ERROR, "error", &format!("fhirline met a defect of its own{place}"));
-        line(HINT, "hint", &"please report it; no output that is incomplete has a final name");
+        line(ERROR, "error", &defect(panic.location()));
+        line(HINT, "  hint", &"please report it; no output that is incomplete has a final name");
     }));
+}
+
+fn defect(at: Option<&Location<'_>>) -> String {
+    let place = at.map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+    format!("fhirline met a defect of its own{place}")
+}
+
+/// Something around a run that broke: a report that cannot be written, a folder that cannot be made.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) String);
+
+impl Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The exit status of an error. What is neither a job's own nor broken was asked for in a way that makes no sense.
+pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
+    let otherwise = if error.is::<Broken>() { ExitStatus::Failed } else { ExitStatus::Usage };
+    job_error(error).map_or(otherwise, JobError::exit_status)
+}
+
+/// An error and what it was caused by.
+pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
+    error.chain().map(ToString::to_string).collect()
+}
+
+/// What can be done about an error.
+pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
+    job_error(error).and_then(JobError::hint)
+}
+
+fn job_error(error: &anyhow::Error) -> Option<&JobError> {
+    error.chain().find_map(|cause| cause.downcast_ref::<JobError>())
 }
 
 /// Tells an error and its causes, and returns its exit status.
 pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
-    let job = error.chain().find_map(|cause| cause.downcast_ref::<JobError>());
-    let status = job.map_or(ExitStatus::Usage, JobError::exit_status);
+    let status = status_of(error);
     if status == ExitStatus::Complete {
         return ExitCode::SUCCESS;
     }
     line(ERROR, "error", error);
     error.chain().skip(1).for_each(|cause| line(CAUSE, "  caused by", cause));
-    if let Some(hint) = job.and_then(JobError::hint) {
+    if let Some(hint) = hint_of(error) {
         line(HINT, "  hint", &hint);
     }
     ExitCode::from(status.code())
+}
+
+/// Tells that the process ends in the middle of a run, as somebody asked.
+pub(crate) fn tell_stopped() {
+    line(ERROR, "error", &RunError::Cancelled);
 }
 
 /// Tells a source that could not be read to its end.
@@ -43,12 +81,20 @@ pub(crate) fn tell_failure(failure: &FailureReport) {
     let place = &failure.at;
     let mut causes = failure.causes.iter();
     let first = causes.next().map_or("", String::as_str);
-    let text = format!("{} {first} (stopped at line {}, byte {})", place.source, place.line, place.byte);
-    line(ERROR, "error", &text);
+    let text = format!("{} {first}", place.source);
+    match place.byte {
+        0 => line(ERROR, "error", &text),
+        byte => line(ERROR, "error", &format!("{text} (stopped at line {}, byte {byte})", place.line)),
+    }
     causes.for_each(|cause| line(CAUSE, "  caused by", cause));
     if let Some(hint) = &failure.hint {
         line(HINT, "  hint", hint);
     }
+}
+
+/// Tells something that is no trouble at all.
+pub(crate) fn note(text: impl Display) {
+    line(CAUSE, "note", &text);
 }
 
 /// Tells something that is no error.
@@ -65,4 +111,40 @@ pub(crate) fn tell_usage(error: &clap::Error) -> ExitCode {
 /// One line on standard error. If even that cannot be written, there is nobody to tell.
 fn line(style: Style, word: &str, text: &dyn Display) {
     let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::{panic, thread};
+
+    #[test]
+    fn a_panic_is_told_without_its_text() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (into, here) = (Arc::clone(&told), thread::current().id());
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if thread::current().id() == here {
+                into.lock().expect("not poisoned").push(defect(info.location()));
+            } else {
+                before(info);
+            }
+        }));
+        let secret = "a byte of a record";
+        let unwound = panic::catch_unwind(|| panic!("{secret}")).is_err();
+        let line = line!() - 1;
+        drop(panic::take_hook());
+        assert!(unwound);
+        let expected = format!("fhirline met a defect of its own at {}:{line}", file!());
+        assert_eq!(*told.lock().expect("not poisoned"), [expected]);
+    }
+
+    #[test]
+    fn causes_are_told_from_the_outermost_to_the_innermost() {
+        let error = anyhow::anyhow!("inner").context(Broken("outer".into()));
+        assert_eq!(causes(&error), ["outer", "inner"]);
+        assert_eq!(status_of(&error), ExitStatus::Failed);
+        assert_eq!(status_of(&anyhow::anyhow!("inner")), ExitStatus::Usage);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use fhirline_fetch::{FetchError, Found, FoundBy, Selection as Sources};
+use fhirline_fetch::{FetchError, Found, FoundBy, Selection as Sources, SkipReason};
 use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, RejectLimit, run};
 use fhirline_route::{Grouping, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
@@ -12,6 +12,10 @@ use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 use crate::report::{Account, length_report, memory_report};
 use crate::split::{self, SplitJob};
 use crate::{Expectation, JobError, Report};
+
+/// Workers that are started unless more are asked for. One thread reads and one commits, so more would wait, and each
+/// takes a little of the memory.
+const MOST_USUAL_THREADS: usize = 16;
 
 /// What is called with each event of a run.
 pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
@@ -57,7 +61,7 @@ impl Job {
         Ok(Self {
             sources: Sources::parse(&texts)?,
             texts,
-            threads: thread::available_parallelism().map_or(1, usize::from),
+            threads: thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_THREADS),
             memory_bytes: 64 << 20,
             max_line_bytes: 16 << 20,
             max_rejects: None,
@@ -69,7 +73,7 @@ impl Job {
         })
     }
 
-    /// Workers; as many as the machine has cores unless set. The outputs do not depend on it.
+    /// Workers; as many as the machine has cores, but 16 at most, unless set. The outputs do not depend on it.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
@@ -198,7 +202,7 @@ impl Job {
             memory,
             ..FlowOptions::default()
         };
-        let entries = self.sources.expand().map(entry);
+        let entries = self.sources.expand().filter_map(entry);
         let outcome = run(entries, &router, sink, &options, &self.cancel, on_event)?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
@@ -232,12 +236,14 @@ impl Job {
     }
 }
 
-fn entry(found: Result<Found, FetchError>) -> Entry {
-    match found {
+fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
+    Some(match found {
         Ok(Found::Source { origin, by }) => Entry::Source { origin, meant: by != FoundBy::Folder },
+        // The manifest of a folder was read, though not as a source: nothing to warn of.
+        Ok(Found::Skipped { why: SkipReason::Manifest, .. }) => return None,
         Ok(Found::Skipped { name, why }) => Entry::Skipped { name, why: why.to_string() },
         Err(error) => Entry::Lost { name: name_of(&error), error: Box::new(error) },
-    }
+    })
 }
 
 /// What to call something that could not be found.

@@ -27,6 +27,11 @@
 //!
 //! [`Job::memory_bytes`] is a ceiling on the resident memory of the process, whatever the size and number of the sources.
 
+/// The examples of the README, which are compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
+
 mod destination;
 mod error;
 mod exit;

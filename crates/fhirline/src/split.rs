@@ -207,6 +207,7 @@ fn seal(
             finished.diverted_records()
         );
         report.account.notes.push(note);
+        report.account.ledger.unknown_types += finished.diverted_records();
     }
     report.outputs = finished.outputs().into_iter().map(output_report).collect();
     let quarantine: Vec<OutputReport> = finished.quarantine().into_iter().map(output_report).collect();

@@ -61,7 +61,8 @@ fn in_sequence(mut feed: Feed<'_>, shared: &Shared, mut commit: Commit<'_>) -> R
     while let Some(step) = feed.next().map_err(|_| RunError::Cancelled)? {
         match step {
             Step::Chunk { chunk, stored_bytes } => {
-                let batch = shared.route(chunk);
+                let spare = shared.batch_for(&chunk);
+                let batch = shared.route(chunk, spare);
                 commit.batch(&batch, stored_bytes, &Inline)?;
                 shared.recycle(batch);
                 shared.lend_lines(&mut feed);
@@ -98,10 +99,20 @@ impl Shared {
         Self { router: router.clone(), batches, lines, scratches }
     }
 
+    /// A batch for that chunk, with its memory. Called where chunks are made: glibc keeps freed memory in the arena of the
+    /// thread that allocated it, and one such arena holds less than as many as there are workers.
+    fn batch_for(&self, chunk: &Chunk) -> Batch {
+        let mut batch = take(&self.batches).unwrap_or_default();
+        let wanted = chunk.lines.bytes.capacity();
+        if wanted <= KEEP_BUFFER_BYTES {
+            batch.bytes.reserve_exact(wanted);
+        }
+        batch
+    }
+
     /// The worker: one chunk to one batch.
-    fn route(&self, chunk: Chunk) -> Batch {
+    fn route(&self, chunk: Chunk, spare: Batch) -> Batch {
         let mut scratch = take(&self.scratches).unwrap_or_default();
-        let spare = take(&self.batches).unwrap_or_default();
         let (batch, lines) = self.router.route(chunk, spare, &mut scratch);
         put(&self.scratches, scratch);
         if is_kept(&lines.bytes) {
@@ -110,10 +121,11 @@ impl Shared {
         batch
     }
 
-    /// Ends the use of a batch: its lease returns, its buffers wait for the next chunk.
+    /// Ends the use of a batch: its lease returns, its buffers wait for the next chunk. Those that are not kept go before
+    /// the lease does, as the fields of a batch are ordered.
     fn recycle(&self, mut batch: Batch) {
-        batch.clear();
         if is_kept(&batch.bytes) {
+            batch.clear();
             put(&self.batches, batch);
         }
     }
@@ -179,10 +191,11 @@ fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadP
         let ticket = match step {
             Step::Chunk { chunk, stored_bytes } => {
                 let (sender, promise) = sync_channel(1);
+                let spare = shared.batch_for(&chunk);
                 let shared = Arc::clone(shared);
                 pool.spawn_fifo(move || {
                     // Nobody receives once the run is over.
-                    let _ = sender.send(shared.route(chunk));
+                    let _ = sender.send(shared.route(chunk, spare));
                 });
                 Ticket::Batch { promise, stored_bytes }
             }

@@ -12,8 +12,8 @@ use crate::plan::MemoryPlan;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It could not be found or listed.
-    #[error("cannot be listed")]
+    /// It could not be found or opened.
+    #[error("cannot be found or opened")]
     Lost(#[source] Box<dyn Error + Send + Sync>),
     /// It could not be opened.
     #[error("cannot be opened")]
@@ -53,12 +53,18 @@ impl SourceError {
             Self::Decompress(_) | Self::Short { .. } => {
                 Some("the file is damaged or was cut off: get it again".into())
             }
-            Self::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Some("check who may read it".into())
+            Self::Open(error) => permission_hint(error),
+            Self::Lost(error) => {
+                let causes = std::iter::successors(error.source(), |&cause| cause.source());
+                causes.filter_map(|cause| cause.downcast_ref()).find_map(permission_hint)
             }
             _ => None,
         }
     }
+}
+
+fn permission_hint(error: &io::Error) -> Option<String> {
+    (error.kind() == io::ErrorKind::PermissionDenied).then(|| "check who may read it".to_owned())
 }
 
 /// What a source is that does not hold one resource a line.

@@ -7,7 +7,7 @@ use fhirline_line_split::{Framed, LineSplitter};
 
 use crate::entry::Entry;
 use crate::error::SourceError;
-use crate::format::{Format, format_of, looks_like_data};
+use crate::format::{Format, HEAD_BYTES, MAGIC_BYTES, format_of, looks_like_data};
 use crate::plan::{FlowOptions, READ_BYTES, chunk_lease_bytes, long_line_bytes};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -145,6 +145,7 @@ impl<'s> Feed<'s> {
             }
         };
         let lease = self.budget.lease(decoder.memory_bytes())?;
+        self.make_room(lease.bytes());
         self.open = Some(Open::new(name, decoder, lease, stated_bytes));
         match self.probe(meant)? {
             Probe::Go => {
@@ -169,23 +170,36 @@ impl<'s> Feed<'s> {
     }
 
     /// Reads until the format of the source is certain. What was read waits in the splitter.
+    ///
+    /// How many bytes arrive at once must not matter, so nothing is told from fewer than those that could tell otherwise, nor
+    /// from any beyond the limit.
     fn probe(&mut self, meant: bool) -> Result<Probe, BudgetClosed> {
-        let mut seen = 0;
+        let limit = self.options.max_line_bytes.saturating_add(READ_BYTES);
+        let (mut seen, mut format) = (0, Format::Undecided);
         loop {
             self.read()?;
-            let ended = self.has_ended();
             let held = self.splitter.pending();
-            let too_long = held.len() > self.options.max_line_bytes.saturating_add(READ_BYTES);
-            let head = held.strip_prefix(BYTE_ORDER_MARK).unwrap_or(held);
+            let ended = self.has_ended() && held.len() <= limit;
+            let all_told = ended || held.len() >= limit;
+            let head = &held[..held.len().min(limit)];
+            let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+            if !all_told && head.len() < MAGIC_BYTES {
+                continue;
+            }
             // Only a further line end can tell more.
-            let news = seen == 0 || ended || held[seen..].contains(&b'\n');
+            let news = seen == 0 || all_told || held[seen..].contains(&b'\n');
             seen = held.len();
-            let format = if news { format_of(head, ended) } else { Format::Undecided };
-            if format == Format::Undecided && !too_long {
+            if format == Format::Undecided && news {
+                format = format_of(head, ended);
+            }
+            if format == Format::Undecided && !all_told {
                 continue;
             }
             if !meant && !head.is_empty() && !looks_like_data(head) {
-                return Ok(Probe::Skip);
+                if all_told || head.len() >= HEAD_BYTES {
+                    return Ok(Probe::Skip);
+                }
+                continue;
             }
             return Ok(match format {
                 Format::Not(other) => Probe::Fail(SourceError::NotLines(other)),
@@ -234,6 +248,7 @@ impl<'s> Feed<'s> {
         let held = open.decoder.memory_bytes();
         if held > open.lease.bytes() {
             open.lease.grow(held - open.lease.bytes())?;
+            self.make_room(held);
         }
         Ok(())
     }
@@ -251,12 +266,19 @@ impl<'s> Feed<'s> {
             None => self.lease = Some(self.budget.lease(cost)?),
             Some(lease) if lease.bytes() < cost => {
                 lease.grow(cost - lease.bytes())?;
-                self.splitter.drop_spares();
-                (self.drop_spares)();
+                self.make_room(cost);
             }
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Gives spare buffers back when a lease was taken on more than a few of them.
+    fn make_room(&mut self, lease_bytes: u64) {
+        if lease_bytes > chunk_lease_bytes() {
+            self.splitter.drop_spares();
+            (self.drop_spares)();
+        }
     }
 
     fn framed(&mut self, framed: Framed) -> Result<Step, BudgetClosed> {

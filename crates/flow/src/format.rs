@@ -17,7 +17,10 @@ pub(crate) enum Format {
 }
 
 /// Most bytes of a file that merely lay in a folder that are searched for a line that looks like a resource.
-const HEAD_BYTES: usize = 64 << 10;
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
+
+/// Bytes at the beginning of a source in which magic numbers stand: that of tar comes last.
+pub(crate) const MAGIC_BYTES: usize = 262;
 
 /// Tells the format from the beginning of the decoded bytes; `ended` says that there are no more.
 ///
@@ -66,7 +69,7 @@ fn foreign(head: &[u8]) -> Option<NotLines> {
     ];
     let magic = MAGICS.iter().find(|(magic, _)| head.starts_with(magic));
     let tar = || (head.get(257..262) == Some(b"ustar")).then_some(NotLines::Other("a tar archive"));
-    let markup = || (head.trim_ascii_start().first() == Some(&b'<')).then_some(NotLines::Markup);
+    let markup = || (trimmed(head).first() == Some(&b'<')).then_some(NotLines::Markup);
     magic.map(|(_, what)| *what).or_else(tar).or_else(markup)
 }
 
@@ -74,7 +77,15 @@ fn foreign(head: &[u8]) -> Option<NotLines> {
 fn lines_of(head: &[u8], ended: bool) -> impl Iterator<Item = &[u8]> {
     let whole =
         if ended { head.len() } else { head.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1) };
-    head[..whole].split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
+    head[..whole].split(|&byte| byte == b'\n').map(trimmed).filter(|line| !line.is_empty())
+}
+
+/// Without white space around it, in the sense of JSON: a line of anything else is not blank, but a bad record.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let is_solid = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = text.iter().position(is_solid).unwrap_or(text.len());
+    let end = text.iter().rposition(is_solid).map_or(start, |last| last + 1);
+    &text[start..end]
 }
 
 fn undecided_unless(ended: bool) -> Format {
@@ -116,6 +127,7 @@ mod tests {
             "{\"a\":\n{\"resourceType\":\"Goal\"}",
             "{\"cut\":",
             "1\n",
+            "\x0C\n{\n  \"a\": 1\n}",
             "\"x\"\n{",
         ] {
             assert_eq!(whole(text), Format::Lines, "{text:?}");

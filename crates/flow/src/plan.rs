@@ -1,5 +1,6 @@
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::OnceLock;
 
 use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, RecordSpan, RejectSpan};
 use fhirline_line_split::ChunkSize;
@@ -11,11 +12,15 @@ pub(crate) const READ_BYTES: usize = 128 << 10;
 /// Least memory for a decoder: enough for every gzip and bzip2, for zstd up to level 19 and for xz up to level 6.
 const LEAST_DECODER_BYTES: u64 = 11 << 20;
 
-/// What a thread costs beside the data that it works on: the touched part of its stack and of its allocator arena.
-const THREAD_BYTES: u64 = 320 << 10;
+/// What a thread costs beside the data that it works on: its stack, as far as it is touched, and what its allocator arena
+/// holds and does not give back. Measured with 16 threads.
+const THREAD_BYTES: u64 = 768 << 10;
 
 /// What the process holds when it starts, where it cannot be measured.
 const USUAL_BASE_BYTES: u64 = 8 << 20;
+
+/// The open blocks of compressed outputs may take this part of the ceiling.
+const OPEN_BLOCKS_PART: u64 = 16;
 
 /// Room for what no lease pays for: tables of outputs, queues, the report, the allocator's own waste.
 const SLACK_BYTES: u64 = 6 << 20;
@@ -77,7 +82,7 @@ impl Default for FlowOptions {
 pub struct MemoryPlan {
     /// The whole, in bytes.
     pub ceiling_bytes: u64,
-    /// What the process held before the run.
+    /// What the process held before its first run.
     pub base_bytes: u64,
     /// Threads and what no lease pays for.
     pub overhead_bytes: u64,
@@ -91,22 +96,33 @@ pub struct MemoryPlan {
     pub heart_bytes: u64,
     /// Most that a decoder may take of the heart, so that the longest line still fits beside it.
     pub decoder_bytes: u64,
+    needs: Needs,
+}
+
+/// What a plan must find room for, whatever the ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Needs {
+    base_bytes: u64,
+    overhead_bytes: u64,
+    /// One line of the greatest length.
+    line_bytes: u64,
+    /// One block on its way through compression; 0 for plain outputs.
+    job_bytes: u64,
+    /// More blocks than one that could be on their way at once.
+    more_jobs: u64,
 }
 
 impl Default for MemoryPlan {
     /// The plan for 64 MiB, lines of up to 16 MiB and plain outputs.
     fn default() -> Self {
-        let heart = 40 << 20;
-        Self {
-            ceiling_bytes: 64 << 20,
+        let needs = Needs {
             base_bytes: USUAL_BASE_BYTES,
-            overhead_bytes: SLACK_BYTES,
-            open_block_bytes: 8 << 20,
-            compression_jobs: 2,
-            compression_bytes: 0,
-            heart_bytes: heart,
-            decoder_bytes: heart - long_line_bytes(16 << 20),
-        }
+            overhead_bytes: SLACK_BYTES + THREAD_BYTES,
+            line_bytes: long_line_bytes(16 << 20),
+            job_bytes: 0,
+            more_jobs: 1,
+        };
+        needs.plan(64 << 20)
     }
 }
 
@@ -121,39 +137,74 @@ impl MemoryPlan {
         max_line_bytes: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
-        let base_bytes = resident_bytes().unwrap_or(USUAL_BASE_BYTES);
-        let overhead_bytes = SLACK_BYTES + THREAD_BYTES * threads as u64;
-        let line = long_line_bytes(max_line_bytes);
-        let job = if encoding.job_bytes() == 0 { 0 } else { encoding.job_bytes() + 2 * BLOCK_BYTES as u64 };
-        // Where members end depends on this share: it must follow from the ceiling alone, not from the threads.
-        let open_block_bytes = if job == 0 { 0 } else { (ceiling_bytes / 16).max(BLOCK_BYTES as u64) };
-        let least = base_bytes + overhead_bytes + open_block_bytes + job + line + LEAST_DECODER_BYTES;
-        let Some(spare) = ceiling_bytes.checked_sub(least) else {
-            return Err(TooLittleMemory {
-                given_bytes: ceiling_bytes,
-                least_bytes: least.next_multiple_of(1 << 20),
-            });
+        let job_bytes =
+            if encoding.job_bytes() == 0 { 0 } else { encoding.job_bytes() + 2 * BLOCK_BYTES as u64 };
+        let needs = Needs {
+            base_bytes: base_bytes(),
+            overhead_bytes: SLACK_BYTES + THREAD_BYTES * threads as u64,
+            line_bytes: long_line_bytes(max_line_bytes),
+            job_bytes,
+            more_jobs: threads as u64,
         };
-        let more_jobs = NonZeroU64::new(job).map_or(0, |job| (spare / 2 / job).min(threads as u64));
-        let compression_bytes = job * (1 + more_jobs);
-        let heart_bytes = ceiling_bytes - base_bytes - overhead_bytes - open_block_bytes - compression_bytes;
-        Ok(Self {
-            ceiling_bytes,
-            base_bytes,
-            overhead_bytes,
-            open_block_bytes,
-            compression_jobs: 1 + more_jobs as usize,
-            compression_bytes,
-            heart_bytes,
-            decoder_bytes: heart_bytes - line,
-        })
+        let fixed_bytes = needs.fixed_bytes() + needs.open_block_bytes(ceiling_bytes);
+        match ceiling_bytes.checked_sub(fixed_bytes) {
+            Some(heart) if heart >= needs.line_bytes + LEAST_DECODER_BYTES => Ok(needs.plan(ceiling_bytes)),
+            _ => Err(TooLittleMemory {
+                given_bytes: ceiling_bytes,
+                least_bytes: needs.ceiling_for_decoder(LEAST_DECODER_BYTES),
+            }),
+        }
     }
 
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
-        let more = decoder_bytes.saturating_sub(self.decoder_bytes);
-        (self.ceiling_bytes + more).next_multiple_of(1 << 20)
+        self.needs.ceiling_for_decoder(decoder_bytes).max(self.ceiling_bytes)
+    }
+}
+
+impl Needs {
+    /// What is taken before chunks, their decoder and further jobs share the rest.
+    fn fixed_bytes(&self) -> u64 {
+        self.base_bytes + self.overhead_bytes + self.job_bytes
+    }
+
+    /// Where members end depends on this share: it must follow from the ceiling alone, not from the threads.
+    fn open_block_bytes(&self, ceiling_bytes: u64) -> u64 {
+        if self.job_bytes == 0 { 0 } else { (ceiling_bytes / OPEN_BLOCKS_PART).max(BLOCK_BYTES as u64) }
+    }
+
+    /// Divides a ceiling that is known to be enough.
+    fn plan(self, ceiling_bytes: u64) -> MemoryPlan {
+        let open_block_bytes = self.open_block_bytes(ceiling_bytes);
+        let least_heart_bytes = self.line_bytes + LEAST_DECODER_BYTES;
+        let spare = ceiling_bytes - self.fixed_bytes() - open_block_bytes - least_heart_bytes;
+        // Half of what is left at most, whole jobs or not: a higher ceiling must never leave less for the heart.
+        let more_compression_bytes = (spare / 2).min(self.job_bytes * self.more_jobs);
+        let more_jobs = NonZeroU64::new(self.job_bytes).map_or(0, |job| more_compression_bytes / job);
+        let heart_bytes = least_heart_bytes + spare - more_compression_bytes;
+        MemoryPlan {
+            ceiling_bytes,
+            base_bytes: self.base_bytes,
+            overhead_bytes: self.overhead_bytes,
+            open_block_bytes,
+            compression_jobs: 1 + more_jobs as usize,
+            compression_bytes: self.job_bytes + more_compression_bytes,
+            heart_bytes,
+            decoder_bytes: heart_bytes - self.line_bytes,
+            needs: self,
+        }
+    }
+
+    /// The least ceiling whose plan leaves that much to a decoder, in whole MiB, with one to spare: the base differs a
+    /// little from run to run.
+    fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
+        let more = decoder_bytes.saturating_sub(LEAST_DECODER_BYTES);
+        // The plan gives half of what is spare to compression, up to so much.
+        let spare = more.saturating_add(more.min(self.job_bytes * self.more_jobs));
+        let shared = (self.fixed_bytes() + self.line_bytes + LEAST_DECODER_BYTES).saturating_add(spare);
+        let open_block_bytes = self.open_block_bytes(shared / (OPEN_BLOCKS_PART - 1) * OPEN_BLOCKS_PART);
+        (shared.saturating_add(open_block_bytes) >> 20).saturating_add(2) << 20
     }
 }
 
@@ -189,6 +240,13 @@ pub(crate) fn long_line_bytes(max_line_bytes: usize) -> u64 {
     chunk_lease_bytes() + (max_line_bytes + READ_BYTES) as u64
 }
 
+/// What the process held when a plan was first asked for. A later run finds what an earlier one freed still resident, for
+/// allocators give little back; it will use that again, so it is not counted a second time.
+fn base_bytes() -> u64 {
+    static BASE_BYTES: OnceLock<u64> = OnceLock::new();
+    *BASE_BYTES.get_or_init(|| resident_bytes().unwrap_or(USUAL_BASE_BYTES))
+}
+
 /// What the process holds now.
 fn resident_bytes() -> Option<u64> {
     const PAGE_BYTES: u64 = 4096;
@@ -222,11 +280,55 @@ mod tests {
         }
     }
 
+    fn encodings() -> [Encoding; 4] {
+        [(Codec::None, None), (Codec::Gzip, None), (Codec::Zstd, None), (Codec::Zstd, Some(19))]
+            .map(|(codec, level)| Encoding::new(codec, level).expect("a level"))
+    }
+
     #[test]
     fn too_little_names_what_would_do() {
-        let refused = MemoryPlan::new(8 << 20, 2, 16 << 20, Encoding::plain()).expect_err("too little");
-        assert!(MemoryPlan::new(refused.least_bytes + (2 << 20), 2, 16 << 20, Encoding::plain()).is_ok());
-        assert!(refused.to_string().starts_with("8 MiB of memory are too little"));
+        for encoding in encodings() {
+            for (threads, line) in [(1, 1 << 20), (2, 16 << 20), (64, 16 << 20), (2, 1 << 30)] {
+                let refused = MemoryPlan::new(8 << 20, threads, line, encoding).expect_err("too little");
+                assert!(refused.to_string().starts_with("8 MiB of memory are too little"));
+                let least = refused.least_bytes;
+                assert!(MemoryPlan::new(least, threads, line, encoding).is_ok(), "{encoding:?} {least}");
+                let less = least - (3 << 20);
+                assert!(MemoryPlan::new(less, threads, line, encoding).is_err(), "{encoding:?} {least}");
+            }
+        }
+    }
+
+    /// The default number of threads goes up to 16.
+    #[test]
+    fn usual_levels_fit_into_the_usual_ceiling() {
+        for encoding in &encodings()[..3] {
+            assert!(MemoryPlan::new(64 << 20, 16, 16 << 20, *encoding).is_ok(), "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn the_ceiling_named_for_a_decoder_does() {
+        for encoding in encodings() {
+            for decoder in [33 << 20, 129 << 20, 2049 << 20] {
+                let plan = MemoryPlan::new(128 << 20, 4, 16 << 20, encoding).expect("enough");
+                let named = plan.ceiling_for_decoder(decoder);
+                let wider = MemoryPlan::new(named, 4, 16 << 20, encoding).expect("enough");
+                assert!(wider.decoder_bytes >= decoder, "{encoding:?} {decoder} {named}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_higher_ceiling_never_leaves_less_for_the_heart() {
+        for encoding in encodings() {
+            let heart = |mib: u64| {
+                MemoryPlan::new(mib << 20, 8, 16 << 20, encoding).map_or(0, |plan| plan.heart_bytes)
+            };
+            for mib in 32..512 {
+                assert!(heart(mib) <= heart(mib + 1), "{encoding:?} {mib}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,11 @@ const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// A line may be followed by CR and LF; both must be in sight before a line can be called too long.
 const TERMINATOR_BYTES: usize = 2;
 
+/// A buffer for a long line takes at least that much address space; of its memory it takes what it needs. glibc keeps what
+/// is freed for later use, in each thread's arena, unless it is larger than any block freed before and than this bound:
+/// lines of 15 MiB could leave three times their number behind.
+const MAPPED_BYTES: usize = (32 << 20) + 1;
+
 /// Offsets within a chunk are 32 bits wide.
 const MAX_LINE_BYTES: usize = (u32::MAX / 2) as usize;
 
@@ -116,7 +121,12 @@ impl LineSplitter {
         let end = self.filled + bytes;
         if self.pending.len() < end {
             let wanted = self.buffer_bytes_for(bytes);
-            self.pending.reserve_exact(wanted.saturating_sub(self.pending.len()));
+            let address_space = if wanted > self.size.max_bytes.saturating_add(bytes) {
+                wanted.max(MAPPED_BYTES)
+            } else {
+                wanted
+            };
+            self.pending.reserve_exact(address_space.saturating_sub(self.pending.len()));
             self.pending.resize(end, 0);
         }
         &mut self.pending[self.filled..end]

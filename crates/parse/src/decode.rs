@@ -48,21 +48,29 @@ pub(crate) fn unescaped(written: &[u8]) -> Vec<u8> {
 
 /// Decodes the escape at the front of `rest`, and returns what stands behind it.
 fn push_escape<'r>(rest: &'r [u8], out: &mut Vec<u8>) -> &'r [u8] {
-    let simple = match rest.get(1) {
-        Some(b'b') => 0x08,
-        Some(b'f') => 0x0C,
-        Some(b'n') => b'\n',
-        Some(b'r') => b'\r',
-        Some(b't') => b'\t',
-        Some(&same @ (b'"' | b'\\' | b'/')) => same,
-        Some(b'u') => return push_unicode(rest, out),
-        _ => {
-            out.push(b'\\');
-            return &rest[1..];
-        }
+    let letter = rest.get(1).copied().unwrap_or_default();
+    if letter == b'u' {
+        return push_unicode(rest, out);
+    }
+    let Some(simple) = simple_escape(letter) else {
+        out.push(b'\\');
+        return &rest[1..];
     };
     out.push(simple);
     &rest[2..]
+}
+
+/// What a backslash and this letter stand for; `None` for the `u` of `\uXXXX`, and for what is no escape.
+pub(crate) fn simple_escape(letter: u8) -> Option<u8> {
+    match letter {
+        b'b' => Some(0x08),
+        b'f' => Some(0x0C),
+        b'n' => Some(b'\n'),
+        b'r' => Some(b'\r'),
+        b't' => Some(b'\t'),
+        b'"' | b'\\' | b'/' => Some(letter),
+        _ => None,
+    }
 }
 
 /// Decodes one `\uXXXX`, or two of them that are a surrogate pair.

@@ -11,7 +11,7 @@ use crate::{decode, walker};
 /// to that are delivered all the same.
 pub const MAX_ID_BYTES: usize = 1024;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What the pipeline needs to know of a record. Made by [`envelope`].
 ///

@@ -24,13 +24,18 @@
 //! The walk is a pure function of the record: no state is carried from one to the next, and nothing here touches a file, a
 //! socket, a clock or a thread. It does not recurse, so no input can exhaust the stack.
 //!
+//! The scanner of fragments is a second reading of the same grammar, and not the walk made resumable: the walk is quick
+//! because its state lies in registers and it may look ahead and back in the record, and nearly all records are whole. What
+//! holds the two together are tests, which give every record to both.
+//!
 //! What is well-formed is what `serde_json` takes as a `RawValue`, except that nesting ends at [`MAX_DEPTH`]. Lone
 //! surrogates in escapes and numbers beyond any float pass: they are legal text, and a delivered record is its text.
 //!
 //! # Memory
 //!
 //! A few hundred bytes of stack. The heap is used only for keys and values of the top level that are written with
-//! escapes (or, in trusted bytes, are not UTF-8), in proportion to their length.
+//! escapes (or, in trusted bytes, are not UTF-8), in proportion to their length. A [`Scanner`] holds
+//! [`Scanner::MAX_HELD_BYTES`] at most, whatever it is given.
 //!
 //! # Privacy
 //!
@@ -41,6 +46,7 @@ mod envelope;
 mod nesting;
 mod numbers;
 mod proof;
+mod scanner;
 mod shape;
 mod specials;
 mod strings;
@@ -49,6 +55,7 @@ mod walker;
 
 pub use envelope::{Envelope, Id, MAX_ID_BYTES, envelope};
 pub use proof::Proof;
+pub use scanner::{MAX_TYPE_BYTES, ScannedEnvelope, Scanner};
 pub use shape::{Shape, shape};
 
 /// How many objects and arrays may be open at once; one more is [`Fault::TooDeep`](fhirline_core::Fault::TooDeep).

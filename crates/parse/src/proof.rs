@@ -24,11 +24,17 @@ pub(crate) fn full(text: &[u8]) -> Result<TopLevel, BadRecord> {
     }
     let Err(broken) = str::from_utf8(text) else { return walked };
     let at = broken.valid_up_to() as u64;
-    let cut_off = broken.error_len().is_none();
+    Err(first_fault(walked.err(), at, broken.error_len().is_none()))
+}
+
+/// The fault of a text that is not UTF-8 at `at`: that, or what the walk found if it was seen first. `cut_off` says that
+/// the text ends there within a character.
+#[cold]
+pub(crate) fn first_fault(walked: Option<BadRecord>, at: u64, cut_off: bool) -> BadRecord {
     match walked {
         // The text ends within a character of a string: it was cut there, and nothing else is wrong with it.
-        Err(bad) if bad.fault == Fault::Incomplete && cut_off => Err(bad),
-        Err(bad) if bad.at < at => Err(bad),
-        _ => Err(BadRecord { fault: Fault::NotUtf8, at }),
+        Some(bad) if bad.fault == Fault::Incomplete && cut_off => bad,
+        Some(bad) if bad.at < at => bad,
+        _ => BadRecord { fault: Fault::NotUtf8, at },
     }
 }

@@ -1,17 +1,23 @@
-//! Every rule of the envelope, and every fault with the place where it is seen.
+//! Every rule of the envelope, and every fault with the place where it is seen: of whole records, and of the same records
+//! in fragments.
 
 use fhirline_core::{BadRecord, Fault};
 use fhirline_parse::{Envelope, Id, MAX_DEPTH, MAX_ID_BYTES, Proof, Shape, envelope, shape};
 
+#[path = "support/cuts.rs"]
+mod cuts;
+
 /// The fault of a record and its offset.
 fn fault(record: impl AsRef<[u8]>) -> (Fault, u64) {
     let record = record.as_ref();
+    cuts::check_everywhere(record);
     let BadRecord { fault, at } = envelope(record, Proof::Full).expect_err("a fault");
     (fault, at)
 }
 
 /// The envelope of a record, the same with proof and without.
 fn read(record: &str) -> Envelope<'_> {
+    cuts::check_everywhere(record.as_bytes());
     let full = envelope(record.as_bytes(), Proof::Full).expect("well-formed");
     assert_eq!(envelope(record.as_bytes(), Proof::Trusted).as_ref(), Ok(&full));
     full

@@ -119,7 +119,8 @@ fn move_records(lines: &mut Lines, scratch: &Scratch, batch: &mut Batch, groupin
         }
         return;
     }
-    batch.bytes.reserve(lines.bytes.len() + 1);
+    // Exactly: the lease pays for no more.
+    batch.bytes.reserve_exact(lines.bytes.len() + 1);
     for span in records {
         let start = span.offset as usize;
         batch.bytes.extend_from_slice(&lines.bytes[start..start + span.length as usize]);

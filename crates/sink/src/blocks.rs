@@ -2,17 +2,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use crate::encode::Encoding;
+use crate::encode::{Coder, Encoding};
 use crate::offload::Offload;
 
 /// A compressed output is cut into members of this many plain bytes (or fewer).
 pub const BLOCK_BYTES: usize = 1 << 20;
 
 /// Blocks that are being compressed, in the order in which they must be written.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Blocks {
     waiting: VecDeque<Waiting>,
-    spares: Vec<Vec<u8>>,
+    /// What earlier blocks leave to later ones: never more than were on their way at once.
+    spares: Vec<(Coder, Vec<u8>)>,
 }
 
 /// Which part of which output a block belongs to.
@@ -22,7 +23,6 @@ pub(crate) struct Place {
     pub(crate) part: usize,
 }
 
-#[derive(Debug)]
 struct Waiting {
     place: Place,
     result: Receiver<Member>,
@@ -33,6 +33,7 @@ pub(crate) struct Member {
     pub(crate) plain: Vec<u8>,
     pub(crate) stored: Vec<u8>,
     pub(crate) result: io::Result<()>,
+    coder: Coder,
 }
 
 impl Blocks {
@@ -40,28 +41,20 @@ impl Blocks {
         self.waiting.len()
     }
 
-    /// A buffer to gather the next block in.
-    pub(crate) fn spare(&mut self) -> Vec<u8> {
-        self.spares.pop().unwrap_or_default()
-    }
-
-    /// Takes buffers back.
-    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        // More spares than jobs are of no use; small ones would only be grown again.
-        if self.spares.len() < 4 && buffer.capacity() <= 2 * BLOCK_BYTES {
-            self.spares.push(buffer);
-        }
+    /// Takes a member back that was written.
+    pub(crate) fn recycle(&mut self, member: Member) {
+        self.spares.push((member.coder, member.stored));
     }
 
     /// Has a block compressed.
     pub(crate) fn submit(&mut self, place: Place, plain: Vec<u8>, encoding: Encoding, offload: &dyn Offload) {
         let (sender, result) = sync_channel(1);
-        let mut stored = self.spare();
+        let spare = self.spares.pop();
+        let (mut coder, mut stored) = spare.unwrap_or_else(|| (Coder::new(encoding), Vec::new()));
         offload.offload(Box::new(move || {
-            let result = encoding.compress(&plain, &mut stored);
+            let result = coder.compress(&plain, &mut stored);
             // The sink is gone if nobody receives; then nobody needs the member either.
-            let _ = sender.send(Member { plain, stored, result });
+            let _ = sender.send(Member { plain, stored, result, coder });
         }));
         self.waiting.push_back(Waiting { place, result });
     }

@@ -72,40 +72,20 @@ impl Encoding {
         }
     }
 
-    /// Most memory that one encoder takes while it works on a block, beside the block itself: its state and its output.
-    /// Measured upper bounds, rounded up.
+    /// Most memory that the state of one encoder takes, beside the block and what it becomes. Measured upper bounds,
+    /// rounded up.
     #[must_use]
     pub fn job_bytes(self) -> u64 {
         const MIB: u64 = 1 << 20;
         match (self.codec, self.level) {
             (Codec::None, _) => 0,
-            (Codec::Gzip, _) => 2 * MIB,
-            (Codec::Zstd, ..=3) => 4 * MIB,
-            (Codec::Zstd, ..=12) => 10 * MIB,
+            (Codec::Gzip, _) => MIB,
+            (Codec::Zstd, ..=3) => 2 * MIB,
+            (Codec::Zstd, ..=6) => 3 * MIB,
+            (Codec::Zstd, ..=8) => 6 * MIB,
+            (Codec::Zstd, ..=12) => 11 * MIB,
             (Codec::Zstd, _) => 18 * MIB,
         }
-    }
-
-    /// Compresses a block into one member or frame, which is appended to `into`.
-    pub(crate) fn compress(self, block: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
-        match self.codec {
-            Codec::None => into.extend_from_slice(block),
-            Codec::Gzip => {
-                // No name, no time: the same bytes give the same member.
-                let level = flate2::Compression::new(u32::from(self.level));
-                let mut encoder = flate2::write::GzEncoder::new(into, level);
-                encoder.write_all(block)?;
-                encoder.finish()?;
-            }
-            Codec::Zstd => {
-                let mut encoder = zstd::Encoder::new(into, i32::from(self.level))?;
-                encoder.include_checksum(true)?;
-                encoder.set_pledged_src_size(Some(block.len() as u64))?;
-                encoder.write_all(block)?;
-                encoder.finish()?;
-            }
-        }
-        Ok(())
     }
 
     /// Decodes the first `count` plain bytes of what was compressed.
@@ -118,6 +98,57 @@ impl Encoding {
         };
         Ok(plain)
     }
+}
+
+/// What compresses blocks, one after the other, and keeps its memory in between: whatever number of threads it passes
+/// through, it is allocated once.
+pub(crate) struct Coder {
+    encoding: Encoding,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl Coder {
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        Self { encoding, zstd: None }
+    }
+
+    /// Compresses a block into one member or frame, which replaces what `into` held. The same block gives the same bytes,
+    /// whatever was compressed before it.
+    pub(crate) fn compress(&mut self, block: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
+        into.clear();
+        into.reserve_exact(longest_member(block.len()));
+        match self.encoding.codec {
+            Codec::None => into.extend_from_slice(block),
+            Codec::Gzip => {
+                // No name, no time: the same bytes give the same member.
+                let level = flate2::Compression::new(u32::from(self.encoding.level));
+                let mut encoder = flate2::write::GzEncoder::new(into, level);
+                encoder.write_all(block)?;
+                encoder.finish()?;
+            }
+            Codec::Zstd => {
+                self.compressor()?.compress_to_buffer(block, into)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compressor(&mut self) -> io::Result<&mut zstd::bulk::Compressor<'static>> {
+        let compressor = match self.zstd.take() {
+            Some(compressor) => compressor,
+            None => {
+                let mut compressor = zstd::bulk::Compressor::new(i32::from(self.encoding.level))?;
+                compressor.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;
+                compressor
+            }
+        };
+        Ok(self.zstd.insert(compressor))
+    }
+}
+
+/// More than any codec makes of so many bytes that it cannot compress.
+fn longest_member(plain_bytes: usize) -> usize {
+    zstd::zstd_safe::compress_bound(plain_bytes).max(plain_bytes + plain_bytes / 64 + 64)
 }
 
 /// A level that the codec does not have.
@@ -143,6 +174,10 @@ impl std::error::Error for LevelOutOfRange {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BLOCK_BYTES;
+
+    /// No zstd context is smaller than that once it has worked.
+    const MIB_OF_A_CONTEXT: u64 = 256 << 10;
 
     #[test]
     fn members_decode_to_what_went_in() {
@@ -151,11 +186,67 @@ mod tests {
             Encoding::new(Codec::Gzip, None).expect("usual level"),
             Encoding::new(Codec::Zstd, Some(19)).expect("highest level"),
         ] {
-            let mut stored = Vec::new();
-            encoding.compress(b"first ", &mut stored).expect("into memory");
-            encoding.compress(b"second", &mut stored).expect("into memory");
+            let (mut coder, mut stored, mut second) = (Coder::new(encoding), Vec::new(), Vec::new());
+            coder.compress(b"first ", &mut stored).expect("into memory");
+            coder.compress(b"second", &mut second).expect("into memory");
+            stored.append(&mut second);
             assert_eq!(encoding.decode_first(&stored[..], 100).expect("sound"), b"first second");
             assert_eq!(encoding.decode_first(&stored[..], 8).expect("sound"), b"first se");
+        }
+    }
+
+    /// What no encoder can make smaller, and what takes most of its tables.
+    fn noise(bytes: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        (0..bytes).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn the_state_of_zstd_is_within_what_a_job_pays() {
+        let block = noise(BLOCK_BYTES);
+        for level in 1..=19 {
+            let encoding = Encoding::new(Codec::Zstd, Some(level)).expect("a level");
+            let (mut coder, mut stored) = (Coder::new(encoding), Vec::new());
+            coder.compress(&block, &mut stored).expect("into memory");
+            let held = coder.compressor().expect("a context").context_mut().sizeof() as u64;
+            assert!(held <= encoding.job_bytes(), "zstd level {level} holds {held} bytes");
+            assert!(held > MIB_OF_A_CONTEXT, "zstd level {level} holds {held} bytes: what is measured?");
+        }
+    }
+
+    #[test]
+    fn members_do_not_outgrow_their_buffer() {
+        let block = noise(BLOCK_BYTES);
+        for encoding in [(Codec::Gzip, 0), (Codec::Gzip, 9), (Codec::Zstd, 1), (Codec::Zstd, 19)] {
+            let encoding = Encoding::new(encoding.0, Some(encoding.1)).expect("a level");
+            let mut stored = Vec::new();
+            Coder::new(encoding).compress(&block, &mut stored).expect("into memory");
+            assert!(
+                stored.capacity() < BLOCK_BYTES + BLOCK_BYTES / 32,
+                "{encoding:?}: {}",
+                stored.capacity()
+            );
+        }
+    }
+
+    #[test]
+    fn a_used_coder_makes_the_same_members_as_a_new_one() {
+        let blocks = [noise(BLOCK_BYTES), b"{\"resourceType\":\"Patient\"}\n".repeat(30_000), noise(1000)];
+        for encoding in
+            [(Codec::Gzip, None), (Codec::Zstd, Some(1)), (Codec::Zstd, None), (Codec::Zstd, Some(19))]
+        {
+            let encoding = Encoding::new(encoding.0, encoding.1).expect("a level");
+            let mut used = Coder::new(encoding);
+            for number in [0, 1, 2, 1, 0, 2] {
+                let (mut one, mut other) = (Vec::new(), Vec::new());
+                used.compress(&blocks[number], &mut one).expect("into memory");
+                Coder::new(encoding).compress(&blocks[number], &mut other).expect("into memory");
+                assert!(one == other, "{encoding:?}, block {number}");
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fhirline_core::{Batch, ChecksumKind, Destination, Fragment, Receipt, Run, SourceId, Store};
 
-use crate::blocks::{BLOCK_BYTES, Blocks, Member, Place};
+use crate::blocks::{BLOCK_BYTES, Blocks, Place};
 use crate::encode::{Codec, Encoding};
 use crate::error::SinkError;
 use crate::names::{Names, part_name};
@@ -62,7 +62,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What the outputs will say of themselves, in order of their names.
+    /// What the outputs will say of themselves, in order of their names, later parts behind the first.
     #[must_use]
     pub fn outputs(&self) -> Vec<Receipt> {
         self.outputs.iter().map(|(destination, part)| part.receipt(Some(*destination))).collect()
@@ -144,8 +144,9 @@ impl SplitSink {
         self.write_waiting(0)?;
         let mut quarantine = self.quarantine.finish(&*self.store)?;
         let of_output = |output: Output| output.parts.into_iter().map(move |part| (output.destination, part));
+        // Parts stay in order: whoever reads them one after the other gets the records as they came.
+        self.outputs.sort_by(|one, other| one.stem.cmp(&other.stem));
         let mut outputs: Vec<_> = self.outputs.into_iter().flat_map(of_output).collect();
-        outputs.sort_by(|(_, one), (_, other)| one.name().cmp(other.name()));
         let durable = self.options.durable;
         if durable {
             outputs.iter_mut().try_for_each(|(_, part)| part.sync())?;
@@ -201,9 +202,7 @@ impl SplitSink {
 
     fn create_part(&mut self, stem: &str, number: usize) -> Result<Part, SinkError> {
         let name = part_name(stem, number, self.options.encoding.suffix());
-        let mut part = Part::create(&*self.store, name, self.options.checksum)?;
-        part.open = self.blocks.spare();
-        Ok(part)
+        Part::create(&*self.store, name, self.options.checksum)
     }
 
     fn rotation(&self) -> Rotation {
@@ -244,7 +243,7 @@ impl SplitSink {
         while !rest.is_empty() {
             let open = &mut self.open_part(number).open;
             let (now, later) = rest.split_at((BLOCK_BYTES - open.len()).min(rest.len()));
-            open.extend_from_slice(now);
+            gather(open, now);
             rest = later;
             if open.len() == BLOCK_BYTES {
                 self.cut(number, offload)?;
@@ -259,8 +258,8 @@ impl SplitSink {
             return Ok(());
         }
         self.write_waiting(self.options.max_jobs.max(1) - 1)?;
-        let spare = self.blocks.spare();
-        let block = std::mem::replace(&mut self.open_part(number).open, spare);
+        // A buffer that held a block would be far too large for what most outputs hold open.
+        let block = std::mem::take(&mut self.open_part(number).open);
         let place = Place { output: number, part: self.outputs[number].parts.len() - 1 };
         self.blocks.submit(place, block, self.options.encoding, offload);
         Ok(())
@@ -268,7 +267,7 @@ impl SplitSink {
 
     /// Cuts the fattest open blocks until all together are within their share.
     fn cut_to_share(&mut self, offload: &dyn Offload) -> Result<(), SinkError> {
-        let open = |output: &Output| output.parts.last().map_or(0, |part| part.open.len());
+        let open = |output: &Output| output.parts.last().map_or(0, |part| most_held(part.open.len()));
         let mut held: u64 = self.outputs.iter().map(|output| open(output) as u64).sum();
         while held > self.options.open_block_bytes {
             // Ties go to the name that comes first.
@@ -287,12 +286,12 @@ impl SplitSink {
     fn write_waiting(&mut self, most: usize) -> Result<(), SinkError> {
         while self.blocks.len() > most {
             let Some(oldest) = self.blocks.oldest() else { break };
-            let (place, Member { plain, stored, result }) = oldest.map_err(|()| SinkError::WorkerLost)?;
+            let (place, mut member) = oldest.map_err(|()| SinkError::WorkerLost)?;
             let part = &mut self.outputs[place.output].parts[place.part];
+            let result = std::mem::replace(&mut member.result, Ok(()));
             result.map_err(|source| SinkError::Encode { name: part.name().to_owned(), source })?;
-            part.write(&stored, plain.len() as u64)?;
-            self.blocks.recycle(plain);
-            self.blocks.recycle(stored);
+            part.write(&member.stored, member.plain.len() as u64)?;
+            self.blocks.recycle(member);
         }
         Ok(())
     }
@@ -341,6 +340,21 @@ impl Sink for SplitSink {
         self.quarantine.abandon_source()?;
         self.cut_to_share(&Inline)
     }
+}
+
+/// Appends to an open block, whose buffer is never larger than [`most_held`] says.
+fn gather(open: &mut Vec<u8>, bytes: &[u8]) {
+    let length = open.len() + bytes.len();
+    if open.capacity() < length {
+        open.reserve_exact(length.max(most_held(open.len())).min(BLOCK_BYTES) - open.len());
+    }
+    open.extend_from_slice(bytes);
+}
+
+/// The most that the buffer of an open block of that length takes. Counted instead of what it takes now, because where
+/// members end must depend on the content only.
+fn most_held(length: usize) -> usize {
+    length + length / 4
 }
 
 impl fmt::Debug for SplitSink {

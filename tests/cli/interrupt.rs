@@ -1,0 +1,89 @@
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::place::{GOAL, PATIENT, Place, lines};
+
+/// A run that reads a pipe which stays open, as far as its first output.
+fn begun(place: &Place) -> Child {
+    let mut command = place.command("split - -o out --progress never");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("run");
+    let patients = lines(&[PATIENT; 1000]);
+    // Several chunks: more than the run keeps before it writes.
+    for _ in 0..200 {
+        child.stdin.as_mut().expect("piped").write_all(patients.as_bytes()).expect("read");
+    }
+    wait_until(|| place.exists("out/Patient.ndjson.partial"));
+    child
+}
+
+#[track_caller]
+fn wait_until(holds: impl Fn() -> bool) {
+    for _ in 0..6000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("waited in vain");
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("run");
+    assert!(status.success());
+}
+
+#[track_caller]
+fn nothing_is_sealed(place: &Place) {
+    let files = place.files("out");
+    assert!(!files.is_empty() && files.iter().all(|name| name.ends_with(".partial")), "{files:?}");
+}
+
+/// The same destination is free for the next run.
+fn the_next_run_succeeds(place: &Place) {
+    place.put("b.ndjson", lines(&[GOAL]));
+    place.run("split b.ndjson -o out").ends_with(0);
+    assert_eq!(place.files("out"), ["Goal.ndjson", "manifest.json"]);
+}
+
+#[test]
+fn stopped_while_it_waits_for_input() {
+    for name in ["-INT", "-TERM"] {
+        let place = Place::new();
+        let mut child = begun(&place);
+        let stdin = child.stdin.take();
+        signal(&child, name);
+        let output = child.wait_with_output().expect("ended");
+        assert_eq!(output.status.code(), Some(130), "{name}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "error: stopped on request\n");
+        drop(stdin);
+        nothing_is_sealed(&place);
+        the_next_run_succeeds(&place);
+    }
+}
+
+#[test]
+fn stopped_while_input_flows() {
+    let place = Place::new();
+    let mut child = begun(&place);
+    let mut stdin = child.stdin.take().expect("piped");
+    signal(&child, "-INT");
+    let patients = lines(&[PATIENT; 1000]);
+    // Until nobody reads any more.
+    while stdin.write_all(patients.as_bytes()).is_ok() {}
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "error: stopped on request\n");
+    nothing_is_sealed(&place);
+}
+
+#[test]
+fn killed() {
+    let place = Place::new();
+    let mut child = begun(&place);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    nothing_is_sealed(&place);
+    the_next_run_succeeds(&place);
+}

@@ -1,0 +1,20 @@
+//! What a user sees: exit statuses, messages, files. Every test runs the program itself, in a folder of its own, with
+//! relative names only, so that what it prints is the same everywhere.
+
+mod bad_input;
+mod cat;
+mod compression;
+mod destination;
+mod exit_status;
+mod expect;
+mod help;
+mod incomplete;
+mod interrupt;
+mod options;
+mod place;
+mod privacy;
+mod readme;
+mod sources;
+mod stats;
+mod system;
+mod terminal;

@@ -1,0 +1,142 @@
+use super::place::{BROKEN, GOAL, PATIENT, Place, has, lines, without_sizes};
+
+fn place() -> Place {
+    Place::with([("a.ndjson", lines(&[PATIENT, GOAL, BROKEN, PATIENT, PATIENT, BROKEN]))])
+}
+
+#[test]
+fn files_end_before_they_hold_too_many_records_or_bytes() {
+    let place = place();
+    place.run("split a.ndjson -o records --max-file-records 2").ends_with(3);
+    place.run("split a.ndjson -o bytes --max-file-bytes 72").ends_with(3);
+    for out in ["records", "bytes"] {
+        assert_eq!(place.text(&format!("{out}/Patient.ndjson")), lines(&[PATIENT, PATIENT]));
+        assert_eq!(place.text(&format!("{out}/Patient.0002.ndjson")), lines(&[PATIENT]));
+        assert_eq!(place.text(&format!("{out}/Goal.ndjson")), lines(&[GOAL]));
+    }
+}
+
+#[test]
+fn checksums_are_those_of_the_stored_bytes() {
+    if !has("sha256sum") {
+        return;
+    }
+    let place = place();
+    place.run("split a.ndjson -o out --checksum sha256 --compress gzip").ends_with(3);
+    let manifest = place.json("out/manifest.json");
+    let files =
+        [&manifest["output"], &manifest["error"]].map(|files| files.as_array().expect("a list").clone());
+    let files = files.concat();
+    assert_eq!(files.len(), 3);
+    for file in files {
+        let name = file["url"].as_str().expect("a name");
+        let sum = place.shell(&format!("sha256sum out/{name}")).ends_with(0);
+        let sum = sum.out().split_whitespace().next().expect("a sum").to_owned();
+        assert_eq!(file["extension"]["checksum"], format!("sha256:{sum}"), "{name}");
+        assert_eq!(file["extension"]["bytes"], place.read(&format!("out/{name}")).len());
+    }
+}
+
+#[test]
+fn the_usual_checksum_is_crc32c() {
+    let place = place();
+    place.run("split a.ndjson -o out").ends_with(3);
+    let manifest = place.json("out/manifest.json");
+    for file in manifest["output"].as_array().expect("a list") {
+        let stored = place.read(&format!("out/{}", file["url"].as_str().expect("a name")));
+        assert_eq!(file["extension"]["checksum"], format!("crc32c:{:08x}", crc32c_by_definition(&stored)));
+    }
+    place.run("split a.ndjson -o none --checksum none").ends_with(3);
+    assert!(place.json("none/manifest.json")["output"][0]["extension"]["checksum"].is_null());
+}
+
+/// Castagnoli's polynomial, reflected, one bit at a time.
+fn crc32c_by_definition(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0x82f6_3b78 * (sum & 1)))
+    })
+}
+
+#[test]
+fn threads_do_not_change_the_outputs() {
+    let place = Place::new();
+    place.put_sample("export.ndjson", 3 << 20);
+    place.run("split export.ndjson -o one --threads 1").ends_with(3);
+    place.run("split export.ndjson -o three --threads 3").ends_with(3);
+    assert!(place.contents("one") == place.contents("three"));
+    place.run("split export.ndjson -o none --threads 0").ends_with(2);
+}
+
+#[test]
+fn too_little_memory_names_what_would_do() {
+    let _sizes = without_sizes();
+    let place = place();
+    let ran = place.run("split a.ndjson -o out --memory 8MiB").ends_with(2);
+    insta::assert_snapshot!(ran.shown());
+    assert!(!place.exists("out"));
+    let hint = ran.stderr.rsplit_once("--memory ").expect("a hint").1;
+    let enough = hint.split_whitespace().next().expect("a size");
+    place.run(&format!("split a.ndjson -o out --memory {enough}")).ends_with(3);
+}
+
+#[test]
+fn sizes_and_limits_that_make_no_sense_are_refused() {
+    let place = place();
+    let options = [
+        "--memory lots",
+        "--memory 0",
+        "--max-line-bytes -1",
+        "--max-file-records 0",
+        "--max-rejects 101%",
+        "--max-rejects many",
+        "--threads 0",
+        "--compress brotli",
+        "--quiet --verbose",
+    ];
+    let told =
+        options.map(|option| place.run(&format!("split a.ndjson -o out {option}")).ends_with(2).shown());
+    insta::assert_snapshot!(told.join("\n\n"));
+}
+
+#[test]
+fn lines_beyond_the_limit_go_to_quarantine_whole() {
+    let long = format!("{{\"resourceType\":\"Binary\",\"data\":\"{}\"}}", "x".repeat(3 << 20));
+    let place = Place::with([("a.ndjson", lines(&[PATIENT, &long, GOAL]))]);
+    let ran = place.run("split a.ndjson -o out --max-line-bytes 1MiB").ends_with(3);
+    insta::assert_snapshot!(ran.shown());
+    assert!(place.read("out/_quarantine/lines.raw") == lines(&[&long]).into_bytes());
+    assert_eq!(place.files("out").len(), 5);
+    place.run("split a.ndjson -o whole").ends_with(0);
+}
+
+#[test]
+fn a_rejected_record_may_fail_the_run() {
+    let place = place();
+    insta::assert_snapshot!(place.run("split a.ndjson -o out --on-reject fail").ends_with(1).shown());
+    let files = place.files("out");
+    assert!(files.iter().all(|name| name.ends_with(".partial")), "{files:?}");
+}
+
+#[test]
+fn rejects_have_a_limit() {
+    let place = place();
+    place.run("split a.ndjson -o two --max-rejects 2").ends_with(3);
+    place.run("split a.ndjson -o half --max-rejects 50%").ends_with(3);
+    place.run("split a.ndjson -o tenth --max-rejects 10%").ends_with(1);
+    insta::assert_snapshot!(place.run("split a.ndjson -o one --max-rejects 1").ends_with(1).shown());
+}
+
+#[test]
+fn trusted_input_is_not_proved_again() {
+    let record = b"{\"resourceType\":\"Patient\",\"x\":\"\xff\"}\n";
+    let place = Place::with([("a.ndjson", record)]);
+    assert!(place.run("cat a.ndjson -q").ends_with(3).stdout.is_empty());
+    assert_eq!(place.run("cat a.ndjson -q --trust-input").ends_with(0).stdout, record);
+}
+
+#[test]
+fn more_is_told_on_request() {
+    let _sizes = without_sizes();
+    let ran = place().run("split a.ndjson -o out -v").ends_with(3);
+    insta::assert_snapshot!(ran.stderr);
+}

@@ -1,0 +1,256 @@
+//! The same job done in the slowest and plainest way, by other code: bytes in memory, one line at a time, `serde_json`.
+//! It shares nothing with the product but the names of faults.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::Files;
+
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+const MAX_DEPTH: usize = 1000;
+
+/// What becomes of sources, predicted.
+pub(crate) struct SlowReader {
+    max_line_bytes: usize,
+    /// The outputs, and `_quarantine/lines.raw` if there are rejects.
+    pub(crate) files: Files,
+    pub(crate) rejects: Vec<Rejected>,
+    /// Sources that do not hold one resource a line.
+    pub(crate) refused: Vec<String>,
+    pub(crate) delivered: u64,
+    pub(crate) blank_lines: u64,
+    stems: BTreeMap<String, Vec<String>>,
+}
+
+/// One rejected record. The fault is told only where `serde_json` leaves no doubt about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    pub(crate) source: String,
+    pub(crate) line: u64,
+    pub(crate) byte: u64,
+    pub(crate) length: u64,
+    pub(crate) fault: Option<&'static str>,
+}
+
+impl SlowReader {
+    pub(crate) fn new(max_line_bytes: usize) -> Self {
+        let (files, rejects, refused, stems) = Default::default();
+        Self { max_line_bytes, files, rejects, refused, delivered: 0, blank_lines: 0, stems }
+    }
+
+    /// Takes one source, already decoded.
+    pub(crate) fn read(&mut self, source: &str, bytes: &[u8]) {
+        let text = bytes.strip_prefix(MARK).unwrap_or(bytes);
+        if !holds_lines(text) {
+            self.refused.push(source.to_owned());
+            return;
+        }
+        let mut byte = bytes.len() - text.len();
+        for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+            let content = without_end(line);
+            if let Some(fault) = self.line(content) {
+                let (line, byte, length) = (number as u64 + 1, byte as u64, content.len() as u64);
+                let source = source.to_owned();
+                self.rejects.push(Rejected { source, line, byte, length, fault });
+                let raw = self.files.entry("_quarantine/lines.raw".to_owned()).or_default();
+                raw.extend_from_slice(content);
+                raw.push(b'\n');
+            }
+            byte += line.len();
+        }
+    }
+
+    /// Delivers a line if it is sound; else what is wrong with it.
+    fn line(&mut self, content: &[u8]) -> Option<Option<&'static str>> {
+        if content.len() > self.max_line_bytes {
+            return Some(Some("too-long"));
+        }
+        let record = trim(content);
+        if record.is_empty() {
+            self.blank_lines += 1;
+            return None;
+        }
+        let name = match type_of(record) {
+            Ok(name) => name,
+            Err(fault) => return Some(fault),
+        };
+        let stem = self.stem(&name);
+        let output = self.files.entry(format!("{stem}.ndjson")).or_default();
+        output.extend_from_slice(record);
+        output.push(b'\n');
+        self.delivered += 1;
+        None
+    }
+
+    /// The name of the output for a type: itself, or with a number if an earlier one differs in case only.
+    fn stem(&mut self, name: &str) -> String {
+        let shaped = name.len() <= 64
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c.is_ascii_alphabetic());
+        if !shaped {
+            return "_unknown".to_owned();
+        }
+        let spellings = self.stems.entry(name.to_lowercase()).or_default();
+        let place = spellings.iter().position(|spelling| spelling == name).unwrap_or_else(|| {
+            spellings.push(name.to_owned());
+            spellings.len() - 1
+        });
+        if place == 0 { name.to_owned() } else { format!("{name}-{}", place + 1) }
+    }
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    let Some(content) = line.strip_suffix(b"\n") else { return line };
+    content.strip_suffix(b"\r").unwrap_or(content)
+}
+
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The type of a record, or its fault (the inner `None` if it is bad and that is all that is certain).
+fn type_of(record: &[u8]) -> Result<String, Option<&'static str>> {
+    if record.starts_with(MARK) {
+        return Err(Some("byte-order-mark"));
+    }
+    if let Err(error) = serde_json::from_slice::<&RawValue>(record) {
+        return Err(fault_of(record, &error));
+    }
+    let text = str::from_utf8(record).expect("a RawValue is UTF-8");
+    if depth_of(text) > MAX_DEPTH {
+        return Err(Some("too-deep"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let last = deserializer.deserialize_map(LastType).map_err(|_| Some("not-an-object"))?;
+    let value = last.ok_or(Some("no-resource-type"))?;
+    if !value.get().starts_with('"') {
+        return Err(Some("resource-type-not-string"));
+    }
+    match decoded(value) {
+        name if name.is_empty() => Err(Some("resource-type-empty")),
+        name => Ok(name.into_owned()),
+    }
+}
+
+/// What is wrong with text that is no JSON value, where it is certain.
+fn fault_of(record: &[u8], error: &serde_json::Error) -> Option<&'static str> {
+    let Ok(text) = str::from_utf8(record) else {
+        let repaired = String::from_utf8_lossy(record);
+        let only_that = serde_json::from_str::<&RawValue>(&repaired).is_ok();
+        return only_that.then_some("not-utf8");
+    };
+    if depth_of(text) > MAX_DEPTH {
+        return None;
+    }
+    if error.is_eof() {
+        return Some("incomplete");
+    }
+    let several = error.to_string().starts_with("trailing characters");
+    Some(if several { "several-values" } else { "not-json" })
+}
+
+/// The most brackets open at once, outside strings.
+fn depth_of(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Finds the last top-level `resourceType`.
+struct LastType;
+
+impl<'de> Visitor<'de> for LastType {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut last = None;
+        while let Some((key, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
+            if decoded(key) == "resourceType" {
+                last = Some(value);
+            }
+        }
+        Ok(last)
+    }
+}
+
+/// The text of a string; one with a lone surrogate, which is no text, only has to be told from all others.
+fn decoded(string: &RawValue) -> Cow<'_, str> {
+    serde_json::from_str(string.get()).map_or(Cow::Borrowed("\u{FFFD}"), Cow::Owned)
+}
+
+/// Whether the first lines say that every line is a record of its own.
+fn holds_lines(text: &[u8]) -> bool {
+    let magics: [&[u8]; 4] = [b"\xFF\xFE", b"\xFE\xFF", b"PK\x03\x04", b"PAR1"];
+    if magics.iter().any(|magic| text.starts_with(magic)) || trim(text).starts_with(b"<") {
+        return false;
+    }
+    let mut lines = text.split(|&byte| byte == b'\n').map(trim).filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else { return true };
+    if is_value(first) {
+        return !first.starts_with(b"[") && type_of(first).as_deref() != Ok("Bundle");
+    }
+    !may_become_value(first) || lines.next().is_none_or(|next| next.starts_with(b"{") && is_value(next))
+}
+
+fn is_value(line: &[u8]) -> bool {
+    let sound = serde_json::from_slice::<&RawValue>(line).is_ok();
+    sound && str::from_utf8(line).is_ok_and(|text| depth_of(text) <= MAX_DEPTH)
+}
+
+/// Whether a line that is no value is a legal beginning of one; or nested too deeply to tell.
+fn may_become_value(line: &[u8]) -> bool {
+    let text = match str::from_utf8(line) {
+        Ok(text) => text.to_owned(),
+        // Cut within a character: legal if it could have been any.
+        Err(error) if error.error_len().is_none() => {
+            format!("{}\u{FFFD}", String::from_utf8_lossy(&line[..error.valid_up_to()]))
+        }
+        Err(_) => return false,
+    };
+    depth_of(&text) > MAX_DEPTH || serde_json::from_str::<&RawValue>(&text).is_err_and(|error| error.is_eof())
+}
+
+/// The rejects as `_quarantine/outcome.ndjson` tells them, and the code of each fault.
+pub(crate) fn told_rejects(outcomes: &[u8]) -> Vec<(Rejected, String)> {
+    let told = |(index, line): (usize, &[u8])| {
+        let outcome: Value = serde_json::from_slice(line).expect("an OperationOutcome");
+        assert_eq!(outcome["resourceType"], "OperationOutcome");
+        let issue = &outcome["issue"][0];
+        let number = |name: &str| part(issue, name)["valueDecimal"].as_u64().expect("a number");
+        assert_eq!((number("ordinal"), number("lines")), (index as u64 + 1, 1));
+        let source = part(issue, "source")["valueString"].as_str().expect("a text").to_owned();
+        let (line, byte, length) = (number("line"), number("byte"), number("length"));
+        assert!(number("at") <= length, "the fault is within the record");
+        let code = issue["details"]["coding"][0]["code"].as_str().expect("a code").to_owned();
+        (Rejected { source, line, byte, length, fault: None }, code)
+    };
+    outcomes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate().map(told).collect()
+}
+
+/// One part of the extension of an issue.
+fn part<'v>(issue: &'v Value, name: &str) -> &'v Value {
+    let parts = issue["extension"][0]["extension"].as_array().expect("parts");
+    parts.iter().find(|part| part["url"] == name).expect("the part is told")
+}

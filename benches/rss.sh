@@ -50,9 +50,11 @@ make_inputs() {
     (long_line 2048; echo) > "$work/line2048"
     # `yes` ends by a broken pipe.
     (yes x || true) | head -c $((256 << 20)) > "$work/flood"
-    awk 'BEGIN { for (i = 0; i < 600000; i++) printf "{\"resourceType\":\"Type%d\",\"id\":\"%0400d\"}\n", i % 5000, i }' \
+    # Names of types are letters only.
+    local name='function name(n) { return sprintf("Type%c%c%c", 97 + n / 676 % 26, 97 + n / 26 % 26, 97 + n % 26) }'
+    awk "$name"'BEGIN { for (i = 0; i < 600000; i++) printf "{\"resourceType\":\"%s\",\"id\":\"%0400d\"}\n", name(i % 5000), i }' \
         > "$work/types"
-    awk 'BEGIN { for (i = 0; i < 400000; i++) printf "{\"resourceType\":\"Type%d\",\"id\":\"%0600d\"}\n", i / 2000, i }' \
+    awk "$name"'BEGIN { for (i = 0; i < 400000; i++) printf "{\"resourceType\":\"%s\",\"id\":\"%0600d\"}\n", name(int(i / 2000)), i }' \
         > "$work/turns"
     mkdir "$work/many"
     awk -v d="$work/many" 'BEGIN { for (i = 0; i < 20000; i++) { f = sprintf("%s/export-%06d.ndjson", d, i);

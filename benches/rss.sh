@@ -99,8 +99,12 @@ ordinary() {
 compressed() {
     for threads in 1 2 4 16; do
         run 64 "gzip out, $threads threads" "$work/quarter" --compress gzip --threads "$threads"
-        for level in 1 3 9 19; do
-            run 64 "zstd level $level out, $threads threads" "$work/slice" --compress zstd --level "$level" \
+        for level in 1 3; do
+            run 96 "zstd level $level out, $threads threads" "$work/slice" --compress zstd --level "$level" \
+                --threads "$threads"
+        done
+        for level in 9 19; do
+            run 96 "zstd level $level out, $threads threads" "$work/slice" --compress zstd --level "$level" \
                 --threads "$threads"
         done
     done
@@ -131,6 +135,8 @@ ceilings() {
     for ceiling in 48 128 1024; do
         run "$ceiling" 'plain' "$work/export"
         run "$ceiling" 'lines of 15 MiB among others' "$work/mixed15"
+    done
+    for ceiling in 128 1024; do
         run "$ceiling" 'zstd out' "$work/quarter" --compress zstd
         run "$ceiling" 'gzip in, gzip out, 16 threads' "$work/export.gz" --compress gzip --threads 16
     done
@@ -150,7 +156,8 @@ refusals() {
     least 'plain' 8 "$work/export"
     least 'plain, 16 threads' 8 "$work/export" --threads 16
     least 'gzip out' 8 "$work/quarter" --compress gzip
-    least 'zstd level 19 out' 8 "$work/quarter" --compress zstd --level 19
+    least 'gzip out, 16 threads' 8 "$work/quarter" --compress gzip --threads 16
+    least 'zstd level 19 out' 8 "$work/slice" --compress zstd --level 19
     least 'lines of 15 MiB' 8 "$work/mixed15"
     least 'lines of 15 MiB, zstd out' 8 "$work/mixed15.gz" --compress zstd
     least 'zstd --long=27 in' 64 "$work/quarter.27.zst"

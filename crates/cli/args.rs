@@ -151,7 +151,7 @@ pub(crate) struct InputArgs {
 /// What a run may use.
 #[derive(Debug, Args)]
 pub(crate) struct ResourceArgs {
-    /// Worker threads; the cores of the machine, but 16 at most, unless given. The outputs do not depend on it
+    /// Worker threads; the cores of the machine, but 8 at most, unless given. The outputs do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Resources")]
     pub(crate) threads: Option<u16>,
     /// Ceiling on resident memory

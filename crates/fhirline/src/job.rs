@@ -15,7 +15,7 @@ use crate::{Expectation, JobError, Report};
 
 /// Workers that are started unless more are asked for. One thread reads and one commits, so more would wait, and each
 /// takes a little of the memory.
-const MOST_USUAL_THREADS: usize = 16;
+const MOST_USUAL_THREADS: usize = 8;
 
 /// What is called with each event of a run.
 pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
@@ -73,7 +73,7 @@ impl Job {
         })
     }
 
-    /// Workers; as many as the machine has cores, but 16 at most, unless set. The outputs do not depend on it.
+    /// Workers; as many as the machine has cores, but 8 at most, unless set. The outputs do not depend on it.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);

@@ -120,6 +120,7 @@ pub(crate) fn split(mut job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> 
         max_file_bytes: to.max_file_bytes,
         max_file_records: to.max_file_records,
         durable: to.durable,
+        block_bytes: plan.block_bytes,
         open_block_bytes: plan.open_block_bytes,
         max_jobs: plan.compression_jobs,
     };

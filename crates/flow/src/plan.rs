@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, RecordSpan, RejectSpan};
 use fhirline_line_split::ChunkSize;
-use fhirline_sink::{BLOCK_BYTES, Encoding};
+use fhirline_sink::Encoding;
 
 /// Input is read in steps of this many bytes.
 pub(crate) const READ_BYTES: usize = 128 << 10;
@@ -86,6 +86,8 @@ pub struct MemoryPlan {
     pub base_bytes: u64,
     /// Threads and what no lease pays for.
     pub overhead_bytes: u64,
+    /// Plain bytes in a block of a compressed output.
+    pub block_bytes: usize,
     /// Open blocks of compressed outputs, all together.
     pub open_block_bytes: u64,
     /// Blocks on their way through compression at once.
@@ -96,33 +98,24 @@ pub struct MemoryPlan {
     pub heart_bytes: u64,
     /// Most that a decoder may take of the heart, so that the longest line still fits beside it.
     pub decoder_bytes: u64,
-    needs: Needs,
+    request: Request,
 }
 
-/// What a plan must find room for, whatever the ceiling.
+/// What a plan is asked for, beside the ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Needs {
+struct Request {
     base_bytes: u64,
-    overhead_bytes: u64,
-    /// One line of the greatest length.
-    line_bytes: u64,
-    /// One block on its way through compression; 0 for plain outputs.
-    job_bytes: u64,
-    /// More blocks than one that could be on their way at once.
-    more_jobs: u64,
+    threads: u64,
+    max_line_bytes: usize,
+    encoding: Encoding,
 }
 
 impl Default for MemoryPlan {
-    /// The plan for 64 MiB, lines of up to 16 MiB and plain outputs.
+    /// The plan for 64 MiB, one thread, lines of up to 16 MiB and plain outputs.
     fn default() -> Self {
-        let needs = Needs {
-            base_bytes: USUAL_BASE_BYTES,
-            overhead_bytes: SLACK_BYTES + THREAD_BYTES,
-            line_bytes: long_line_bytes(16 << 20),
-            job_bytes: 0,
-            more_jobs: 1,
-        };
-        needs.plan(64 << 20)
+        let encoding = Encoding::plain();
+        Request { base_bytes: USUAL_BASE_BYTES, threads: 1, max_line_bytes: 16 << 20, encoding }
+            .divide(64 << 20)
     }
 }
 
@@ -137,74 +130,72 @@ impl MemoryPlan {
         max_line_bytes: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
-        let job_bytes =
-            if encoding.job_bytes() == 0 { 0 } else { encoding.job_bytes() + 2 * BLOCK_BYTES as u64 };
-        let needs = Needs {
-            base_bytes: base_bytes(),
-            overhead_bytes: SLACK_BYTES + THREAD_BYTES * threads as u64,
-            line_bytes: long_line_bytes(max_line_bytes),
-            job_bytes,
-            more_jobs: threads as u64,
-        };
-        let fixed_bytes = needs.fixed_bytes() + needs.open_block_bytes(ceiling_bytes);
-        match ceiling_bytes.checked_sub(fixed_bytes) {
-            Some(heart) if heart >= needs.line_bytes + LEAST_DECODER_BYTES => Ok(needs.plan(ceiling_bytes)),
-            _ => Err(TooLittleMemory {
-                given_bytes: ceiling_bytes,
-                least_bytes: needs.ceiling_for_decoder(LEAST_DECODER_BYTES),
-            }),
+        let request = Request { base_bytes: base_bytes(), threads: threads as u64, max_line_bytes, encoding };
+        let plan = request.divide(ceiling_bytes);
+        if plan.decoder_bytes >= LEAST_DECODER_BYTES {
+            return Ok(plan);
         }
+        let least_bytes = request.ceiling_for_decoder(LEAST_DECODER_BYTES);
+        Err(TooLittleMemory { given_bytes: ceiling_bytes, least_bytes })
     }
 
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
-        self.needs.ceiling_for_decoder(decoder_bytes).max(self.ceiling_bytes)
+        self.request.ceiling_for_decoder(decoder_bytes).max(self.ceiling_bytes)
     }
 }
 
-impl Needs {
-    /// What is taken before chunks, their decoder and further jobs share the rest.
-    fn fixed_bytes(&self) -> u64 {
-        self.base_bytes + self.overhead_bytes + self.job_bytes
-    }
-
-    /// Where members end depends on this share: it must follow from the ceiling alone, not from the threads.
-    fn open_block_bytes(&self, ceiling_bytes: u64) -> u64 {
-        if self.job_bytes == 0 { 0 } else { (ceiling_bytes / OPEN_BLOCKS_PART).max(BLOCK_BYTES as u64) }
-    }
-
-    /// Divides a ceiling that is known to be enough.
-    fn plan(self, ceiling_bytes: u64) -> MemoryPlan {
-        let open_block_bytes = self.open_block_bytes(ceiling_bytes);
-        let least_heart_bytes = self.line_bytes + LEAST_DECODER_BYTES;
-        let spare = ceiling_bytes - self.fixed_bytes() - open_block_bytes - least_heart_bytes;
-        // Half of what is left at most, whole jobs or not: a higher ceiling must never leave less for the heart.
-        let more_compression_bytes = (spare / 2).min(self.job_bytes * self.more_jobs);
-        let more_jobs = NonZeroU64::new(self.job_bytes).map_or(0, |job| more_compression_bytes / job);
-        let heart_bytes = least_heart_bytes + spare - more_compression_bytes;
+impl Request {
+    /// Divides a ceiling. If it is not enough, nothing is left for a decoder.
+    fn divide(self, ceiling_bytes: u64) -> MemoryPlan {
+        let block_bytes = self.encoding.block_bytes(ceiling_bytes);
+        let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
+        let overhead_bytes = SLACK_BYTES + THREAD_BYTES * self.threads;
+        let line_bytes = long_line_bytes(self.max_line_bytes);
+        let fixed_bytes = self.base_bytes + overhead_bytes + open_block_bytes + job_bytes;
+        let least_heart_bytes = line_bytes + LEAST_DECODER_BYTES;
+        let spare = ceiling_bytes.saturating_sub(fixed_bytes).saturating_sub(least_heart_bytes);
+        // Half of what is left at most, whole jobs or not, so that a higher ceiling leaves more for the heart.
+        let more_compression_bytes = (spare / 2).min(job_bytes * self.threads);
+        let more_jobs = NonZeroU64::new(job_bytes).map_or(0, |job| more_compression_bytes / job);
+        let heart_bytes = ceiling_bytes.saturating_sub(fixed_bytes + more_compression_bytes);
         MemoryPlan {
             ceiling_bytes,
             base_bytes: self.base_bytes,
-            overhead_bytes: self.overhead_bytes,
+            overhead_bytes,
+            block_bytes,
             open_block_bytes,
             compression_jobs: 1 + more_jobs as usize,
-            compression_bytes: self.job_bytes + more_compression_bytes,
+            compression_bytes: job_bytes + more_compression_bytes,
             heart_bytes,
-            decoder_bytes: heart_bytes - self.line_bytes,
-            needs: self,
+            decoder_bytes: heart_bytes.saturating_sub(line_bytes),
+            request: self,
+        }
+    }
+
+    /// What open blocks may take together, and what one block on its way through compression takes. Where members end
+    /// depends on the first: it must follow from the ceiling alone, not from the threads.
+    fn compression(self, ceiling_bytes: u64, block_bytes: u64) -> (u64, u64) {
+        match self.encoding.job_bytes() {
+            0 => (0, 0),
+            state => ((ceiling_bytes / OPEN_BLOCKS_PART).max(2 * block_bytes), state + 2 * block_bytes),
         }
     }
 
     /// The least ceiling whose plan leaves that much to a decoder, in whole MiB, with one to spare: the base differs a
     /// little from run to run.
-    fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
-        let more = decoder_bytes.saturating_sub(LEAST_DECODER_BYTES);
-        // The plan gives half of what is spare to compression, up to so much.
-        let spare = more.saturating_add(more.min(self.job_bytes * self.more_jobs));
-        let shared = (self.fixed_bytes() + self.line_bytes + LEAST_DECODER_BYTES).saturating_add(spare);
-        let open_block_bytes = self.open_block_bytes(shared / (OPEN_BLOCKS_PART - 1) * OPEN_BLOCKS_PART);
-        (shared.saturating_add(open_block_bytes) >> 20).saturating_add(2) << 20
+    fn ceiling_for_decoder(self, decoder_bytes: u64) -> u64 {
+        const MIB: u64 = 1 << 20;
+        let from = decoder_bytes.saturating_add(long_line_bytes(self.max_line_bytes)) / MIB;
+        let enough = |mib: &u64| {
+            self.divide(mib.saturating_mul(MIB)).decoder_bytes >= decoder_bytes.saturating_add(MIB)
+        };
+        // A ceiling of four times the need, and then some, is always enough.
+        (from..from.saturating_mul(4).saturating_add(4096))
+            .find(enough)
+            .unwrap_or(u64::MAX / MIB)
+            .saturating_mul(MIB)
     }
 }
 
@@ -293,17 +284,20 @@ mod tests {
                 assert!(refused.to_string().starts_with("8 MiB of memory are too little"));
                 let least = refused.least_bytes;
                 assert!(MemoryPlan::new(least, threads, line, encoding).is_ok(), "{encoding:?} {least}");
-                let less = least - (3 << 20);
-                assert!(MemoryPlan::new(less, threads, line, encoding).is_err(), "{encoding:?} {least}");
+                // A little less may do where blocks are shorter there.
+                if encoding.block_bytes(u64::MAX) == encoding.block_bytes(0) {
+                    let less = least - (5 << 20);
+                    assert!(MemoryPlan::new(less, threads, line, encoding).is_err(), "{encoding:?} {least}");
+                }
             }
         }
     }
 
-    /// The default number of threads goes up to 16.
+    /// The default number of threads goes up to 8.
     #[test]
     fn usual_levels_fit_into_the_usual_ceiling() {
         for encoding in &encodings()[..3] {
-            assert!(MemoryPlan::new(64 << 20, 16, 16 << 20, *encoding).is_ok(), "{encoding:?}");
+            assert!(MemoryPlan::new(64 << 20, 8, 16 << 20, *encoding).is_ok(), "{encoding:?}");
         }
     }
 
@@ -321,7 +315,9 @@ mod tests {
 
     #[test]
     fn a_higher_ceiling_never_leaves_less_for_the_heart() {
-        for encoding in encodings() {
+        // Unless it makes blocks longer, as with zstd up to level 9.
+        let same_blocks = |encoding: &Encoding| encoding.block_bytes(u64::MAX) == encoding.block_bytes(0);
+        for encoding in encodings().into_iter().filter(same_blocks) {
             let heart = |mib: u64| {
                 MemoryPlan::new(mib << 20, 8, 16 << 20, encoding).map_or(0, |plan| plan.heart_bytes)
             };

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use crate::encode::{Coder, Encoding};
 use crate::offload::Offload;
 
-/// A compressed output is cut into members of this many plain bytes (or fewer).
+/// A compressed output is cut into members of this many plain bytes (or fewer), unless longer ones are worth their memory.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
 /// Blocks that are being compressed, in the order in which they must be written.

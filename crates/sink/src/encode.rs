@@ -1,5 +1,7 @@
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+
+use crate::blocks::BLOCK_BYTES;
 
 /// How outputs are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,11 +83,29 @@ impl Encoding {
             (Codec::None, _) => 0,
             (Codec::Gzip, _) => MIB,
             (Codec::Zstd, ..=3) => 2 * MIB,
-            (Codec::Zstd, ..=6) => 3 * MIB,
+            (Codec::Zstd, ..=6) => 4 * MIB,
             (Codec::Zstd, ..=8) => 6 * MIB,
             (Codec::Zstd, ..=12) => 11 * MIB,
             (Codec::Zstd, _) => 18 * MIB,
         }
+    }
+
+    /// How many plain bytes make a block under a ceiling on memory. It follows from the ceiling alone, for it decides where
+    /// members end.
+    ///
+    /// Gzip looks back 32 KiB, so 1 MiB loses next to nothing. Zstd looks back MiBs: its frames are as long as the ceiling
+    /// allows, 8 MiB at most (see `docs/decisions/0007-blocks.md`). From level 10 on its state grows with the block.
+    #[must_use]
+    pub fn block_bytes(self, ceiling_bytes: u64) -> usize {
+        const LONGEST: usize = 8 << 20;
+        if self.codec != Codec::Zstd || self.level > 9 {
+            return BLOCK_BYTES;
+        }
+        // A job holds the block and what it becomes; as much again may be open.
+        let fits = |block: &usize| self.job_bytes() + 4 * *block as u64 <= ceiling_bytes / 16 * 5;
+        let sizes = std::iter::successors(Some(LONGEST), |block| Some(block / 2))
+            .take_while(|block| *block > BLOCK_BYTES);
+        sizes.into_iter().find(fits).unwrap_or(BLOCK_BYTES)
     }
 
     /// Decodes the first `count` plain bytes of what was compressed.
@@ -105,11 +125,12 @@ impl Encoding {
 pub(crate) struct Coder {
     encoding: Encoding,
     zstd: Option<zstd::bulk::Compressor<'static>>,
+    deflate: Option<libdeflater::Compressor>,
 }
 
 impl Coder {
     pub(crate) fn new(encoding: Encoding) -> Self {
-        Self { encoding, zstd: None }
+        Self { encoding, zstd: None, deflate: None }
     }
 
     /// Compresses a block into one member or frame, which replaces what `into` held. The same block gives the same bytes,
@@ -120,17 +141,28 @@ impl Coder {
         match self.encoding.codec {
             Codec::None => into.extend_from_slice(block),
             Codec::Gzip => {
-                // No name, no time: the same bytes give the same member.
-                let level = flate2::Compression::new(u32::from(self.encoding.level));
-                let mut encoder = flate2::write::GzEncoder::new(into, level);
-                encoder.write_all(block)?;
-                encoder.finish()?;
+                let deflate = self.deflate()?;
+                into.resize(deflate.gzip_compress_bound(block.len()), 0);
+                let length = deflate.gzip_compress(block, into).map_err(io::Error::other)?;
+                into.truncate(length);
             }
             Codec::Zstd => {
                 self.compressor()?.compress_to_buffer(block, into)?;
             }
         }
         Ok(())
+    }
+
+    fn deflate(&mut self) -> io::Result<&mut libdeflater::Compressor> {
+        let deflate = match self.deflate.take() {
+            Some(deflate) => deflate,
+            None => {
+                let level = libdeflater::CompressionLvl::new(deflate_level(self.encoding.level));
+                let level = level.map_err(|_| io::Error::other("libdeflate has no such level"))?;
+                libdeflater::Compressor::new(level)
+            }
+        };
+        Ok(self.deflate.insert(deflate))
     }
 
     fn compressor(&mut self) -> io::Result<&mut zstd::bulk::Compressor<'static>> {
@@ -144,6 +176,11 @@ impl Coder {
         };
         Ok(self.zstd.insert(compressor))
     }
+}
+
+/// The level of libdeflate that makes members no larger than gzip's own does at `level`. From 6 on that is the next one.
+fn deflate_level(level: u8) -> i32 {
+    i32::from(if (6..9).contains(&level) { level + 1 } else { level })
 }
 
 /// More than any codec makes of so many bytes that it cannot compress.
@@ -174,7 +211,6 @@ impl std::error::Error for LevelOutOfRange {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::BLOCK_BYTES;
 
     /// No zstd context is smaller than that once it has worked.
     const MIB_OF_A_CONTEXT: u64 = 256 << 10;
@@ -207,11 +243,12 @@ mod tests {
 
     #[test]
     fn the_state_of_zstd_is_within_what_a_job_pays() {
-        let block = noise(BLOCK_BYTES);
+        let block = noise(8 << 20);
         for level in 1..=19 {
             let encoding = Encoding::new(Codec::Zstd, Some(level)).expect("a level");
             let (mut coder, mut stored) = (Coder::new(encoding), Vec::new());
-            coder.compress(&block, &mut stored).expect("into memory");
+            let longest = encoding.block_bytes(u64::MAX);
+            coder.compress(&block[..longest], &mut stored).expect("into memory");
             let held = coder.compressor().expect("a context").context_mut().sizeof() as u64;
             assert!(held <= encoding.job_bytes(), "zstd level {level} holds {held} bytes");
             assert!(held > MIB_OF_A_CONTEXT, "zstd level {level} holds {held} bytes: what is measured?");
@@ -248,6 +285,16 @@ mod tests {
                 assert!(one == other, "{encoding:?}, block {number}");
             }
         }
+    }
+
+    #[test]
+    fn blocks_grow_with_the_ceiling() {
+        let blocks = |codec, level, mib: u64| {
+            Encoding::new(codec, level).expect("a level").block_bytes(mib << 20) >> 20
+        };
+        assert_eq!([48, 64, 128, 1024].map(|mib| blocks(Codec::Zstd, None, mib)), [2, 4, 8, 8]);
+        assert_eq!([64, 1024].map(|mib| blocks(Codec::Zstd, Some(19), mib)), [1, 1]);
+        assert_eq!([64, 1024].map(|mib| blocks(Codec::Gzip, None, mib)), [1, 1]);
     }
 
     #[test]

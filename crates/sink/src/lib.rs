@@ -29,7 +29,7 @@
 //! # Memory
 //!
 //! Plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
-//! [`BLOCK_BYTES`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
+//! [`SplitOptions::block_bytes`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
 //! cut first. Finished parts cost a few hundred bytes each, for the manifest.
 
 mod blocks;

@@ -30,6 +30,8 @@ pub struct SplitOptions {
     pub max_file_records: Option<u64>,
     /// Whether the seal waits until everything is safe on the disk.
     pub durable: bool,
+    /// Plain bytes in a block of a compressed output.
+    pub block_bytes: usize,
     /// Most bytes in open blocks of compressed outputs, all together. Must not depend on the number of threads: it decides
     /// where members end.
     pub open_block_bytes: u64,
@@ -45,6 +47,7 @@ impl Default for SplitOptions {
             max_file_bytes: None,
             max_file_records: None,
             durable: true,
+            block_bytes: BLOCK_BYTES,
             open_block_bytes: 8 << 20,
             max_jobs: 2,
         }
@@ -239,13 +242,13 @@ impl SplitSink {
         if plain {
             return part.write(bytes, bytes.len() as u64);
         }
-        let mut rest = bytes;
+        let (mut rest, block_bytes) = (bytes, self.options.block_bytes);
         while !rest.is_empty() {
             let open = &mut self.open_part(number).open;
-            let (now, later) = rest.split_at((BLOCK_BYTES - open.len()).min(rest.len()));
-            gather(open, now);
+            let (now, later) = rest.split_at(block_bytes.saturating_sub(open.len()).min(rest.len()));
+            gather(open, now, block_bytes);
             rest = later;
-            if open.len() == BLOCK_BYTES {
+            if open.len() >= block_bytes {
                 self.cut(number, offload)?;
             }
         }
@@ -343,10 +346,10 @@ impl Sink for SplitSink {
 }
 
 /// Appends to an open block, whose buffer is never larger than [`most_held`] says.
-fn gather(open: &mut Vec<u8>, bytes: &[u8]) {
+fn gather(open: &mut Vec<u8>, bytes: &[u8], block_bytes: usize) {
     let length = open.len() + bytes.len();
     if open.capacity() < length {
-        open.reserve_exact(length.max(most_held(open.len())).min(BLOCK_BYTES) - open.len());
+        open.reserve_exact(length.max(most_held(open.len())).min(block_bytes) - open.len());
     }
     open.extend_from_slice(bytes);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use fhirline::Event;
+use fhirline::{Event, resident_bytes};
 
 use crate::args::{Progress, TellArgs};
 use crate::trouble::warn;
@@ -14,6 +14,8 @@ use crate::trouble::warn;
 const TOLD_REJECTS: u64 = 20;
 /// Skipped files told one by one, unless `-v` asks for all.
 const TOLD_SKIPS: u64 = 5;
+/// Time between two states of the bar.
+const BETWEEN_FRAMES: Duration = Duration::from_millis(120);
 /// Time between lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -31,7 +33,7 @@ pub(crate) struct Reporter {
 
 enum Shown {
     Nothing,
-    Bar(ProgressBar),
+    Bar { bar: ProgressBar, next: Instant },
     Lines { next: Instant },
 }
 
@@ -42,7 +44,9 @@ impl Reporter {
         let shown = match tell.progress {
             _ if tell.quiet => Shown::Nothing,
             Progress::Never => Shown::Nothing,
-            Progress::Always | Progress::Auto if terminal => Shown::Bar(bar(total_bytes)),
+            Progress::Always | Progress::Auto if terminal => {
+                Shown::Bar { bar: bar(total_bytes), next: Instant::now() }
+            }
             Progress::Always | Progress::Auto => Shown::Lines { next: Instant::now() + BETWEEN_LINES },
         };
         Self {
@@ -84,7 +88,7 @@ impl Reporter {
 
     /// Takes the progress away and tells what was held back.
     pub(crate) fn finish(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
+        if let Shown::Bar { bar, .. } = &self.shown {
             bar.finish_and_clear();
         }
         self.shown = Shown::Nothing;
@@ -104,9 +108,17 @@ impl Reporter {
     fn show(&mut self, stored_bytes: u64, records: u64, rejects: u64) {
         match &mut self.shown {
             Shown::Nothing => {}
-            Shown::Bar(bar) => {
+            Shown::Bar { bar, next } => {
+                let now = Instant::now();
+                if now < *next {
+                    return;
+                }
+                *next = now + BETWEEN_FRAMES;
                 bar.set_position(stored_bytes);
-                bar.set_message(format!("{} records, {} rejected", HumanCount(records), HumanCount(rejects)));
+                let memory =
+                    resident_bytes().map_or_else(String::new, |bytes| format!(", {}", HumanBytes(bytes)));
+                let (records, rejects) = (HumanCount(records), HumanCount(rejects));
+                bar.set_message(format!("{records} records, {rejects} rejected{memory}"));
             }
             Shown::Lines { next } => {
                 let now = Instant::now();
@@ -126,7 +138,7 @@ impl Reporter {
             return;
         }
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| warn(text)),
+            Shown::Bar { bar, .. } => bar.suspend(|| warn(text)),
             _ => warn(text),
         }
     }

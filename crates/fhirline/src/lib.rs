@@ -46,7 +46,9 @@ pub use error::JobError;
 pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
-pub use fhirline_flow::{Cancel, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceError};
+pub use fhirline_flow::{
+    Cancel, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceError, resident_bytes,
+};
 pub use fhirline_route::Selection;
 pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
 pub use job::{Job, OnEvent};

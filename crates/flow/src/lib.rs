@@ -65,5 +65,5 @@ pub use entry::Entry;
 pub use error::{NotLines, RunError, SourceError};
 pub use event::Event;
 pub use outcome::{Outcome, Skipped, SourceFailure};
-pub use plan::{FlowOptions, MemoryPlan, RejectLimit, TooLittleMemory};
+pub use plan::{FlowOptions, MemoryPlan, RejectLimit, TooLittleMemory, resident_bytes};
 pub use totals::{FaultTotals, Place, Tally, Totals, TypeTotals};

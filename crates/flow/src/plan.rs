@@ -238,8 +238,9 @@ fn base_bytes() -> u64 {
     *BASE_BYTES.get_or_init(|| resident_bytes().unwrap_or(USUAL_BASE_BYTES))
 }
 
-/// What the process holds now.
-fn resident_bytes() -> Option<u64> {
+/// What the process holds resident now, in bytes, where the system tells (Linux).
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
     const PAGE_BYTES: u64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;

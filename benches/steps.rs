@@ -205,6 +205,10 @@ impl Store for Nowhere {
         Ok(None)
     }
 
+    fn stored_bytes(&self, _name: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(Vec::new())
     }

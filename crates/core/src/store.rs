@@ -27,6 +27,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// What the store says, and [`io::ErrorKind::FileTooLarge`] beyond `max_bytes`.
     fn get(&self, name: &str, max_bytes: u64) -> io::Result<Option<Vec<u8>>>;
 
+    /// How many bytes a name holds; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// What the store says.
+    fn stored_bytes(&self, name: &str) -> io::Result<Option<u64>>;
+
     /// All names in the store, provisional ones with their suffix, in order of their bytes.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{self, Path, PathBuf};
 use std::process;
@@ -80,11 +80,32 @@ impl FolderStore {
         Ok(Self { folder: Arc::new(Folder { root, made_in, files, names: Mutex::default() }) })
     }
 
+    /// Claims the folder for one run. The claim ends when it is dropped or the process dies, and leaves nothing behind: it is
+    /// an advisory lock on the folder itself. Where the file system has no such locks, there is none.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, or what the system says.
+    pub fn claim(&self) -> io::Result<FolderClaim> {
+        let folder = File::open(&self.folder.root)?;
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another run is writing there"))
+            }
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(FolderClaim { _folder: folder }),
+        }
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder.root
     }
+}
+
+/// A folder that belongs to one run. Made by [`FolderStore::claim`].
+#[derive(Debug)]
+pub struct FolderClaim {
+    _folder: File,
 }
 
 impl Folder {
@@ -190,6 +211,14 @@ impl Store for FolderStore {
             return Err(too_large(name, max_bytes));
         }
         Ok(Some(bytes))
+    }
+
+    fn stored_bytes(&self, name: &str) -> io::Result<Option<u64>> {
+        object_name::check(name)?;
+        match fs::metadata(self.folder.root.join(name)) {
+            Err(error) if is_absent(&error) => Ok(None),
+            metadata => Ok(Some(metadata?.len())),
+        }
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

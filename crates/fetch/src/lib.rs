@@ -75,7 +75,7 @@ mod walk;
 pub use bytes::BytesOrigin;
 pub use error::FetchError;
 pub use file::FileOrigin;
-pub use folder_store::FolderStore;
+pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};

@@ -78,6 +78,11 @@ impl Store for MemoryStore {
         }
     }
 
+    fn stored_bytes(&self, name: &str) -> io::Result<Option<u64>> {
+        object_name::check(name)?;
+        Ok(self.lock().get(name).map(|bytes| bytes.len() as u64))
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.lock().keys().cloned().collect())
     }

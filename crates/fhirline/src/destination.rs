@@ -1,10 +1,14 @@
 //! What stands in a destination before a run, and what may be done about it.
 
+use std::collections::HashSet;
 use std::io;
 
 use fhirline_core::{PARTIAL_SUFFIX, Store};
 
-use crate::manifest::{self, BEGUN, Manifest, Marker};
+use crate::manifest::{self, Manifest};
+
+/// The name that says, provisionally, that a destination belongs to a run that is not over.
+const MARKER: &str = "_fhirline";
 
 /// What a destination holds.
 #[derive(Debug)]
@@ -19,40 +23,49 @@ pub(crate) enum Holds {
 }
 
 pub(crate) fn look(store: &dyn Store) -> io::Result<Holds> {
-    let names = store.list()?;
-    if names.is_empty() {
-        return Ok(Holds::Nothing);
-    }
     if let Some(json) = get(store, manifest::NAME)? {
         let ours = serde_json::from_slice::<Manifest>(&json).ok();
         return Ok(ours.map_or(Holds::Others, |manifest| Holds::Complete(Box::new(manifest))));
     }
-    let begun = get(store, &provisional(manifest::NAME))?;
-    let Some(begun) = begun.filter(|json| serde_json::from_slice::<Marker>(json).is_ok()) else {
+    let names = store.list()?;
+    if names.is_empty() {
+        return Ok(Holds::Nothing);
+    }
+    let claimed = names.contains(&provisional(MARKER));
+    let sealing = get(store, &provisional(manifest::NAME))?;
+    let sealing = sealing.and_then(|json| serde_json::from_slice::<Manifest>(&json).ok());
+    if !claimed && sealing.is_none() {
         return Ok(Holds::Others);
-    };
-    Ok(Holds::Interrupted(left_by(&names, &begun)))
+    }
+    Ok(Holds::Interrupted(left_by(&names, sealing.as_ref())))
 }
 
 /// Which of the names an interrupted run left: everything provisional, and what its manifest, written right before the
 /// seal, names.
-fn left_by(names: &[String], begun: &[u8]) -> Vec<String> {
-    let sealing = serde_json::from_slice::<Manifest>(begun).ok();
-    let sealed = |name: &String| {
-        sealing.as_ref().is_some_and(|manifest| manifest.file_names().any(|file| file == name))
-    };
-    names.iter().filter(|name| name.ends_with(PARTIAL_SUFFIX) || sealed(name)).cloned().collect()
+fn left_by(names: &[String], sealing: Option<&Manifest>) -> Vec<String> {
+    let sealed: HashSet<&str> = sealing.iter().flat_map(|manifest| manifest.file_names()).collect();
+    let ours = |name: &&String| name.ends_with(PARTIAL_SUFFIX) || sealed.contains(name.as_str());
+    names.iter().filter(ours).cloned().collect()
 }
 
-/// Says in the destination that it is ours from now on.
+/// Says in the destination that it is ours from now on. The name alone says so: there may be no room for a byte more.
 pub(crate) fn claim(store: &dyn Store) -> io::Result<()> {
-    let mut marker = store.create(manifest::NAME)?;
-    marker.append(BEGUN)
+    store.create(MARKER).map(drop)
 }
 
-/// Gives the destination back as it was found: nothing in it but our claim.
+/// Takes the claim back: the destination is as it was found, or has a manifest that says the same.
 pub(crate) fn disclaim(store: &dyn Store) -> io::Result<()> {
-    store.remove(&provisional(manifest::NAME))
+    store.remove(&provisional(MARKER))
+}
+
+/// The first file of a complete run that is not there as the run left it.
+pub(crate) fn damaged(store: &dyn Store, manifest: &Manifest) -> io::Result<Option<String>> {
+    for (name, bytes) in manifest.file_sizes() {
+        if store.stored_bytes(name)? != Some(bytes) {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Removes what a complete run left: its manifest first, then only the files that it named.
@@ -61,11 +74,16 @@ pub(crate) fn remove_complete(store: &dyn Store, manifest: &Manifest) -> io::Res
     manifest.file_names().try_for_each(|name| store.remove(name))
 }
 
-/// Removes what an interrupted run left, its claim last.
+/// Removes what an interrupted run left: first what has its final name, while the manifest still tells that it is ours, and
+/// the claim last.
 pub(crate) fn remove_interrupted(store: &dyn Store, left: &[String]) -> io::Result<()> {
-    let claim = provisional(manifest::NAME);
-    left.iter().filter(|name| **name != claim).try_for_each(|name| store.remove(name))?;
-    store.remove(&claim)
+    claim(store)?;
+    let (provisional_names, sealed): (Vec<_>, Vec<_>) =
+        left.iter().partition(|name| name.ends_with(PARTIAL_SUFFIX));
+    let marker = provisional(MARKER);
+    let mut names = sealed.into_iter().chain(provisional_names).filter(|name| **name != marker);
+    names.try_for_each(|name| store.remove(name))?;
+    disclaim(store)
 }
 
 fn provisional(name: &str) -> String {
@@ -106,8 +124,18 @@ mod tests {
         let store = MemoryStore::new();
         claim(&store).expect("in memory");
         let Holds::Interrupted(left) = look(&store).expect("in memory") else { panic!("not interrupted") };
-        assert_eq!(left, ["manifest.json.partial"]);
+        assert_eq!(left, ["_fhirline.partial"]);
         disclaim(&store).expect("in memory");
+        assert!(matches!(look(&store).expect("in memory"), Holds::Nothing));
+    }
+
+    #[test]
+    fn half_a_manifest_beside_the_claim_is_an_interrupted_run() {
+        let store = MemoryStore::new();
+        claim(&store).expect("in memory");
+        store.create("manifest.json").and_then(|mut manifest| manifest.append(b"{\"out")).expect("in memory");
+        let Holds::Interrupted(left) = look(&store).expect("in memory") else { panic!("not interrupted") };
+        remove_interrupted(&store, &left).expect("in memory");
         assert!(matches!(look(&store).expect("in memory"), Holds::Nothing));
     }
 

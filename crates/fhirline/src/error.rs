@@ -46,6 +46,20 @@ pub enum JobError {
         /// The destination as given.
         name: String,
     },
+    /// Another run is writing to the destination.
+    #[error("another run is writing to the destination {name}")]
+    InUse {
+        /// The destination as given.
+        name: String,
+    },
+    /// The destination holds this run, but not as the run left it.
+    #[error("the destination {name} holds this run already, but {file} is not as the run left it")]
+    Damaged {
+        /// The destination as given.
+        name: String,
+        /// The first file that is missing or has another length.
+        file: String,
+    },
     /// The destination refuses.
     #[error("cannot {action} the destination {name}")]
     Destination {
@@ -87,6 +101,8 @@ impl JobError {
             Self::NotAFolder { .. } | Self::NotOurs { .. } => {
                 Some("choose a folder that is new or empty".into())
             }
+            Self::InUse { .. } => Some("wait for it to end, or choose another folder".into()),
+            Self::Damaged { .. } => Some("give --overwrite to make it anew".into()),
             Self::OtherRun { .. } => {
                 Some("choose another folder, or give --overwrite to replace that run".into())
             }
@@ -106,6 +122,9 @@ impl From<SinkError> for JobError {
 fn run_hint(error: &RunError) -> Option<String> {
     match error {
         RunError::Sink(SinkError::Store { source, .. }) => io_hint(source),
+        RunError::Sink(SinkError::TooManyFiles { .. }) => {
+            Some("raise --max-file-bytes or --max-file-records".into())
+        }
         RunError::TooManyRejects { .. } => Some(
             "what was read so far stays under .partial names; look at the faults with `fhirline stats`"
                 .into(),

@@ -61,22 +61,6 @@ pub(crate) struct Ours {
     pub(crate) account: Account,
 }
 
-/// Just enough of a manifest to know whether it is ours.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Marker {
-    #[serde(rename = "extension")]
-    _extension: MarkerExtension,
-}
-
-#[derive(Debug, Deserialize)]
-pub(crate) struct MarkerExtension {
-    #[serde(rename = "fhirline")]
-    _fhirline: serde::de::IgnoredAny,
-}
-
-/// The manifest of a run that has only begun.
-pub(crate) const BEGUN: &[u8] = b"{\"extension\":{\"fhirline\":{\"state\":\"running\"}}}\n";
-
 impl Manifest {
     pub(crate) fn new(
         newest: SystemTime,
@@ -99,6 +83,14 @@ impl Manifest {
     pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
         let listed = self.output.iter().chain(&self.error).map(|file| file.url.as_str());
         listed.chain(self.extension.fhirline.rejected.iter().map(|raw| raw.name.as_str()))
+    }
+
+    /// The same with their stored bytes.
+    pub(crate) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let listed =
+            self.output.iter().chain(&self.error).map(|file| (file.url.as_str(), file.extension.bytes));
+        let rejected = &self.extension.fhirline.rejected;
+        listed.chain(rejected.iter().map(|raw| (raw.name.as_str(), raw.stored_bytes)))
     }
 
     /// The outputs as they were reported.

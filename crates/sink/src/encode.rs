@@ -102,7 +102,7 @@ impl Encoding {
             return BLOCK_BYTES;
         }
         // A job holds the block and what it becomes; as much again may be open.
-        let fits = |block: &usize| self.job_bytes() + 4 * *block as u64 <= ceiling_bytes / 16 * 5;
+        let fits = |block: &usize| self.job_bytes() + 4 * *block as u64 <= ceiling_bytes / 32 * 9;
         let sizes = std::iter::successors(Some(LONGEST), |block| Some(block / 2))
             .take_while(|block| *block > BLOCK_BYTES);
         sizes.into_iter().find(fits).unwrap_or(BLOCK_BYTES)

@@ -14,6 +14,12 @@ pub enum SinkError {
         /// What the store said.
         source: io::Error,
     },
+    /// The outputs would be more files than a run may make.
+    #[error("more than {max_files} output files")]
+    TooManyFiles {
+        /// The most files that a run may make.
+        max_files: usize,
+    },
     /// Nobody reads what the sink writes any more.
     #[error("the reader of the output has gone")]
     Closed,

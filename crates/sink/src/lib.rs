@@ -54,7 +54,7 @@ pub use error::SinkError;
 pub use lengths::Lengths;
 pub use offload::{Inline, Offload};
 pub use quarantine::{OUTCOME_NAME, RAW_NAME};
-pub use split::{Finished, MAX_DESTINATIONS, SplitOptions, SplitSink};
+pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, SplitOptions, SplitSink};
 pub use stats::{StatsSink, TypeStats};
 
 use fhirline_core::{Batch, Fragment, SourceId};

@@ -17,6 +17,9 @@ use crate::{Inline, Sink};
 /// At most this many outputs; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
 
+/// At most this many output files: each is kept in mind until the end, for the manifest.
+pub const MAX_FILES: usize = 16_384;
+
 /// How a [`SplitSink`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitOptions {
@@ -204,6 +207,10 @@ impl SplitSink {
     }
 
     fn create_part(&mut self, stem: &str, number: usize) -> Result<Part, SinkError> {
+        let files: usize = self.outputs.iter().map(|output| output.parts.len()).sum();
+        if files >= MAX_FILES {
+            return Err(SinkError::TooManyFiles { max_files: MAX_FILES });
+        }
         let name = part_name(stem, number, self.options.encoding.suffix());
         Part::create(&*self.store, name, self.options.checksum)
     }

@@ -161,6 +161,8 @@ fn get_keeps_to_its_bound(store: &dyn Store) {
     assert_eq!(store.get("a", 5).expect("readable").as_deref(), Some(&b"12345"[..]));
     assert_eq!(kind(store.get("a", 4)), Some(ErrorKind::FileTooLarge));
     assert!(store.get("a", u64::MAX).expect("readable").is_some());
+    assert_eq!(store.stored_bytes("a").expect("readable"), Some(5));
+    assert_eq!(store.stored_bytes("b").expect("no error"), None);
     for absent in ["b", "a/b", "sub/b"] {
         assert_eq!(store.get(absent, 5).expect("no error"), None, "{absent}");
     }

@@ -147,3 +147,15 @@ mod unix {
         assert_eq!(store.list().expect("listed"), ["a", "a.partial"]);
     }
 }
+
+#[test]
+fn a_folder_is_claimed_by_one_run_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = FolderStore::open(folder.path()).expect("a store");
+    let other = FolderStore::open(folder.path()).expect("a store");
+    let claim = store.claim().expect("nobody else");
+    assert_eq!(other.claim().expect_err("claimed").kind(), std::io::ErrorKind::ResourceBusy);
+    drop(claim);
+    other.claim().expect("nobody else any more");
+    assert!(store.list().expect("a list").is_empty(), "a claim leaves nothing behind");
+}

@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
@@ -54,6 +55,10 @@ fn a_reader_that_goes_away_is_no_failure() {
         let output = child.wait_with_output().expect("ended");
         assert_eq!(output.status.code(), Some(0));
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let report = place.json("report.json");
+        assert_eq!((report["status"].as_str(), report["exit_code"].as_u64()), (Some("complete"), Some(0)));
+        assert_eq!(report["notes"].as_array().map(Vec::len), Some(1), "{report}");
+        fs::remove_file(place.path("report.json")).expect("removed");
     }
 }
 

@@ -55,6 +55,11 @@ fn a_bulk_data_manifest() {
 }
 
 #[test]
+fn a_manifest_without_files_declares_that_there_is_nothing() {
+    insta::assert_snapshot!(compared(r#"{"output":[]}"#, "").ends_with(4).shown());
+}
+
+#[test]
 fn our_own_manifest_is_an_expectation() {
     let place = Place::with([("export.ndjson", lines(&[PATIENT, GOAL]))]);
     place.run("split export.ndjson -o out").ends_with(0);
@@ -65,7 +70,17 @@ fn our_own_manifest_is_an_expectation() {
 
 #[test]
 fn a_file_without_counts_is_refused() {
-    let files = ["{\"data\":{}}", "[]", "{\"resourceType\":\"Patient\"}", "{\"data\":", "no JSON", ""];
+    let files = [
+        "{\"data\":{}}",
+        "{\"data\":{\"stats\":{}}}",
+        "{\"data\":{\"stats\":{\"total_resources\":-1}}}",
+        "{\"output\":[{\"type\":\"Patient\"}]}",
+        "[]",
+        "{\"resourceType\":\"Patient\"}",
+        "{\"data\":",
+        "no JSON",
+        "",
+    ];
     let told: Vec<String> =
         files.iter().map(|file| format!("{file}\n{}\n", compared(file, "").ends_with(2).stderr)).collect();
     insta::assert_snapshot!(told.join("\n"));

@@ -2,11 +2,14 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::place::{GOAL, PATIENT, Place, lines};
+use super::place::{FHIRLINE, GOAL, PATIENT, Place, lines};
 
 /// A run that reads a pipe which stays open, as far as its first output.
 fn begun(place: &Place) -> Child {
-    let mut command = place.command("split - -o out --progress never");
+    begun_by(place, place.command("split - -o out --progress never"))
+}
+
+fn begun_by(place: &Place, mut command: Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("run");
     let patients = lines(&[PATIENT; 1000]);
@@ -61,6 +64,21 @@ fn stopped_while_it_waits_for_input() {
         nothing_is_sealed(&place);
         the_next_run_succeeds(&place);
     }
+}
+
+#[test]
+fn a_hang_up_that_is_ignored_stops_nothing() {
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" split - -o out --progress never";
+    command.args(["-c", script, FHIRLINE]).current_dir(place.path(""));
+    let mut child = begun_by(&place, command);
+    let stdin = child.stdin.take();
+    signal(&child, "-HUP");
+    drop(stdin);
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(place.files("out"), ["Patient.ndjson", "manifest.json"]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 use super::place::{BROKEN, GOAL, PATIENT, Place, has, lines, without_sizes};
 
+/// A name that would clear a screen and tell a line of its own.
+const ODD_NAME: &str = "a\u{1b}[2J\nerror: \u{9b}1m.ndjson";
+
 fn place() -> Place {
     Place::with([("a.ndjson", lines(&[PATIENT, GOAL, BROKEN, PATIENT, PATIENT, BROKEN]))])
 }
@@ -139,4 +142,51 @@ fn more_is_told_on_request() {
     let _sizes = without_sizes();
     let ran = place().run("split a.ndjson -o out -v").ends_with(3);
     insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn names_of_files_are_shown_without_control_characters() {
+    let place = Place::with([(ODD_NAME, lines(&[BROKEN]))]);
+    place.put("in/empty.ndjson", "");
+    let run = |arguments: &[&str]| {
+        let output = place.command("").args(arguments).args([ODD_NAME, "in"]).output().expect("run");
+        (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let shown = "a\\u{1b}[2J\\nerror: \\u{9b}1m.ndjson";
+    let is_clean = |text: &str| !text.contains(|one: char| one.is_control() && one != '\n');
+    let (stdout, stderr) = run(&["stats"]);
+    assert!(stdout.contains(&format!("the first in {shown}, line 1")) && is_clean(&stdout), "{stdout:?}");
+    assert!(is_clean(&stderr), "{stderr:?}");
+    let (_, stderr) = run(&["cat"]);
+    assert!(
+        stderr.contains(&format!("warning: rejected {shown}, line 1")) && is_clean(&stderr),
+        "{stderr:?}"
+    );
+    let (_, stderr) = run(&["split", "-o", ODD_NAME]);
+    assert!(stderr.contains(&format!("the destination {shown} ")) && is_clean(&stderr), "{stderr:?}");
+    // As data it is what it is.
+    let (json, _) = run(&["stats", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(report["faults"][0]["first"]["source"], ODD_NAME);
+}
+
+#[test]
+fn a_report_does_not_replace_a_source() {
+    let place = place();
+    std::os::unix::fs::symlink("a.ndjson", place.path("link.json")).expect("made");
+    let before = place.contents("");
+    for arguments in [
+        "split a.ndjson -o out --report a.ndjson",
+        "stats a.ndjson --report link.json",
+        "cat ./link.json --report ./a.ndjson",
+    ] {
+        let ran = place.run(arguments).ends_with(2);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("would replace a source"), "{}", ran.shown());
+        assert!(place.contents("") == before, "{arguments}");
+    }
+    let ran = place.run("stats a.ndjson --report a.ndjson --json").ends_with(2);
+    assert_eq!(ran.json()["status"], "usage");
+    // A report from before is replaced.
+    place.run("stats a.ndjson --report report.json").ends_with(3);
+    place.run("stats a.ndjson --report report.json").ends_with(3);
 }

@@ -112,6 +112,32 @@ fn the_demo_leaves_what_it_shows() {
 }
 
 #[test]
+fn the_demo_replaces_nothing_but_its_own() {
+    let place = Place::new();
+    place.run("demo made").ends_with(0);
+    let (event, export) = (place.read("made/event.json"), place.read("made/export.jsonl"));
+    let foreign: [&[(&str, &[u8])]; 5] = [
+        &[("export.jsonl", &export), ("event.json", b"{}")],
+        &[("export.jsonl", b"{}\n"), ("event.json", &event)],
+        &[("export.jsonl", &export)],
+        &[("event.json", &event), ("out/notes.txt", b"mine")],
+        &[("event.json", &event), ("out", b"mine")],
+    ];
+    for (number, files) in foreign.into_iter().enumerate() {
+        let folder = format!("folder{number}");
+        files.iter().for_each(|(name, bytes)| place.put(&format!("{folder}/{name}"), bytes));
+        let before = place.contents(&folder);
+        place.run(&format!("demo {folder}")).ends_with(2);
+        assert!(place.contents(&folder) == before, "{folder}");
+    }
+    // One that was stopped while it wrote.
+    place.put("stopped/event.json", event);
+    place.put("stopped/export.jsonl", &export[..1000]);
+    place.run("demo stopped").ends_with(0);
+    assert!(place.read("stopped/export.jsonl") == export);
+}
+
+#[test]
 fn paths_that_are_named_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());

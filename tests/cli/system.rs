@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use super::place::{GOAL, PATIENT, Place, Ran, has, lines, skipped};
 
@@ -86,11 +87,29 @@ fn standard_output_that_is_full() {
         return skipped("there is no /dev/full here");
     }
     let place = Place::with([("a.ndjson", lines(&[PATIENT]))]);
-    let told: Vec<String> = ["cat a.ndjson", "stats a.ndjson", "stats a.ndjson --json", "man"]
-        .iter()
-        .map(|line| {
-            format!("{line}\n{}", place.shell(&format!("fhirline {line} > /dev/full")).ends_with(1).stderr)
-        })
-        .collect();
+    let told: Vec<String> =
+        ["cat a.ndjson", "stats a.ndjson", "stats a.ndjson --json", "man", "--help", "--version"]
+            .iter()
+            .map(|line| {
+                format!(
+                    "{line}\n{}",
+                    place.shell(&format!("fhirline {line} > /dev/full")).ends_with(1).stderr
+                )
+            })
+            .collect();
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_source_from_before_1970() {
+    let place = Place::with([("old.ndjson", lines(&[PATIENT]))]);
+    let file = File::options().write(true).open(place.path("old.ndjson")).expect("opened");
+    let before = SystemTime::UNIX_EPOCH - Duration::from_secs(20 * 365 * 24 * 60 * 60);
+    if file.set_modified(before).is_err()
+        || file.metadata().and_then(|about| about.modified()).ok() != Some(before)
+    {
+        return skipped("no file can be that old here");
+    }
+    place.run("split old.ndjson -o out").ends_with(0);
+    assert_eq!(place.json("out/manifest.json")["transactionTime"], "1970-01-01T00:00:00Z");
 }

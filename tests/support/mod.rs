@@ -113,7 +113,9 @@ impl Setting {
     /// Outputs compressed at the usual level, with open blocks as under a ceiling of so many MiB.
     pub(crate) fn compressed(mut self, codec: Codec, memory_mib: u64) -> Self {
         self.split.encoding = Encoding::new(codec, None).expect("the usual level");
-        self.split.open_block_bytes = (memory_mib << 20) / 16;
+        let ceiling_bytes = memory_mib << 20;
+        self.split.block_bytes = self.split.encoding.block_bytes(ceiling_bytes);
+        self.split.open_block_bytes = (ceiling_bytes / 16).max(2 * self.split.block_bytes as u64);
         self
     }
 

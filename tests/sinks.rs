@@ -199,8 +199,7 @@ fn check_failure(outcome: &Outcome, place: usize) {
     let failure = &outcome.failures[0];
     assert_eq!(failure.name, format!("source {place}"));
     assert!(matches!(failure.error, SourceError::Decompress(_)), "{:?}", failure.error);
-    assert!(failure.read.ledger.records.delivered > 1000, "the failed source was read a good way");
-    assert!(failure.read.types.keys().any(|of| of.name() == "OnlyHere"));
+    assert!(failure.records > 1000, "the failed source was read a good way");
 }
 
 /// The same for numbers only.

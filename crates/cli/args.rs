@@ -132,7 +132,7 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
     pub(crate) exclude_type: Vec<ResourceType>,
     /// Lines longer than this go to quarantine
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16MiB")]
+    #[arg(long, value_name = "SIZE", value_parser = line_size, default_value = "16MiB")]
     pub(crate) max_line_bytes: u64,
     /// Stop once more records than this were rejected
     #[arg(long, value_name = "N|P%")]
@@ -247,6 +247,16 @@ fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The longest line that can be a record.
+const MAX_LINE_BYTES: u64 = 1 << 31;
+
+fn line_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes > MAX_LINE_BYTES => Err("a line can be 2GiB at most".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 fn resource_type(text: &str) -> Result<ResourceType, String> {
     ResourceType::new(text)
         .ok_or_else(|| "a resource type looks like Patient: letters only, a capital first".to_owned())
@@ -276,5 +286,13 @@ mod tests {
         assert_eq!(size("64MiB"), Ok(64 << 20));
         assert_eq!(size("1000"), Ok(1000));
         assert!(size("0").is_err() && size("lots").is_err());
+    }
+
+    #[test]
+    fn lines_have_a_greatest_length() {
+        assert_eq!(line_size("2GiB"), Ok(2 << 30));
+        for wrong in ["2147483649", "3GiB", "15EiB", "16EiB", "0"] {
+            assert!(line_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -361,7 +361,7 @@ fn failure_report(failure: &SourceFailure, plan: &MemoryPlan) -> FailureReport {
         at: PlaceReport { source: failure.name.clone(), line, byte },
         causes: causes.collect(),
         hint: failure.error.hint(plan),
-        records: failure.read.ledger.records.read,
+        records: failure.records,
     }
 }
 

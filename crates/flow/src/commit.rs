@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::feed::SourceEnd;
 use crate::outcome::{Outcome, Skipped, SourceFailure};
 use crate::plan::{FlowOptions, RejectLimit};
-use crate::totals::Totals;
+use crate::totals::{Slots, Totals};
 
 /// Lists in the outcome are cut at this length, so that a million broken sources do not fill the memory.
 const MAX_LISTED: usize = 1000;
@@ -26,6 +26,8 @@ pub(crate) struct Commit<'c> {
     before: Totals,
     /// The account of the current source.
     current: Totals,
+    /// The types that are counted by name.
+    slots: Slots,
     source: String,
     next_sequence: u64,
     /// Nothing is committed behind a source that failed, unless incomplete runs are allowed.
@@ -47,6 +49,7 @@ impl<'c> Commit<'c> {
             outcome: Outcome::default(),
             before: Totals::default(),
             current: Totals::default(),
+            slots: Slots::default(),
             source: String::new(),
             next_sequence: 0,
             open: true,
@@ -63,6 +66,7 @@ impl<'c> Commit<'c> {
         self.source = name;
         self.outcome.sources += 1;
         self.current = Totals::default();
+        self.slots.begin_source();
         if self.open {
             self.sink.begin_source(source, &self.source)?;
         }
@@ -80,7 +84,7 @@ impl<'c> Commit<'c> {
         debug_assert_eq!(batch.sequence, self.next_sequence, "batches are committed in sequence");
         self.next_sequence = batch.sequence + 1;
         batch.ledger.check()?;
-        self.current.add_batch(batch, &self.source);
+        self.current.add_batch(batch, &self.source, &mut self.slots);
         for reject in batch.rejects() {
             self.tell_reject(reject.why, reject.position, reject.bytes.len() as u64);
         }
@@ -148,13 +152,15 @@ impl<'c> Commit<'c> {
         let read = std::mem::take(&mut self.current);
         if self.options.allow_incomplete {
             self.sink.abandon_source()?;
+            self.slots.abandon_source();
         } else {
             self.open = false;
             self.before.add(&read);
         }
         self.outcome.failed_sources += 1;
         if self.outcome.failures.len() < MAX_LISTED {
-            self.outcome.failures.push(SourceFailure { name, at, error, read });
+            let records = read.ledger.records.read;
+            self.outcome.failures.push(SourceFailure { name, at, error, records });
         }
         Ok(())
     }

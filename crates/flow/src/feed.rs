@@ -3,11 +3,11 @@ use std::io::{self, Read};
 
 use fhirline_core::{Budget, BudgetClosed, Chunk, Fragment, Lease, Lines, Origin, Position, SourceId};
 use fhirline_decompress::{Decoder, DecompressError, Limits};
-use fhirline_line_split::{Framed, LineSplitter};
+use fhirline_line_split::{Framed, LineSplitter, MAX_LINE_BYTES};
 
 use crate::entry::Entry;
 use crate::error::SourceError;
-use crate::format::{Format, HEAD_BYTES, MAGIC_BYTES, format_of, looks_like_data};
+use crate::format::{Format, FormatProbe, HEAD_BYTES, MAGIC_BYTES, looks_like_data};
 use crate::plan::{FlowOptions, READ_BYTES, chunk_lease_bytes, long_line_bytes};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -83,11 +83,12 @@ impl<'s> Feed<'s> {
         budget: Budget,
         drop_spares: impl Fn() + Send + 's,
     ) -> Self {
+        let options = FlowOptions { max_line_bytes: options.max_line_bytes.min(MAX_LINE_BYTES), ..*options };
         let splitter =
             LineSplitter::new(SourceId(0), options.max_line_bytes).with_chunk_size(options.chunk_size);
         Self {
             entries: Box::new(entries.into_iter()),
-            options: *options,
+            options,
             budget,
             splitter,
             lease: None,
@@ -149,6 +150,7 @@ impl<'s> Feed<'s> {
         self.open = Some(Open::new(name, decoder, lease, stated_bytes));
         match self.probe(meant)? {
             Probe::Go => {
+                self.share_long_lease();
                 let Some(open) = &self.open else { return Ok(()) };
                 let (name, stored_bytes) = (open.name.clone(), open.stated_bytes);
                 let source = self.take_source_id();
@@ -175,7 +177,7 @@ impl<'s> Feed<'s> {
     /// from any beyond the limit.
     fn probe(&mut self, meant: bool) -> Result<Probe, BudgetClosed> {
         let limit = self.options.max_line_bytes.saturating_add(READ_BYTES);
-        let (mut seen, mut format) = (0, Format::Undecided);
+        let (mut probe, mut format) = (FormatProbe::default(), Format::Undecided);
         loop {
             self.read()?;
             let held = self.splitter.pending();
@@ -186,11 +188,8 @@ impl<'s> Feed<'s> {
             if !all_told && head.len() < MAGIC_BYTES {
                 continue;
             }
-            // Only a further line end can tell more.
-            let news = seen == 0 || all_told || held[seen..].contains(&b'\n');
-            seen = held.len();
-            if format == Format::Undecided && news {
-                format = format_of(head, ended);
+            if format == Format::Undecided {
+                format = probe.look(head, ended);
             }
             if format == Format::Undecided && !all_told {
                 continue;
@@ -281,8 +280,19 @@ impl<'s> Feed<'s> {
         }
     }
 
+    /// A long buffer may hold many chunks after the search for the first line. It keeps the lease until it is handed out
+    /// itself; the part meant for a chunk goes back, so that the chunks copied from it can be paid for one by one.
+    fn share_long_lease(&mut self) {
+        if let Some(lease) = &mut self.lease
+            && self.splitter.keeps_buffer()
+        {
+            lease.shrink_to(lease.bytes().saturating_sub(chunk_lease_bytes()));
+        }
+    }
+
     fn framed(&mut self, framed: Framed) -> Result<Step, BudgetClosed> {
-        let lease = match self.lease.take() {
+        let own = if self.splitter.keeps_buffer() { None } else { self.lease.take() };
+        let lease = match own {
             Some(lease) => lease,
             None => self.budget.lease(chunk_lease_bytes())?,
         };

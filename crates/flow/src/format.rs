@@ -22,26 +22,73 @@ pub(crate) const HEAD_BYTES: usize = 64 << 10;
 /// Bytes at the beginning of a source in which magic numbers stand: that of tar comes last.
 pub(crate) const MAGIC_BYTES: usize = 262;
 
-/// Tells the format from the beginning of the decoded bytes; `ended` says that there are no more.
+/// Tells the format from the beginning of the decoded bytes.
 ///
 /// If the first line that is not blank is one complete JSON value, or no legal beginning of one, lines are records and
 /// LF always resynchronises. If it is a legal but incomplete beginning, the next such line decides: unless it is a complete
 /// object, values span lines.
-pub(crate) fn format_of(head: &[u8], ended: bool) -> Format {
-    if let Some(other) = foreign(head) {
-        return Format::Not(other);
-    }
-    let mut lines = lines_of(head, ended);
-    let Some(first) = lines.next() else { return undecided_unless(ended) };
-    match shape(first) {
-        Shape::Illegal => Format::Lines,
-        Shape::Complete => container(first).map_or(Format::Lines, Format::Not),
-        Shape::Incomplete => match lines.next() {
+///
+/// It is asked again when more has come, and looks at every byte only once.
+#[derive(Debug, Default)]
+pub(crate) struct FormatProbe {
+    begun: bool,
+    /// Up to here everything is blank, or belongs to the first line.
+    from: usize,
+    /// Up to here there is no line end behind `from`.
+    searched: usize,
+    /// The first line is incomplete: what the source holds unless the second is a complete object.
+    spanning: Option<NotLines>,
+}
+
+impl FormatProbe {
+    /// `head` begins with what was seen before, and holds [`MAGIC_BYTES`] at least unless `ended` says that there is no
+    /// more.
+    pub(crate) fn look(&mut self, head: &[u8], ended: bool) -> Format {
+        if !self.begun {
+            self.begun = true;
+            if let Some(other) = foreign(head) {
+                return Format::Not(other);
+            }
+        }
+        let what = match self.spanning {
+            Some(what) => what,
+            None => {
+                self.skip_blank(head);
+                if head.get(self.from) == Some(&b'<') {
+                    return Format::Not(NotLines::Markup);
+                }
+                let Some(first) = self.next_line(head, ended) else { return undecided_unless(ended) };
+                match shape(first) {
+                    Shape::Illegal => return Format::Lines,
+                    Shape::Complete => return container(first).map_or(Format::Lines, Format::Not),
+                    Shape::Incomplete => *self.spanning.insert(values_of(first)),
+                }
+            }
+        };
+        match self.next_line(head, ended) {
             Some(second) if is_object(second) => Format::Lines,
-            Some(_) => Format::Not(values_of(first)),
+            Some(_) => Format::Not(what),
             // Nothing behind it: a line that was cut off.
             None => undecided_unless(ended),
-        },
+        }
+    }
+
+    fn skip_blank(&mut self, head: &[u8]) {
+        let rest = &head[self.from..];
+        self.from += rest.iter().position(is_solid).unwrap_or(rest.len());
+        self.searched = self.searched.max(self.from);
+    }
+
+    /// The next line that is not blank, without white space around it; the last one only if it is known to be whole.
+    fn next_line<'h>(&mut self, head: &'h [u8], ended: bool) -> Option<&'h [u8]> {
+        self.skip_blank(head);
+        let line_end = head[self.searched..].iter().position(|&byte| byte == b'\n');
+        let whole = line_end.map(|at| self.searched + at);
+        self.searched = whole.unwrap_or(head.len());
+        let end = whole.or((ended && self.from < head.len()).then_some(head.len()))?;
+        let line = trimmed(&head[self.from..end]);
+        self.from = end;
+        Some(line)
     }
 }
 
@@ -56,36 +103,49 @@ pub(crate) fn looks_like_data(head: &[u8]) -> bool {
 
 /// What is told from the very first bytes.
 fn foreign(head: &[u8]) -> Option<NotLines> {
-    const MAGICS: [(&[u8], NotLines); 9] = [
+    const MAGICS: [(&[u8], NotLines); 11] = [
         (b"\xFF\xFE", NotLines::Utf16),
         (b"\xFE\xFF", NotLines::Utf16),
         (b"\x1F\x8B\x08", NotLines::Nested(Compression::Gzip)),
         (b"\x28\xB5\x2F\xFD", NotLines::Nested(Compression::Zstd)),
         (b"\xFD7zXZ\0", NotLines::Nested(Compression::Xz)),
+        (b"7z\xBC\xAF\x27\x1C", NotLines::Other("a 7z archive")),
         (b"PK\x03\x04", NotLines::Other("a zip archive")),
+        (b"PK\x05\x06", NotLines::Other("a zip archive")),
         (b"PAR1", NotLines::Other("a Parquet file")),
         (b"%PDF-", NotLines::Other("a PDF file")),
         (b"SQLite format 3\0", NotLines::Other("an SQLite database")),
     ];
     let magic = MAGICS.iter().find(|(magic, _)| head.starts_with(magic));
+    let bzip2 = || is_bzip2(head).then_some(NotLines::Nested(Compression::Bzip2));
     let tar = || (head.get(257..262) == Some(b"ustar")).then_some(NotLines::Other("a tar archive"));
-    let markup = || (trimmed(head).first() == Some(&b'<')).then_some(NotLines::Markup);
-    magic.map(|(_, what)| *what).or_else(tar).or_else(markup)
+    let utf16 = || is_utf16(head).then_some(NotLines::Utf16);
+    magic.map(|(_, what)| *what).or_else(bzip2).or_else(tar).or_else(utf16)
 }
 
-/// The lines that are not blank, without white space around them; the last one only if it is known to be whole.
-fn lines_of(head: &[u8], ended: bool) -> impl Iterator<Item = &[u8]> {
-    let whole =
-        if ended { head.len() } else { head.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1) };
-    head[..whole].split(|&byte| byte == b'\n').map(trimmed).filter(|line| !line.is_empty())
+/// A level is part of the magic number of bzip2.
+fn is_bzip2(head: &[u8]) -> bool {
+    let behind_name = head.strip_prefix(b"BZh");
+    behind_name.is_some_and(|rest| matches!(rest, [b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]))
 }
 
-/// Without white space around it, in the sense of JSON: a line of anything else is not blank, but a bad record.
+/// Whether every second byte is NUL and no other: UTF-16 without a byte order mark.
+fn is_utf16(head: &[u8]) -> bool {
+    const SEEN_BYTES: usize = 64;
+    const LEAST_BYTES: usize = 8;
+    let head = &head[..head.len().min(SEEN_BYTES)];
+    let alternates = |zero: usize| head.iter().enumerate().all(|(at, &byte)| (byte == 0) == (at % 2 == zero));
+    head.len() >= LEAST_BYTES && (alternates(0) || alternates(1))
+}
+
+/// Not white space in the sense of JSON: a line of anything else is not blank, but a bad record.
+fn is_solid(byte: &u8) -> bool {
+    !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Without white space behind it.
 fn trimmed(text: &[u8]) -> &[u8] {
-    let is_solid = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
-    let start = text.iter().position(is_solid).unwrap_or(text.len());
-    let end = text.iter().rposition(is_solid).map_or(start, |last| last + 1);
-    &text[start..end]
+    &text[..text.iter().rposition(is_solid).map_or(0, |last| last + 1)]
 }
 
 fn undecided_unless(ended: bool) -> Format {
@@ -111,6 +171,10 @@ fn values_of(first: &[u8]) -> NotLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn format_of(head: &[u8], ended: bool) -> Format {
+        FormatProbe::default().look(head, ended)
+    }
 
     fn whole(text: &str) -> Format {
         format_of(text.as_bytes(), true)
@@ -142,7 +206,46 @@ mod tests {
         ] {
             assert_eq!(whole(text), Format::Not(what), "{text:?}");
         }
-        assert_eq!(format_of(b"\xFF\xFE{\0", true), Format::Not(NotLines::Utf16));
+    }
+
+    #[test]
+    fn other_formats_are_told_from_their_first_bytes() {
+        let bzip2 = NotLines::Nested(Compression::Bzip2);
+        for (head, what) in [
+            (&b"\xFF\xFE{\0"[..], NotLines::Utf16),
+            (b"{\0\"\0a\0\"\0", NotLines::Utf16),
+            (b"\0{\0\"\0a\0\"\0", NotLines::Utf16),
+            (b"BZh11AY&SY", bzip2),
+            (b"BZh91AY&SY and so on", bzip2),
+            (b"7z\xBC\xAF\x27\x1C\0\x04", NotLines::Other("a 7z archive")),
+            (b"PK\x05\x06\0\0", NotLines::Other("a zip archive")),
+        ] {
+            assert_eq!(format_of(head, true), Format::Not(what), "{head:?}");
+        }
+        let zeros = [0; 100];
+        for head in [&b"BZh01AY&SY"[..], b"BZh91AY&S", b"7z\xBC\xAF", b"{\0\"\0", b"{\0\"\0a\0ab", &zeros] {
+            assert_eq!(format_of(head, true), Format::Lines, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_came_before_need_not_be_seen_again() {
+        for (text, verdict) in [
+            (" \r\n\n\t {\"a\":1} \r\n", Format::Lines),
+            ("\n\n <html>", Format::Not(NotLines::Markup)),
+            ("\n[ \n\n \n{\n", Format::Not(NotLines::Array)),
+            ("{\"a\":\n\n {\"b\":1}\n", Format::Lines),
+            ("\n{\n \n}\n", Format::Not(NotLines::Values)),
+            (" \n \n", Format::Lines),
+            ("{\n\n\n", Format::Lines),
+        ] {
+            let mut probe = FormatProbe::default();
+            let mut told = (0..text.len()).map(|end| probe.look(&text.as_bytes()[..end], false));
+            let early = told.find(|format| *format != Format::Undecided);
+            let format = early.unwrap_or_else(|| probe.look(text.as_bytes(), true));
+            assert_eq!(format, verdict, "{text:?}");
+            assert_eq!(whole(text), verdict, "{text:?}");
+        }
     }
 
     #[test]

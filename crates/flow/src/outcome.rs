@@ -33,8 +33,8 @@ pub struct SourceFailure {
     pub at: Position,
     /// Why.
     pub error: SourceError,
-    /// What was read of it before.
-    pub read: Totals,
+    /// Records read of it before.
+    pub records: u64,
 }
 
 /// Something that was not read.

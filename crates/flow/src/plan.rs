@@ -3,7 +3,7 @@ use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
 use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, RecordSpan, RejectSpan};
-use fhirline_line_split::ChunkSize;
+use fhirline_line_split::{ChunkSize, MAX_LINE_BYTES};
 use fhirline_sink::Encoding;
 
 /// Input is read in steps of this many bytes.
@@ -14,7 +14,7 @@ const LEAST_DECODER_BYTES: u64 = 11 << 20;
 
 /// What a thread costs beside the data that it works on: its stack, as far as it is touched, and what its allocator arena
 /// holds and does not give back. Measured with 16 threads.
-const THREAD_BYTES: u64 = 768 << 10;
+const THREAD_BYTES: u64 = 384 << 10;
 
 /// What the process holds when it starts, where it cannot be measured.
 const USUAL_BASE_BYTES: u64 = 8 << 20;
@@ -130,19 +130,21 @@ impl MemoryPlan {
         max_line_bytes: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
+        let max_line_bytes = max_line_bytes.min(MAX_LINE_BYTES);
         let request = Request { base_bytes: base_bytes(), threads: threads as u64, max_line_bytes, encoding };
         let plan = request.divide(ceiling_bytes);
         if plan.decoder_bytes >= LEAST_DECODER_BYTES {
             return Ok(plan);
         }
-        let least_bytes = request.ceiling_for_decoder(LEAST_DECODER_BYTES);
+        // A lower ceiling can do where a higher one does not, for that makes blocks longer; nobody asked for it.
+        let least_bytes = request.ceiling_for_decoder(LEAST_DECODER_BYTES, ceiling_bytes);
         Err(TooLittleMemory { given_bytes: ceiling_bytes, least_bytes })
     }
 
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
-        self.request.ceiling_for_decoder(decoder_bytes).max(self.ceiling_bytes)
+        self.request.ceiling_for_decoder(decoder_bytes, self.ceiling_bytes)
     }
 }
 
@@ -151,23 +153,25 @@ impl Request {
     fn divide(self, ceiling_bytes: u64) -> MemoryPlan {
         let block_bytes = self.encoding.block_bytes(ceiling_bytes);
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
-        let overhead_bytes = SLACK_BYTES + THREAD_BYTES * self.threads;
+        let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
         let line_bytes = long_line_bytes(self.max_line_bytes);
-        let fixed_bytes = self.base_bytes + overhead_bytes + open_block_bytes + job_bytes;
-        let least_heart_bytes = line_bytes + LEAST_DECODER_BYTES;
+        let fixed_bytes = [overhead_bytes, open_block_bytes, job_bytes]
+            .into_iter()
+            .fold(self.base_bytes, u64::saturating_add);
+        let least_heart_bytes = line_bytes.saturating_add(LEAST_DECODER_BYTES);
         let spare = ceiling_bytes.saturating_sub(fixed_bytes).saturating_sub(least_heart_bytes);
         // Half of what is left at most, whole jobs or not, so that a higher ceiling leaves more for the heart.
-        let more_compression_bytes = (spare / 2).min(job_bytes * self.threads);
+        let more_compression_bytes = (spare / 2).min(job_bytes.saturating_mul(self.threads));
         let more_jobs = NonZeroU64::new(job_bytes).map_or(0, |job| more_compression_bytes / job);
-        let heart_bytes = ceiling_bytes.saturating_sub(fixed_bytes + more_compression_bytes);
+        let heart_bytes = ceiling_bytes.saturating_sub(fixed_bytes.saturating_add(more_compression_bytes));
         MemoryPlan {
             ceiling_bytes,
             base_bytes: self.base_bytes,
             overhead_bytes,
             block_bytes,
             open_block_bytes,
-            compression_jobs: 1 + more_jobs as usize,
-            compression_bytes: job_bytes + more_compression_bytes,
+            compression_jobs: (more_jobs as usize).saturating_add(1),
+            compression_bytes: job_bytes.saturating_add(more_compression_bytes),
             heart_bytes,
             decoder_bytes: heart_bytes.saturating_sub(line_bytes),
             request: self,
@@ -179,20 +183,23 @@ impl Request {
     fn compression(self, ceiling_bytes: u64, block_bytes: u64) -> (u64, u64) {
         match self.encoding.job_bytes() {
             0 => (0, 0),
-            state => ((ceiling_bytes / OPEN_BLOCKS_PART).max(2 * block_bytes), state + 2 * block_bytes),
+            state => {
+                let two_blocks = block_bytes.saturating_mul(2);
+                ((ceiling_bytes / OPEN_BLOCKS_PART).max(two_blocks), two_blocks.saturating_add(state))
+            }
         }
     }
 
-    /// The least ceiling whose plan leaves that much to a decoder, in whole MiB, with one to spare: the base differs a
-    /// little from run to run.
-    fn ceiling_for_decoder(self, decoder_bytes: u64) -> u64 {
+    /// The least ceiling from `least_bytes` on whose plan leaves that much to a decoder, in whole MiB, with one to spare:
+    /// the base differs a little from run to run.
+    fn ceiling_for_decoder(self, decoder_bytes: u64, least_bytes: u64) -> u64 {
         const MIB: u64 = 1 << 20;
-        let from = decoder_bytes.saturating_add(long_line_bytes(self.max_line_bytes)) / MIB;
+        let from = decoder_bytes.saturating_add(long_line_bytes(self.max_line_bytes)).max(least_bytes) / MIB;
         let enough = |mib: &u64| {
             self.divide(mib.saturating_mul(MIB)).decoder_bytes >= decoder_bytes.saturating_add(MIB)
         };
         // A ceiling of four times the need, and then some, is always enough.
-        (from..from.saturating_mul(4).saturating_add(4096))
+        (from..from.saturating_mul(4).saturating_add(4096).min(u64::MAX / MIB))
             .find(enough)
             .unwrap_or(u64::MAX / MIB)
             .saturating_mul(MIB)
@@ -228,7 +235,7 @@ pub(crate) const fn chunk_lease_bytes() -> u64 {
 /// What a line of the greatest length costs. It is not copied, so its batch costs nothing more; what was read behind it
 /// begins the next chunk.
 pub(crate) fn long_line_bytes(max_line_bytes: usize) -> u64 {
-    chunk_lease_bytes() + (max_line_bytes + READ_BYTES) as u64
+    chunk_lease_bytes().saturating_add(max_line_bytes.saturating_add(READ_BYTES) as u64)
 }
 
 /// What the process held when a plan was first asked for. A later run finds what an earlier one freed still resident, for
@@ -244,7 +251,7 @@ pub fn resident_bytes() -> Option<u64> {
     const PAGE_BYTES: u64 = 4096;
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * PAGE_BYTES)
+    Some(pages.saturating_mul(PAGE_BYTES))
 }
 
 #[cfg(test)]
@@ -294,11 +301,42 @@ mod tests {
         }
     }
 
-    /// The default number of threads goes up to 8.
+    #[test]
+    fn no_request_is_so_large_that_it_seems_small() {
+        for line in [2 << 30, 1 << 40, usize::MAX - (64 << 10), usize::MAX] {
+            let refused = MemoryPlan::new(64 << 20, 1, line, Encoding::plain()).expect_err("too little");
+            assert!(refused.least_bytes > 2 << 30, "{line}: {refused}");
+        }
+        assert_eq!(long_line_bytes(usize::MAX), u64::MAX);
+        for encoding in encodings() {
+            assert!(MemoryPlan::new(64 << 20, usize::MAX, 1 << 20, encoding).is_err(), "{encoding:?}");
+            let plan = MemoryPlan::new(128 << 20, 4, 16 << 20, encoding).expect("enough");
+            assert!(plan.ceiling_for_decoder(u64::MAX) > 1 << 60, "{encoding:?}");
+        }
+    }
+
+    /// The default number of threads goes up to 8. A process that has only just begun holds some 5 MiB.
     #[test]
     fn usual_levels_fit_into_the_usual_ceiling() {
-        for encoding in &encodings()[..3] {
-            assert!(MemoryPlan::new(64 << 20, 8, 16 << 20, *encoding).is_ok(), "{encoding:?}");
+        let levels = |codec, levels: std::ops::RangeInclusive<u8>| {
+            levels.map(move |level| Encoding::new(codec, Some(level)).expect("a level"))
+        };
+        let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
+        for encoding in all.chain([Encoding::plain()]) {
+            let request = Request { base_bytes: 6 << 20, threads: 8, max_line_bytes: 16 << 20, encoding };
+            let plan = request.divide(64 << 20);
+            assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_more_than_was_given() {
+        for encoding in encodings() {
+            for given in 8..256 {
+                if let Err(refused) = MemoryPlan::new(given << 20, 64, 16 << 20, encoding) {
+                    assert!(refused.least_bytes > given << 20, "{encoding:?} {given}");
+                }
+            }
         }
     }
 

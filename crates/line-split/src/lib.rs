@@ -45,4 +45,4 @@
 mod splitter;
 
 pub use fhirline_core::{CHUNK_BYTES, CHUNK_LINES};
-pub use splitter::{ChunkSize, Framed, LineSplitter};
+pub use splitter::{ChunkSize, Framed, LineSplitter, MAX_LINE_BYTES};

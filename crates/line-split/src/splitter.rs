@@ -13,8 +13,12 @@ const TERMINATOR_BYTES: usize = 2;
 /// lines of 15 MiB could leave three times their number behind.
 const MAPPED_BYTES: usize = (32 << 20) + 1;
 
-/// Offsets within a chunk are 32 bits wide.
-const MAX_LINE_BYTES: usize = (u32::MAX / 2) as usize;
+/// The longest line that can be a record: 2 GiB. Offsets within a chunk are 32 bits wide.
+pub const MAX_LINE_BYTES: usize = 1 << 31;
+
+/// What waits behind the lines of a chunk is moved to another buffer, unless it is more than this: then the lines are
+/// copied out instead, for moving it at every chunk would take quadratic time.
+const MOVED_BYTES: usize = if cfg!(test) { 8 } else { 2 * CHUNK_BYTES };
 
 /// What the splitter found.
 #[derive(Debug)]
@@ -49,15 +53,17 @@ impl Default for ChunkSize {
 pub struct LineSplitter {
     max_line_bytes: usize,
     size: ChunkSize,
-    /// Where `pending[0]` stands.
+    /// Where `pending[start]` stands.
     at: Position,
-    /// Bytes not handed out yet: whole lines first, then the beginning of an unfinished one. The tail beyond `filled` is
-    /// room for reading and holds rubbish.
+    /// Bytes not handed out yet, from `start` on: whole lines first, then the beginning of an unfinished one. What is
+    /// before them was handed out as a copy; the tail behind them is room for reading and holds rubbish.
     pending: Vec<u8>,
+    start: usize,
+    /// How many bytes are not handed out yet.
     filled: usize,
-    /// Ends of the whole lines found so far in `pending`.
+    /// Ends of the whole lines found so far, from `start`.
     ends: Vec<u32>,
-    /// Bytes of `pending` that were searched for a line end.
+    /// Bytes from `start` on that were searched for a line end.
     searched: usize,
     /// Whether the line behind the last one in `ends` is known to be too long.
     too_long: bool,
@@ -84,6 +90,7 @@ impl LineSplitter {
             size: ChunkSize::default(),
             at: Position::start_of(source),
             pending: Vec::new(),
+            start: 0,
             filled: 0,
             ends: Vec::new(),
             searched: 0,
@@ -106,6 +113,7 @@ impl LineSplitter {
     /// Starts anew on another source, keeping the buffers.
     pub fn restart(&mut self, source: SourceId) {
         self.at = Position::start_of(source);
+        self.start = 0;
         self.filled = 0;
         self.searched = 0;
         self.ends.clear();
@@ -118,6 +126,7 @@ impl LineSplitter {
 
     /// Room to read into; exactly `bytes` long.
     pub fn space(&mut self, bytes: usize) -> &mut [u8] {
+        self.compact();
         let end = self.filled + bytes;
         if self.pending.len() < end {
             let wanted = self.buffer_bytes_for(bytes);
@@ -191,7 +200,13 @@ impl LineSplitter {
     /// Bytes held, as far as they were filled: what a format probe looks at before anything is handed out.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        &self.pending[..self.filled]
+        &self.pending[self.start..][..self.filled]
+    }
+
+    /// Whether so much is held behind the chunk handed out last that its lines were copied, and the buffer stayed.
+    #[must_use]
+    pub fn keeps_buffer(&self) -> bool {
+        self.filled > MOVED_BYTES
     }
 
     /// Takes back the buffers of a chunk that was worked off, so that the next one need not allocate.
@@ -221,6 +236,7 @@ impl LineSplitter {
             }
             self.too_long = false;
             self.searched = 0;
+            self.compact();
             self.oversize = Some(Oversize { line_at: self.at, offset: 0 });
         }
         self.next_fragment().map(Framed::Oversize)
@@ -251,11 +267,12 @@ impl LineSplitter {
         if self.too_long {
             return;
         }
+        let held = &self.pending[self.start..][..self.filled];
         let from = self.searched;
         let mut start = self.ends.last().map_or(0, |&end| end as usize);
-        for found in memchr::memchr_iter(LINE_FEED, &self.pending[from..self.filled]) {
+        for found in memchr::memchr_iter(LINE_FEED, &held[from..]) {
             let end = from + found + 1;
-            if content_length(&self.pending[start..end]) > self.max_line_bytes {
+            if content_length(&held[start..end]) > self.max_line_bytes {
                 self.too_long = true;
                 return;
             }
@@ -287,9 +304,13 @@ impl LineSplitter {
         (full && count > 0).then_some(count)
     }
 
-    /// Hands out the first `count` lines; what is behind them moves to the front of a fresh buffer.
+    /// Hands out the first `count` lines; what is behind them moves to the front of a fresh buffer, unless it is much.
     fn take_lines(&mut self, count: usize) -> Lines {
         let end = self.ends[count - 1] as usize;
+        if self.filled - end > MOVED_BYTES {
+            return self.copy_lines(count, end);
+        }
+        self.compact();
         let mut fresh = self.fresh(end);
         fresh.ends.extend(self.ends[count..].iter().map(|&later| later - end as u32));
         let mut lines = Lines { at: self.at, bytes: fresh.bytes, ends: fresh.ends };
@@ -299,6 +320,28 @@ impl LineSplitter {
         lines.ends.truncate(count);
         self.moved_on(end, count as u64);
         lines
+    }
+
+    /// Hands out a copy of the first `count` lines, which end at `end`.
+    fn copy_lines(&mut self, count: usize, end: usize) -> Lines {
+        let mut lines = self.spares.pop().unwrap_or_default();
+        lines.at = self.at;
+        lines.bytes.clear();
+        lines.bytes.extend_from_slice(&self.pending()[..end]);
+        lines.ends.clear();
+        lines.ends.extend(self.ends.drain(..count));
+        self.ends.iter_mut().for_each(|later| *later -= end as u32);
+        self.start += end;
+        self.moved_on(end, count as u64);
+        lines
+    }
+
+    /// Moves what is held to the front of the buffer.
+    fn compact(&mut self) {
+        if self.start > 0 {
+            self.pending.copy_within(self.start..self.start + self.filled, 0);
+            self.start = 0;
+        }
     }
 
     /// A buffer that begins with what stands in `pending` from `end` on.
@@ -516,6 +559,30 @@ mod tests {
                 bytes += lines.bytes.len();
             }
             assert_eq!(bytes, whole);
+        }
+    }
+
+    /// As after a search through many blank lines for the first that is none.
+    #[test]
+    fn much_that_is_held_is_cut_like_little() {
+        let mut input = b"\n".repeat(100);
+        input.extend_from_slice(b"{\"a\":1}\r\nlonger than the limit, by far\n\n\nlast");
+        for recycled in [false, true] {
+            let mut splitter = LineSplitter::new(SourceId(7), 20).with_chunk_size(SMALL);
+            splitter.space(input.len()).copy_from_slice(&input);
+            splitter.filled(input.len());
+            splitter.finish();
+            let mut all = Vec::new();
+            while let Some(framed) = splitter.next() {
+                match framed {
+                    Framed::Lines(lines) if recycled => {
+                        all.push(Seen::Lines(lines.at, lines.bytes.clone(), lines.ends.clone()));
+                        splitter.recycle(lines);
+                    }
+                    other => all.push(seen(other)),
+                }
+            }
+            assert_eq!(all, oracle(&input, SMALL, 20));
         }
     }
 

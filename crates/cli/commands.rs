@@ -20,7 +20,7 @@ use crate::trouble::{Broken, causes, hint_of, note, status_of, tell_failure, war
 
 /// One stream per resource type.
 pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, args.tell.json, do_split(args))
+    reported(&args.tell, &args.input, args.tell.json, || do_split(args))
 }
 
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
@@ -38,7 +38,7 @@ fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 
 /// Clean NDJSON to standard output.
 pub(crate) fn cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, false, do_cat(args))
+    reported(&args.tell, &args.input, false, || do_cat(args))
 }
 
 fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
@@ -60,7 +60,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
 
 /// Counts by type.
 pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, args.tell.json, do_stats(args))
+    reported(&args.tell, &args.input, args.tell.json, || do_stats(args))
 }
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
@@ -78,7 +78,7 @@ fn conclude(report: &Report, tell: &TellArgs, words: impl FnOnce() -> String) ->
     let json = json_of(report)?;
     let written = write_report(&json, tell.report.as_deref());
     if tell.json {
-        summary::print(&json)?;
+        summary::print_plain(json.as_bytes())?;
     } else if !tell.quiet {
         summary::print(&words())?;
     }
@@ -105,28 +105,47 @@ fn write_report(json: &str, file: Option<&Path>) -> anyhow::Result<()> {
 /// nobody reads it any more is no failure.
 fn reported(
     tell: &TellArgs,
+    input: &InputArgs,
     to_standard_output: bool,
-    done: anyhow::Result<ExitStatus>,
+    run: impl FnOnce() -> anyhow::Result<ExitStatus>,
 ) -> anyhow::Result<ExitStatus> {
-    if let Err(error) = &done
-        && status_of(error) != ExitStatus::Complete
-    {
-        let status = status_of(error);
-        let report = json!({
-            "status": status,
-            "exit_code": status.code(),
-            "conditions": [status],
-            "causes": causes(error),
-            "hint": hint_of(error),
-        });
-        // The run's own trouble is told next, and more important.
-        let json = format!("{report:#}\n");
-        let _ = write_report(&json, tell.report.as_deref());
-        if to_standard_output {
-            let _ = summary::print(&json);
-        }
+    let refused = refuse_source_as_report(tell, input);
+    let file = tell.report.as_deref().filter(|_| refused.is_ok());
+    let done = refused.and_then(|()| run());
+    let Err(error) = &done else { return done };
+    let status = status_of(error);
+    if status == ExitStatus::Complete {
+        let notes = ["the reader of standard output has gone: what was read until then is not counted"];
+        let report =
+            json!({ "status": status, "exit_code": status.code(), "conditions": [], "notes": notes });
+        write_report(&format!("{report:#}\n"), file)?;
+        return done;
+    }
+    let report = json!({
+        "status": status,
+        "exit_code": status.code(),
+        "conditions": [status],
+        "causes": causes(error),
+        "hint": hint_of(error),
+    });
+    // The run's own trouble is told next, and more important.
+    let json = format!("{report:#}\n");
+    let _ = write_report(&json, file);
+    if to_standard_output {
+        let _ = summary::print_plain(json.as_bytes());
     }
     done
+}
+
+/// A report that replaces what was read would be the end of an export.
+fn refuse_source_as_report(tell: &TellArgs, input: &InputArgs) -> anyhow::Result<()> {
+    let Some(report) = tell.report.as_deref() else { return Ok(()) };
+    // What does not exist yet is no source.
+    let Ok(place) = report.canonicalize() else { return Ok(()) };
+    let is_source =
+        input.sources.iter().any(|text| Path::new(text).canonicalize().is_ok_and(|at| at == place));
+    anyhow::ensure!(!is_source, "the report {} would replace a source", report.display());
+    Ok(())
 }
 
 fn json_of(report: &Report) -> anyhow::Result<String> {

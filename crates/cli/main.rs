@@ -17,6 +17,10 @@ use args::{Cli, Command};
 
 fn main() -> ExitCode {
     trouble::silence_panics();
+    trouble::guarded(run)
+}
+
+fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return trouble::tell_usage(&error),

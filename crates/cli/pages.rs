@@ -1,4 +1,3 @@
-use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -7,6 +6,7 @@ use clap::CommandFactory;
 use fhirline::ExitStatus;
 
 use crate::args::Cli;
+use crate::summary;
 use crate::trouble::Broken;
 
 /// Prints the completions for a shell.
@@ -30,12 +30,7 @@ pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitStatus> {
     print(&page)
 }
 
-/// Prints; a reader that has gone is no trouble.
 fn print(bytes: &[u8]) -> anyhow::Result<ExitStatus> {
-    match io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context(Broken("cannot write to standard output".into()))
-        }
-        _ => Ok(ExitStatus::Complete),
-    }
+    summary::print_plain(bytes)?;
+    Ok(ExitStatus::Complete)
 }

@@ -4,31 +4,32 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Context;
 use indicatif::{HumanBytes, HumanCount};
 
 use fhirline::{ExitStatus, Reconciliation, Report};
 
-use crate::trouble::Broken;
+use crate::trouble::{on_standard_output, shown};
 
 const HEAD: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const ODD: Style = AnsiColor::Yellow.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// Prints a text on standard output; a reader that has gone is no trouble.
+/// Prints a text for people on standard output, with colours if it is a terminal.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context(Broken("cannot write to standard output".into()))
-        }
-        _ => Ok(()),
-    }
+    on_standard_output(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints bytes on standard output as they are.
+pub(crate) fn print_plain(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    on_standard_output(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
 /// The end of a split: a table by type, the account, and how it ended. `sealed` says whether the outputs have their names.
 pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> String {
+    let destination = shown(destination);
     let mut text = types_table(report);
     text.push_str(&account(report));
     if sealed {
@@ -146,7 +147,7 @@ fn account(report: &Report) -> String {
             "{ODD}{}{ODD:#}: {}, the first in {}, line {}, byte {}",
             fault.fault,
             counted(fault.records, "record"),
-            first.source,
+            shown(&first.source),
             first.line,
             first.byte
         );
@@ -155,7 +156,7 @@ fn account(report: &Report) -> String {
         text.push_str(&reconciliation(found));
     }
     for note in &account.notes {
-        let _ = writeln!(text, "note: {note}");
+        let _ = writeln!(text, "note: {}", shown(note));
     }
     text
 }
@@ -166,7 +167,7 @@ fn reconciliation(found: &Reconciliation) -> String {
         let _ = writeln!(text, "{GOOD}the counts are as the sender declared{GOOD:#}");
     }
     for difference in &found.differences {
-        let what = difference.resource_type.as_deref().unwrap_or("all types together");
+        let what = shown(difference.resource_type.as_deref().unwrap_or("all types together"));
         let (declared, read) = (HumanCount(difference.declared), HumanCount(difference.read));
         let _ = writeln!(text, "{ODD}{what}{ODD:#}: {declared} declared, {read} read");
     }
@@ -175,7 +176,7 @@ fn reconciliation(found: &Reconciliation) -> String {
         let _ = writeln!(text, "{records} in quarantine may explain the difference: they have no type");
     }
     for note in &found.notes {
-        let _ = writeln!(text, "note: {note}");
+        let _ = writeln!(text, "note: {}", shown(note));
     }
     text
 }

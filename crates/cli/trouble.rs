@@ -1,11 +1,13 @@
 //! How trouble is told: `error:`, `caused by:`, `hint:`. Never with a byte of a record.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::io::Write;
-use std::panic::Location;
+use std::io::{self, Write};
+use std::panic::{self, Location};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context;
 
 use fhirline::{ExitStatus, FailureReport, JobError, RunError};
 
@@ -16,10 +18,15 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// The text of a panic may hold what it was about; only its place is told.
 pub(crate) fn silence_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+    panic::set_hook(Box::new(|panic| {
         line(ERROR, "error", &defect(panic.location()));
         line(HINT, "  hint", &"please report it; no output that is incomplete has a final name");
     }));
+}
+
+/// A panic, which has been told by then, is a run that failed.
+pub(crate) fn guarded(run: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
+    panic::catch_unwind(run).unwrap_or_else(|_| ExitCode::from(ExitStatus::Failed.code()))
 }
 
 fn defect(at: Option<&Location<'_>>) -> String {
@@ -104,20 +111,53 @@ pub(crate) fn warn(text: impl Display) {
 
 /// Tells what is wrong with the command line itself, in clap's own words. Help and version are no trouble.
 pub(crate) fn tell_usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    if error.use_stderr() { ExitCode::from(ExitStatus::Usage.code()) } else { ExitCode::SUCCESS }
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    if error.use_stderr() {
+        return ExitCode::from(ExitStatus::Usage.code());
+    }
+    match on_standard_output(printed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => tell(&error),
+    }
+}
+
+/// What came of writing to standard output; a reader that has gone is no trouble.
+pub(crate) fn on_standard_output(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context(Broken("cannot write to standard output".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A text as it may be shown: a name of a file can hold what moves the cursor or looks like a line of ours.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for one in text.chars() {
+        if one.is_control() {
+            escaped.extend(one.escape_default());
+        } else {
+            escaped.push(one);
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// One line on standard error. If even that cannot be written, there is nobody to tell.
 fn line(style: Style, word: &str, text: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {text}");
+    let text = text.to_string();
+    let _ = writeln!(anstream::stderr(), "{style}{word}:{style:#} {}", shown(&text));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
-    use std::{panic, thread};
+    use std::thread;
 
     #[test]
     fn a_panic_is_told_without_its_text() {
@@ -138,6 +178,19 @@ mod tests {
         assert!(unwound);
         let expected = format!("fhirline met a defect of its own at {}:{line}", file!());
         assert_eq!(*told.lock().expect("not poisoned"), [expected]);
+    }
+
+    #[test]
+    fn a_panic_is_a_failure() {
+        let failed = format!("{:?}", ExitCode::from(ExitStatus::Failed.code()));
+        assert_eq!(format!("{:?}", guarded(|| panic!("on purpose"))), failed);
+        assert_eq!(format!("{:?}", guarded(|| ExitCode::SUCCESS)), format!("{:?}", ExitCode::SUCCESS));
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_text() {
+        assert_eq!(shown("a\u{1b}[2J\nb\u{9b}é"), "a\\u{1b}[2J\\nb\\u{9b}é");
+        assert!(matches!(shown("Ørsted.ndjson"), Cow::Borrowed(_)));
     }
 
     #[test]

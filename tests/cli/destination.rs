@@ -126,7 +126,7 @@ fn an_old_quarantine_does_not_outlive_an_overwrite() {
 #[test]
 fn what_an_interrupted_run_left_is_cleaned_up() {
     let place = place();
-    place.put("out/manifest.json.partial", r#"{"extension":{"fhirline":{"state":"running"}}}"#);
+    place.put("out/_fhirline.partial", "");
     place.put("out/Basic.ndjson.partial", "half a rec");
     place.put("out/_quarantine/lines.raw.partial", "half a li");
     place.put("out/notes.txt", "mine");

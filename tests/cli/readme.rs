@@ -116,11 +116,12 @@ fn the_demo_replaces_nothing_but_its_own() {
     let place = Place::new();
     place.run("demo made").ends_with(0);
     let (event, export) = (place.read("made/event.json"), place.read("made/export.jsonl"));
-    let foreign: [&[(&str, &[u8])]; 5] = [
+    let foreign: [&[(&str, &[u8])]; 6] = [
         &[("export.jsonl", &export), ("event.json", b"{}")],
         &[("export.jsonl", b"{}\n"), ("event.json", &event)],
         &[("export.jsonl", &export)],
         &[("event.json", &event), ("out/notes.txt", b"mine")],
+        &[("event.json", &event), ("out/manifest.json", b"{}")],
         &[("event.json", &event), ("out", b"mine")],
     ];
     for (number, files) in foreign.into_iter().enumerate() {
@@ -133,6 +134,8 @@ fn the_demo_replaces_nothing_but_its_own() {
     // One that was stopped while it wrote.
     place.put("stopped/event.json", event);
     place.put("stopped/export.jsonl", &export[..1000]);
+    place.put("stopped/out/_fhirline.partial", "");
+    place.put("stopped/out/Goal.ndjson.partial", "half a rec");
     place.run("demo stopped").ends_with(0);
     assert!(place.read("stopped/export.jsonl") == export);
 }

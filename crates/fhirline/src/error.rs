@@ -126,8 +126,7 @@ fn run_hint(error: &RunError) -> Option<String> {
             Some("raise --max-file-bytes or --max-file-records".into())
         }
         RunError::TooManyRejects { .. } => Some(
-            "what was read so far stays under .partial names; look at the faults with `fhirline stats`"
-                .into(),
+            "without a limit, `fhirline stats` counts all faults and names the first place of each".into(),
         ),
         RunError::Ledger(_) | RunError::WorkerLost => {
             Some("this is a defect of fhirline; nothing was given its final name".into())

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use fhirline_core::{Destination, ResourceType};
@@ -32,7 +33,16 @@ pub enum ExpectationError {
     },
     /// It is neither a webhook event with `data.stats` nor a manifest with `output`.
     #[error("it is neither a webhook event with data.stats nor a Bulk Data manifest with output")]
-    NoCounts,
+    NoDeclaration,
+    /// It could declare counts, but has none.
+    #[error("the {kind} has no counts")]
+    NoCounts {
+        /// What it is: an event or a manifest.
+        kind: &'static str,
+    },
+    /// It has a count that is negative, a fraction, too large, or no number at all.
+    #[error("a count in it is not a whole number")]
+    NotWhole,
 }
 
 impl Expectation {
@@ -43,39 +53,54 @@ impl Expectation {
     pub fn read(json: &[u8]) -> Result<Self, ExpectationError> {
         let declared: Declared = serde_json::from_slice(json).map_err(|error| {
             if error.is_data() {
-                return ExpectationError::NoCounts;
+                return ExpectationError::NoDeclaration;
             }
             ExpectationError::NotJson { line: error.line(), column: error.column() }
         })?;
-        let found = match declared {
-            Declared { data: Some(EventData { stats: Some(stats) }), .. } => Some(Self::of_event(stats)),
-            Declared { output: Some(output), .. } => Some(Self::of_manifest(output)),
-            _ => None,
-        };
-        found.ok_or(ExpectationError::NoCounts)
-    }
-
-    fn of_event(stats: Stats) -> Self {
-        Self {
-            total: stats.total_resources,
-            by_type: stats.total_by_resource_type.unwrap_or_default(),
-            uncounted: BTreeSet::new(),
+        match declared {
+            Declared { data: Some(EventData { stats: Some(stats) }), .. } => Self::of_event(stats),
+            Declared { output: Some(output), .. } => Self::of_manifest(output),
+            _ => Err(ExpectationError::NoDeclaration),
         }
     }
 
-    fn of_manifest(output: Vec<Output>) -> Self {
+    fn of_event(stats: Stats) -> Result<Self, ExpectationError> {
+        let mut expectation = Self { total: whole(stats.total_resources)?, ..Self::default() };
+        for (resource_type, count) in stats.total_by_resource_type.unwrap_or_default() {
+            expectation.add(resource_type, whole(count)?);
+        }
+        if !expectation.by_type.is_empty() {
+            return Ok(expectation);
+        }
+        // Names alone declare nothing: the total does, if there is one.
+        expectation.uncounted.clear();
+        expectation.total.ok_or(ExpectationError::NoCounts { kind: "event" })?;
+        Ok(expectation)
+    }
+
+    fn of_manifest(output: Vec<Output>) -> Result<Self, ExpectationError> {
+        if output.is_empty() {
+            return Ok(Self { total: Some(0), ..Self::default() });
+        }
         let mut expectation = Self::default();
         for Output { resource_type, count } in output {
-            match count {
-                Some(count) => *expectation.by_type.entry(resource_type).or_default() += count,
-                None => {
-                    expectation.uncounted.insert(resource_type);
-                }
-            }
+            expectation.add(resource_type, whole(count)?);
         }
         // A type with one file that is counted and one that is not has no declared count.
         expectation.by_type.retain(|name, _| !expectation.uncounted.contains(name));
-        expectation
+        if expectation.by_type.is_empty() {
+            return Err(ExpectationError::NoCounts { kind: "manifest" });
+        }
+        Ok(expectation)
+    }
+
+    fn add(&mut self, resource_type: String, count: Option<u64>) {
+        let Some(count) = count else {
+            self.uncounted.insert(resource_type);
+            return;
+        };
+        let sum = self.by_type.entry(resource_type).or_default();
+        *sum = sum.saturating_add(count);
     }
 
     /// Compares with what was read: by type, before filters, if the sender counted by type, else in total.
@@ -117,14 +142,16 @@ impl Expectation {
         let mut declared = BTreeMap::new();
         for (name, count) in &self.by_type {
             let known = ResourceType::new(name).is_some();
-            *declared.entry(if known { name } else { Destination::Unknown.name() }).or_default() += count;
+            let name = if known { name } else { Destination::Unknown.name() };
+            let sum: &mut u64 = declared.entry(name).or_default();
+            *sum = sum.saturating_add(*count);
         }
         declared
     }
 
     /// The documented example of the webhook event contradicts itself, so a contradiction is told and changes nothing.
     fn notes(&self) -> Vec<String> {
-        let sum: u64 = self.by_type.values().sum();
+        let sum = self.by_type.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
         let total = self.total.filter(|total| *total != sum);
         let note =
             total.map(|total| format!("the sender declares {total} resources in total, but {sum} by type"));
@@ -169,15 +196,31 @@ struct EventData {
 
 #[derive(Deserialize)]
 struct Stats {
-    total_resources: Option<u64>,
-    total_by_resource_type: Option<BTreeMap<String, u64>>,
+    total_resources: Option<Count>,
+    total_by_resource_type: Option<BTreeMap<String, Option<Count>>>,
 }
 
 #[derive(Deserialize)]
 struct Output {
     #[serde(rename = "type", default)]
     resource_type: String,
-    count: Option<u64>,
+    count: Option<Count>,
+}
+
+/// A count, or whatever stands in its place.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Count {
+    Whole(u64),
+    Other(IgnoredAny),
+}
+
+fn whole(count: Option<Count>) -> Result<Option<u64>, ExpectationError> {
+    let whole = |count| match count {
+        Count::Whole(count) => Ok(count),
+        Count::Other(_) => Err(ExpectationError::NotWhole),
+    };
+    count.map(whole).transpose()
 }
 
 #[cfg(test)]
@@ -250,12 +293,71 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_of_nothing_declares_that_there_is_nothing() {
+        let expectation = Expectation::read(br#"{"output":[]}"#).expect("a manifest");
+        assert!(expectation.reconcile(&read(&[], 0)).matches);
+        assert!(!expectation.reconcile(&read(&[("Goal", 1, 0)], 0)).matches);
+        assert!(!expectation.reconcile(&read(&[], 1)).matches);
+    }
+
+    #[test]
+    fn names_without_counts_leave_the_total() {
+        let expectation = event(r#"{"total_resources":2,"total_by_resource_type":{"Goal":null}}"#);
+        assert!(expectation.reconcile(&read(&[("Patient", 2, 0)], 0)).matches);
+        let expectation = event(r#"{"total_by_resource_type":{"Goal":null,"Patient":2}}"#);
+        assert!(expectation.reconcile(&read(&[("Goal", 7, 0), ("Patient", 2, 0)], 0)).matches);
+        assert!(!expectation.reconcile(&read(&[("Goal", 7, 0), ("Patient", 3, 0)], 0)).matches);
+    }
+
+    #[test]
+    fn sums_that_are_too_large_do_not_wrap() {
+        let most = u64::MAX;
+        let json = format!(
+            r#"{{"output":[{{"type":"Goal","count":{most}}},{{"type":"Goal","count":2}},
+            {{"type":"x/y","count":{most}}},{{"type":"x/z","count":2}}]}}"#
+        );
+        let expectation = Expectation::read(json.as_bytes()).expect("a manifest");
+        let found = expectation.reconcile(&read(&[("Goal", 1, 0), ("no type", 1, 0)], 0));
+        assert_eq!(found.differences.iter().map(|of_type| of_type.declared).collect::<Vec<_>>(), [most; 2]);
+        let stats =
+            format!(r#"{{"total_resources":1,"total_by_resource_type":{{"Goal":{most},"Patient":2}}}}"#);
+        let notes = event(&stats).reconcile(&read(&[], 0)).notes;
+        assert_eq!(notes, [format!("the sender declares 1 resources in total, but {most} by type")]);
+    }
+
+    #[test]
     fn what_declares_nothing_is_refused() {
-        for (json, not_json) in
-            [("{\"data\":{}}", false), ("[]", false), ("{", true), ("{\"resourceType\":\"Patient\"}", false)]
-        {
-            let error = Expectation::read(json.as_bytes()).expect_err(json);
-            assert_eq!(matches!(error, ExpectationError::NotJson { .. }), not_json, "{json}");
+        let refused = |json: &str| Expectation::read(json.as_bytes()).expect_err(json);
+        for json in [r#"{"data":{}}"#, "[]", r#"{"resourceType":"Patient"}"#, r#"{"data":{"stats":7}}"#] {
+            assert!(matches!(refused(json), ExpectationError::NoDeclaration), "{json}");
+        }
+        assert!(matches!(refused("{"), ExpectationError::NotJson { .. }));
+        for stats in [
+            "{}",
+            r#"{"total_resources":null,"total_by_resource_type":null}"#,
+            r#"{"total_by_resource_type":{}}"#,
+            r#"{"total_by_resource_type":{"Goal":null}}"#,
+        ] {
+            let error = refused(&format!(r#"{{"data":{{"stats":{stats}}}}}"#));
+            assert!(matches!(error, ExpectationError::NoCounts { kind: "event" }), "{stats}");
+        }
+        for output in [r#"{"type":"Goal"}"#, r#"{"type":"Goal","count":1},{"type":"Goal","count":null}"#] {
+            let error = refused(&format!(r#"{{"output":[{output}]}}"#));
+            assert!(matches!(error, ExpectationError::NoCounts { kind: "manifest" }), "{output}");
+        }
+    }
+
+    #[test]
+    fn counts_that_are_no_whole_numbers_are_refused() {
+        for count in ["-1", "1.5", "1.0", "\"1\"", "18446744073709551616", "true", "{}", "[]"] {
+            for json in [
+                format!(r#"{{"data":{{"stats":{{"total_resources":{count}}}}}}}"#),
+                format!(r#"{{"data":{{"stats":{{"total_by_resource_type":{{"Goal":{count}}}}}}}}}"#),
+                format!(r#"{{"output":[{{"type":"Goal","count":{count}}}]}}"#),
+            ] {
+                let error = Expectation::read(json.as_bytes()).expect_err(&json);
+                assert!(matches!(error, ExpectationError::NotWhole), "{json}");
+            }
         }
     }
 }

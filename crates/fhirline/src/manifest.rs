@@ -1,7 +1,7 @@
 //! `manifest.json`: a FHIR Bulk Data manifest (<https://hl7.org/fhir/uv/bulkdata/export.html>) with our account in its
 //! `extension`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ impl Manifest {
     ) -> Self {
         let of_outcomes = |file: &&OutputReport| file.name.ends_with(".ndjson");
         Self {
-            transaction_time: humantime::format_rfc3339_seconds(newest).to_string(),
+            transaction_time: instant(newest),
             request: "urn:fhirline:split".to_owned(),
             requires_access_token: false,
             output: outputs.iter().map(file).collect(),
@@ -114,6 +114,14 @@ impl Manifest {
     }
 }
 
+/// A time as FHIR writes it. What a file system says of a file may lie outside of the years that can be written: before 1970,
+/// after 9999.
+fn instant(time: SystemTime) -> String {
+    let earliest = SystemTime::UNIX_EPOCH;
+    let latest = earliest + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(time.clamp(earliest, latest)).to_string()
+}
+
 fn file(report: &OutputReport) -> File {
     File {
         resource_type: report.resource_type.clone().unwrap_or_else(|| "OperationOutcome".to_owned()),
@@ -124,5 +132,19 @@ fn file(report: &OutputReport) -> File {
             plain_bytes: report.plain_bytes,
             checksum: report.checksum.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_that_cannot_be_written_are_the_nearest_that_can() {
+        let from_1970 = |seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_nanos(1);
+        assert_eq!(instant(before), "1970-01-01T00:00:00Z");
+        assert_eq!(from_1970(1_000_000_000).map(instant).as_deref(), Some("2001-09-09T01:46:40Z"));
+        assert_eq!(from_1970(300_000_000_000).map(instant).as_deref(), Some("9999-12-31T23:59:59Z"));
     }
 }

@@ -187,6 +187,22 @@ proptest! {
     }
 }
 
+/// serde_json calls a number that is cut off invalid, not incomplete; the oracle once took its word for it.
+#[test]
+fn test_a_number_that_is_cut_off_is_incomplete() {
+    for line in ["-", "1.", "2e", "{\"a\":-", "[1e+"] {
+        let mut predicted = SlowReader::new(MAX_LINE_BYTES);
+        predicted.read("cut", line.as_bytes());
+        let ran =
+            split([CutOrigin::whole("cut", line.as_bytes()).entry()], &Setting::threads(1)).expect("a run");
+        assert_eq!(
+            ran.outcome.totals.faults.keys().map(|fault| fault.code()).collect::<Vec<_>>(),
+            ["incomplete"]
+        );
+        assert_predicted(&predicted, ran.files, line);
+    }
+}
+
 #[test]
 fn test_several_sources_come_in_order() {
     let sources = [sample(7, 200 << 10), line_zoo(), sample(8, 100 << 10)];

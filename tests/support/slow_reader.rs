@@ -150,11 +150,23 @@ fn fault_of(record: &[u8], error: &serde_json::Error) -> Option<&'static str> {
     if depth_of(text) > MAX_DEPTH {
         return None;
     }
-    if error.is_eof() {
+    if is_cut(text, error) {
         return Some("incomplete");
+    }
+    if error.to_string().starts_with("invalid number") {
+        // A digit behind a leading zero: an invalid number, or a number and something else. Both are true.
+        return None;
     }
     let several = error.to_string().starts_with("trailing characters");
     Some(if several { "several-values" } else { "not-json" })
+}
+
+/// Whether the text ends within a value. Of a number that is cut off, serde_json says that it is invalid: if one more digit
+/// mends it, it was cut.
+fn is_cut(text: &str, error: &serde_json::Error) -> bool {
+    let mends =
+        |longer: String| serde_json::from_str::<&RawValue>(&longer).err().is_none_or(|error| error.is_eof());
+    error.is_eof() || mends(format!("{text}1"))
 }
 
 /// The most brackets open at once, outside strings.
@@ -229,7 +241,8 @@ fn may_become_value(line: &[u8]) -> bool {
         }
         Err(_) => return false,
     };
-    depth_of(&text) > MAX_DEPTH || serde_json::from_str::<&RawValue>(&text).is_err_and(|error| error.is_eof())
+    depth_of(&text) > MAX_DEPTH
+        || serde_json::from_str::<&RawValue>(&text).is_err_and(|error| is_cut(&text, &error))
 }
 
 /// The rejects as `_quarantine/outcome.ndjson` tells them, and the code of each fault.

@@ -1,6 +1,6 @@
 //! Encoders and writers over a [`Store`](fhirline_core::Store): NDJSON, quarantine, compression, rotation, seal.
 //!
-//! This crate owns what becomes of a [`Batch`](fhirline_core::Batch) once it is its turn: [`SplitSink`] appends each run
+//! This crate owns what becomes of a [`Batch`] once it is its turn: [`SplitSink`] appends each run
 //! to the output of its resource type and the rejects to the quarantine, [`CatSink`] writes clean NDJSON to one stream,
 //! [`StatsSink`] only counts. A sink is driven by one thread, strictly in sequence order; whatever costs time (compression)
 //! it hands to an [`Offload`] and takes back in order.

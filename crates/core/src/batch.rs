@@ -253,23 +253,6 @@ pub struct Fragment {
     pub last: bool,
     /// Bytes of the line end behind this piece: 0 unless it is the last.
     pub terminator_bytes: u8,
-    /// Pays for the piece.
-    pub lease: Option<Lease>,
-}
-
-impl Fragment {
-    /// The account of this piece: a line that is too long is one quarantined record, counted at its end.
-    #[must_use]
-    pub fn ledger(&self) -> Ledger {
-        let mut ledger = Ledger::default();
-        let bytes = self.bytes.len() as u64;
-        ledger.bytes.read = bytes + u64::from(self.terminator_bytes);
-        ledger.bytes.quarantined = bytes;
-        ledger.bytes.terminators = u64::from(self.terminator_bytes);
-        ledger.records.read = u64::from(self.last);
-        ledger.records.quarantined = u64::from(self.last);
-        ledger
-    }
 }
 
 impl fmt::Debug for Fragment {

@@ -2,8 +2,9 @@
 //!
 //! This crate owns the nouns: where a record stands ([`Position`]), what travels between steps ([`Chunk`],
 //! [`Batch`]), what is wrong with a record ([`Fault`], [`BadRecord`]), how the numbers add up ([`Ledger`]), what memory
-//! costs ([`Budget`], [`Lease`]), what a finished output says of itself ([`Receipt`]), and the two seams to the
-//! outside: [`Origin`] (where bytes come from) and [`Store`] (where they go).
+//! costs ([`Budget`], [`Lease`]), what a finished output says of itself ([`Receipt`]), and the seams to the
+//! outside: [`Origin`] (where bytes come from), [`Store`] (where they go) and [`Spools`] (where a record waits that is
+//! too long for memory).
 //!
 //! ```
 //! use fhirline_core::{Budget, Ledger, ResourceType};
@@ -34,10 +35,12 @@ mod budget;
 mod chunk;
 mod fault;
 mod ledger;
+mod long_line;
 mod origin;
 mod position;
 mod receipt;
 mod resource_type;
+mod spool;
 mod store;
 
 pub use batch::{
@@ -47,8 +50,10 @@ pub use budget::{Budget, BudgetClosed, Lease};
 pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Lines};
 pub use fault::{BadRecord, Fault};
 pub use ledger::{ByteTally, Imbalance, Ledger, RecordTally};
+pub use long_line::{LongLine, Verdict};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};
 pub use receipt::{Checksum, ChecksumKind, Receipt};
 pub use resource_type::ResourceType;
+pub use spool::{MemorySpools, NoSpools, Spool, Spools};
 pub use store::{PARTIAL_SUFFIX, Partial, Store};

@@ -15,6 +15,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When the store refuses.
     fn create(&self, name: &str) -> io::Result<Box<dyn Partial>>;
 
+    /// Goes on with an output that an earlier run left under its provisional name, cut back to its first `stored_bytes`;
+    /// `None` if it is not there, or shorter than that.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn resume(&self, name: &str, stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>>;
+
+    /// Writes a small object under that very name, replacing what is there in one step: whoever looks finds the old one or
+    /// the new one, whole, also after a crash of the process. With `durable`, also after a crash of the machine.
+    ///
+    /// # Errors
+    /// What the store says; the old one is still there then.
+    fn replace(&self, name: &str, bytes: &[u8], durable: bool) -> io::Result<()>;
+
     /// Writes a small object in one step under its final name, which must not exist yet.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(crate) enum Trouble {
     TrailingGarbage,
     WindowTooLarge { needed_bytes: u64, allowed_bytes: u64 },
     Unsupported(&'static str),
+    TooExpanded { max_ratio: u64, decoded_bytes: u64, stored_bytes: u64 },
+    TooLong { max_decoded_bytes: u64 },
 }
 
 /// A codec in the middle of a member. Bytes in, bytes out; it never sees the reader.

@@ -3,6 +3,7 @@ use std::io::{self, Read};
 
 use crate::codec::{Codec, HEAD_BYTES, Outcome, Trouble};
 use crate::input::Input;
+use crate::limits::Cap;
 use crate::sniff::{MAGIC_BYTES, Match, Sniff, member, sniff};
 use crate::{Compression, DecompressError, Limits};
 
@@ -75,11 +76,18 @@ impl<R: Read> Decoder<R> {
     }
 
     fn continue_member(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let cap = self.limits.coded_cap(self.input.seen());
+        let mut beyond = [0; 1];
+        let (out, is_beyond) = under(cap, self.decoded_bytes, out, &mut beyond);
         let Some(codec) = &mut self.codec else {
             return Ok(0);
         };
         let step = codec.step(self.input.buffered(), out);
         self.input.consume(step.read);
+        if is_beyond && step.written > 0 {
+            self.fail(cap.beyond);
+            return Ok(0);
+        }
         self.decoded_bytes += step.written as u64;
         match step.outcome {
             Outcome::More if step.read + step.written == 0 => self.more_input()?,
@@ -88,6 +96,23 @@ impl<R: Read> Decoder<R> {
             Outcome::Failed(trouble) => self.fail(trouble),
         }
         Ok(step.written)
+    }
+
+    /// Hands bytes of a plain source out; none if it has ended or failed.
+    fn pass(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let cap = self.limits.plain_cap();
+        let mut beyond = [0; 1];
+        let (out, is_beyond) = under(cap, self.decoded_bytes, out, &mut beyond);
+        let passed = self.input.pass(out)?;
+        match passed {
+            0 => self.state = State::Ended,
+            _ if is_beyond => {
+                self.fail(cap.beyond);
+                return Ok(0);
+            }
+            _ => self.decoded_bytes += passed as u64,
+        }
+        Ok(passed)
     }
 
     fn more_input(&mut self) -> io::Result<()> {
@@ -159,11 +184,13 @@ impl<R: Read> Read for Decoder<R> {
         }
         // Every turn uses up input, writes output or changes the state, so a finite source comes to an end.
         loop {
+            self.input.resume_fill()?;
             match self.state {
                 State::Plain => {
-                    let passed = self.input.pass(out)?;
-                    self.decoded_bytes += passed as u64;
-                    return Ok(passed);
+                    let passed = self.pass(out)?;
+                    if passed > 0 {
+                        return Ok(passed);
+                    }
                 }
                 State::Member => {
                     let written = self.continue_member(out)?;
@@ -211,6 +238,15 @@ fn open<R: Read>(reader: R) -> io::Result<(Compression, Input<R>)> {
     }
 }
 
+/// The part of `out` that is under the cap; where nothing of it is, the byte that must not come, and true.
+fn under<'o>(cap: Cap, decoded_bytes: u64, out: &'o mut [u8], beyond: &'o mut [u8]) -> (&'o mut [u8], bool) {
+    let room = cap.decoded_bytes.saturating_sub(decoded_bytes).min(out.len() as u64) as usize;
+    if room == 0 && !out.is_empty() {
+        return (beyond, true);
+    }
+    (&mut out[..room], false)
+}
+
 fn locate(trouble: Trouble, compression: Compression, stored_byte: u64) -> DecompressError {
     match trouble {
         Trouble::Truncated => DecompressError::Truncated { compression, stored_byte },
@@ -219,6 +255,10 @@ fn locate(trouble: Trouble, compression: Compression, stored_byte: u64) -> Decom
         Trouble::WindowTooLarge { needed_bytes, allowed_bytes } => {
             DecompressError::WindowTooLarge { compression, needed_bytes, allowed_bytes }
         }
+        Trouble::TooExpanded { max_ratio, decoded_bytes, stored_bytes } => {
+            DecompressError::TooExpanded { compression, max_ratio, decoded_bytes, stored_bytes }
+        }
+        Trouble::TooLong { max_decoded_bytes } => DecompressError::TooLong { max_decoded_bytes },
         Trouble::Unsupported(what) => DecompressError::Unsupported { what },
     }
 }

@@ -43,6 +43,27 @@ pub enum DecompressError {
         /// The bound in force.
         allowed_bytes: u64,
     },
+    /// More comes out of the stored bytes than [`Limits::max_ratio`](crate::Limits::max_ratio) allows: a decompression
+    /// bomb, or data that repeats itself uncommonly often.
+    #[error(
+        "{compression} data expands more than {max_ratio} times: over {decoded_bytes} bytes came out of {stored_bytes}"
+    )]
+    TooExpanded {
+        /// The format that was being decoded.
+        compression: Compression,
+        /// The bound in force.
+        max_ratio: u64,
+        /// Decoded bytes that were handed out; there are more.
+        decoded_bytes: u64,
+        /// The stored bytes that they came out of, counted from the start of the source.
+        stored_bytes: u64,
+    },
+    /// More comes out of the source than [`Limits::max_decoded_bytes`](crate::Limits::max_decoded_bytes) allows.
+    #[error("the source holds more than the {max_decoded_bytes} decoded bytes that are allowed")]
+    TooLong {
+        /// The bound in force: so many bytes were handed out, and there are more.
+        max_decoded_bytes: u64,
+    },
     /// The source is stored in a way that is recognised, but not decoded.
     #[error("{what} is not supported")]
     Unsupported {
@@ -61,7 +82,10 @@ impl DecompressError {
     fn kind(self) -> io::ErrorKind {
         match self {
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-            Self::Corrupt { .. } | Self::TrailingGarbage { .. } => io::ErrorKind::InvalidData,
+            Self::Corrupt { .. } | Self::TrailingGarbage { .. } | Self::TooExpanded { .. } => {
+                io::ErrorKind::InvalidData
+            }
+            Self::TooLong { .. } => io::ErrorKind::FileTooLarge,
             Self::WindowTooLarge { .. } => io::ErrorKind::OutOfMemory,
             Self::Unsupported { .. } => io::ErrorKind::Unsupported,
         }

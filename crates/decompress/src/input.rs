@@ -14,12 +14,22 @@ pub(crate) struct Input<R> {
     end: usize,
     /// The reader has said so once; it is not asked again.
     ended: bool,
+    /// The reader failed in the middle of a [`fill`](Self::fill).
+    half_filled: bool,
     used: u64,
 }
 
 impl<R: Read> Input<R> {
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, buffer: vec![0; SNIFF_BYTES], start: 0, end: 0, ended: false, used: 0 }
+        Self {
+            reader,
+            buffer: vec![0; SNIFF_BYTES],
+            start: 0,
+            end: 0,
+            ended: false,
+            half_filled: false,
+            used: 0,
+        }
     }
 
     /// Makes room for whole blocks, once it is known that there is something to decode.
@@ -48,9 +58,19 @@ impl<R: Read> Input<R> {
     /// The codecs see the source cut where its content says, not where the reader happened to cut it: how far a codec
     /// gets in damaged data depends on the cuts.
     pub(crate) fn fill(&mut self) -> io::Result<bool> {
+        self.half_filled = true;
         let more = self.fill_some()?;
         while more && self.fill_some()? {}
+        self.half_filled = false;
         Ok(more)
+    }
+
+    /// Goes on where the reader failed, so that its failures do not move the cuts either.
+    pub(crate) fn resume_fill(&mut self) -> io::Result<()> {
+        if self.half_filled {
+            self.fill()?;
+        }
+        Ok(())
     }
 
     /// Brings at least `bytes` bytes into view, or all that are left.
@@ -89,6 +109,11 @@ impl<R> Input<R> {
     /// Bytes used up since the start.
     pub(crate) fn used(&self) -> u64 {
         self.used
+    }
+
+    /// Bytes read since the start: the used ones and those in view.
+    pub(crate) fn seen(&self) -> u64 {
+        self.used + self.buffered().len() as u64
     }
 
     /// Memory held.

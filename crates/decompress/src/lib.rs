@@ -57,6 +57,26 @@
 //! taken ([`WindowTooLarge`](DecompressError::WindowTooLarge) names what would be enough). [`Decoder::memory_bytes`]
 //! says what is held, [`Limits::memory_bytes`] what may be.
 
+//!
+//! # Caps
+//!
+//! A few kilobytes can decode to terabytes. Memory is safe from that, because the decoder streams, disks and time are not.
+//! [`Limits::max_ratio`] bounds what may come out of each stored byte, [`Limits::max_decoded_bytes`] what may come out of
+//! a source; neither is set by default. Everything up to the cap is handed out and nothing beyond it, however the source
+//! and the caller's buffers are cut.
+//!
+//! ```
+//! use std::io::Read;
+//! use fhirline_decompress::{DecompressError, Decoder, Limits};
+//!
+//! let limits = Limits::default().with_max_decoded_bytes(Some(5));
+//! let mut text = String::new();
+//! let error = Decoder::new(&b"0123456789"[..], limits)?.read_to_string(&mut text).unwrap_err();
+//! assert_eq!(text, "01234");
+//! assert_eq!(DecompressError::find_in(&error), Some(DecompressError::TooLong { max_decoded_bytes: 5 }));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
 mod bzip2;
 mod codec;
 mod compression;

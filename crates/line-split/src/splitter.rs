@@ -391,7 +391,7 @@ impl LineSplitter {
         let (line_at, offset) =
             self.oversize.as_ref().map_or((self.at, 0), |line| (line.line_at, line.offset));
         self.oversize = (!last).then_some(Oversize { line_at, offset: offset + bytes as u64 });
-        Fragment { line_at, offset, bytes: taken, last, terminator_bytes: terminator as u8, lease: None }
+        Fragment { line_at, offset, bytes: taken, last, terminator_bytes: terminator as u8 }
     }
 }
 

@@ -28,12 +28,14 @@
 //! The batch is as large as the chunk; its lists have at most one entry a line. A line that is a chunk of its own is
 //! not copied but handed on in the buffer in which it came.
 
+mod long;
 mod place;
 mod router;
 mod selection;
 
 // The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
 pub use fhirline_parse::{Proof, Shape, envelope, shape};
+pub use long::LongRoute;
 pub use place::Scratch;
 pub use router::{Grouping, Router};
 pub use selection::Selection;

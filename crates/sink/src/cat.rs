@@ -1,9 +1,9 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use fhirline_core::{Batch, Fragment, SourceId};
+use fhirline_core::{Batch, LongLine, SourceId, Verdict};
 
-use crate::{Offload, Sink, SinkError};
+use crate::{Offload, Sink, SinkError, long};
 
 /// Writes delivered records to one stream as clean NDJSON: one record a line, LF line ends, nothing else.
 ///
@@ -32,8 +32,10 @@ impl Sink for CatSink<'_> {
         Ok(())
     }
 
-    fn commit_fragment(&mut self, _fragment: &Fragment) -> Result<(), SinkError> {
-        Ok(())
+    fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
+        let Verdict::Delivered { record, .. } = &line.verdict else { return Ok(()) };
+        long::copy(&mut *line.spool, record.clone(), |piece| self.out.write_all(piece).map_err(write_error))?;
+        self.out.write_all(b"\n").map_err(write_error)
     }
 
     fn abandon_source(&mut self) -> Result<(), SinkError> {

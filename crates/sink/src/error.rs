@@ -31,6 +31,12 @@ pub enum SinkError {
         /// What the encoder said.
         source: io::Error,
     },
+    /// The spool of a long line does not hold what was written to it.
+    #[error("the spool of a long line ends at byte {byte}")]
+    SpoolCut {
+        /// Where it ends.
+        byte: u64,
+    },
     /// A compression job was lost: the worker that ran it has ended.
     #[error("a worker ended before it gave its result back")]
     WorkerLost,

@@ -38,6 +38,7 @@ mod checksum;
 mod encode;
 mod error;
 mod lengths;
+mod long;
 mod names;
 mod offload;
 mod outcome;
@@ -57,7 +58,7 @@ pub use quarantine::{OUTCOME_NAME, RAW_NAME};
 pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, SplitOptions, SplitSink};
 pub use stats::{StatsSink, TypeStats};
 
-use fhirline_core::{Batch, Fragment, SourceId};
+use fhirline_core::{Batch, LongLine, SourceId};
 
 /// Takes batches in sequence order.
 pub trait Sink {
@@ -73,15 +74,25 @@ pub trait Sink {
     /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
     fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError>;
 
-    /// Takes the next piece of a line that is too long; such a line is one rejected record.
+    /// Takes a line that was too long to be held: a batch of one line.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
-    fn commit_fragment(&mut self, fragment: &Fragment) -> Result<(), SinkError>;
+    fn commit_long(&mut self, line: &mut LongLine, offload: &dyn Offload) -> Result<(), SinkError>;
 
     /// Forgets all that was committed since the source began.
     ///
     /// # Errors
     /// When the sink cannot go back.
     fn abandon_source(&mut self) -> Result<(), SinkError>;
+
+    /// Notes durably all that was committed so far, and beside it `progress`: what the engine needs to go on from here. A
+    /// sink that cannot be taken up again notes nothing.
+    ///
+    /// # Errors
+    /// When the sink cannot go on.
+    fn checkpoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+        let _ = progress;
+        Ok(())
+    }
 }

@@ -26,6 +26,13 @@ impl Rotation {
         self.max_bytes.is_none() && self.max_records.is_none()
     }
 
+    /// Whether a record of so many bytes, line end included, still fits behind what a file holds.
+    pub(crate) fn fits(self, held_records: u64, held_bytes: u64, record_bytes: u64) -> bool {
+        held_records == 0
+            || (self.max_records.is_none_or(|max| held_records < max)
+                && self.max_bytes.is_none_or(|max| held_bytes.saturating_add(record_bytes) <= max))
+    }
+
     /// How many of the next records still fit behind what a file holds, and their bytes with line ends. An empty file
     /// takes at least one.
     pub(crate) fn fitting(
@@ -66,5 +73,13 @@ mod tests {
         let by_records = Rotation { max_bytes: None, max_records: Some(2) };
         assert_eq!(fitting(by_records, (0, 0), &[1, 1, 1]), (2, 4));
         assert_eq!(fitting(by_records, (1, 9), &[1, 1, 1]), (1, 2));
+        for rotation in [by_bytes, by_records] {
+            for held in [(0, 0), (1, 5), (1, 9), (2, 10)] {
+                for length in [1, 4, 5, 99] {
+                    let fits = fitting(rotation, held, &[length]).0 == 1;
+                    assert_eq!(rotation.fits(held.0, held.1, u64::from(length) + 1), fits);
+                }
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
-use fhirline_core::{BadRecord, Batch, ChecksumKind, Fault, Fragment, Position, Store};
+use fhirline_core::{BadRecord, Batch, ChecksumKind, LongLine, Position, Store, Verdict};
 
 use crate::encode::Encoding;
 use crate::error::SinkError;
+use crate::long;
 use crate::outcome::{Rejected, encode};
 use crate::part::Part;
 
@@ -97,29 +98,15 @@ impl Quarantine {
         Ok(())
     }
 
-    pub(crate) fn commit_fragment(
-        &mut self,
-        store: &dyn Store,
-        fragment: &Fragment,
-    ) -> Result<(), SinkError> {
-        let raw = &mut self.files(store)?.raw;
-        raw.take(u64::from(fragment.last), fragment.bytes.len() as u64 + u64::from(fragment.last));
-        raw.write(&fragment.bytes, fragment.bytes.len() as u64)?;
-        if !fragment.last {
-            return Ok(());
-        }
-        raw.write(b"\n", 1)?;
+    pub(crate) fn commit_long(&mut self, store: &dyn Store, line: &mut LongLine) -> Result<(), SinkError> {
         let record = self.records_before;
-        self.records_before += 1;
-        self.note(
-            store,
-            Noted {
-                why: BadRecord { fault: Fault::TooLong, at: 0 },
-                position: fragment.line_at,
-                length: fragment.offset + fragment.bytes.len() as u64,
-                record,
-            },
-        )
+        self.records_before += line.ledger.records.read;
+        let Verdict::Rejected(why) = line.verdict else { return Ok(()) };
+        let raw = &mut self.files(store)?.raw;
+        raw.take(1, line.length + 1);
+        long::copy(&mut *line.spool, 0..line.length, |piece| raw.write(piece, piece.len() as u64))?;
+        raw.write(b"\n", 1)?;
+        self.note(store, Noted { why, position: line.at, length: line.length, record })
     }
 
     pub(crate) fn abandon_source(&mut self) -> Result<(), SinkError> {

@@ -1,8 +1,11 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use fhirline_core::{Batch, ChecksumKind, Destination, Fragment, Receipt, Run, SourceId, Store};
+use fhirline_core::{
+    Batch, ChecksumKind, Destination, LongLine, Receipt, Run, SourceId, Spool, Store, Verdict,
+};
 
 use crate::blocks::{BLOCK_BYTES, Blocks, Place};
 use crate::encode::{Codec, Encoding};
@@ -12,7 +15,7 @@ use crate::offload::Offload;
 use crate::output::{Output, Rotation};
 use crate::part::Part;
 use crate::quarantine::Quarantine;
-use crate::{Inline, Sink};
+use crate::{Inline, Sink, long};
 
 /// At most this many outputs; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
@@ -163,7 +166,7 @@ impl SplitSink {
     }
 
     fn commit_run(&mut self, batch: &Batch, run: &Run, offload: &dyn Offload) -> Result<(), SinkError> {
-        let number = self.number_of(run)?;
+        let number = self.number_of(run.destination, run.spans.len() as u64)?;
         let bytes = batch.run_bytes(run);
         let rotation = self.rotation();
         if rotation.is_off() {
@@ -186,14 +189,31 @@ impl SplitSink {
         Ok(())
     }
 
-    /// The output of a run, made if it is the first of its destination.
-    fn number_of(&mut self, run: &Run) -> Result<usize, SinkError> {
-        let mut destination = run.destination;
+    /// Appends one record that waits in a spool.
+    fn append_long(
+        &mut self,
+        destination: Destination,
+        spool: &mut dyn Spool,
+        record: Range<u64>,
+        offload: &dyn Offload,
+    ) -> Result<(), SinkError> {
+        let number = self.number_of(destination, 1)?;
+        let taken = self.open_part(number).taken();
+        let bytes = record.end - record.start + 1;
+        if !self.rotation().fits(taken.records, taken.plain_bytes, bytes) {
+            self.rotate(number, offload)?;
+        }
+        long::copy(spool, record, |piece| self.append(number, 0, piece, offload))?;
+        self.append(number, 1, b"\n", offload)
+    }
+
+    /// The output of a destination, made if these are its first records.
+    fn number_of(&mut self, mut destination: Destination, records: u64) -> Result<usize, SinkError> {
         if !self.numbers.contains_key(&destination)
             && self.numbers.len() >= MAX_DESTINATIONS
             && destination != Destination::Unknown
         {
-            self.diverted_records += run.spans.len() as u64;
+            self.diverted_records += records;
             destination = Destination::Unknown;
         }
         if let Some(&number) = self.numbers.get(&destination) {
@@ -329,8 +349,13 @@ impl Sink for SplitSink {
         self.quarantine.commit(&*self.store, batch)
     }
 
-    fn commit_fragment(&mut self, fragment: &Fragment) -> Result<(), SinkError> {
-        self.quarantine.commit_fragment(&*self.store, fragment)
+    fn commit_long(&mut self, line: &mut LongLine, offload: &dyn Offload) -> Result<(), SinkError> {
+        if let Verdict::Delivered { destination, record } = &line.verdict {
+            let (destination, record) = (*destination, record.clone());
+            self.append_long(destination, &mut *line.spool, record, offload)?;
+            self.cut_to_share(offload)?;
+        }
+        self.quarantine.commit_long(&*self.store, line)
     }
 
     fn abandon_source(&mut self) -> Result<(), SinkError> {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use fhirline_core::{Batch, Destination, Fragment, SourceId};
+use fhirline_core::{Batch, Destination, LongLine, SourceId, Verdict};
 
 use crate::split::MAX_DESTINATIONS;
 use crate::{Lengths, Offload, Sink, SinkError};
@@ -28,6 +28,11 @@ impl StatsSink {
     pub fn into_types(self) -> BTreeMap<Destination, TypeStats> {
         self.types
     }
+
+    fn lengths(&mut self, destination: Destination) -> &mut Lengths {
+        let full = self.types.len() >= MAX_DESTINATIONS && !self.types.contains_key(&destination);
+        self.types.entry(if full { Destination::Unknown } else { destination }).or_default()
+    }
 }
 
 impl Sink for StatsSink {
@@ -38,15 +43,16 @@ impl Sink for StatsSink {
 
     fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         for run in &batch.runs {
-            let full = self.types.len() >= MAX_DESTINATIONS && !self.types.contains_key(&run.destination);
-            let destination = if full { Destination::Unknown } else { run.destination };
-            let lengths = self.types.entry(destination).or_default();
+            let lengths = self.lengths(run.destination);
             batch.lengths(run).for_each(|length| lengths.add(u64::from(length)));
         }
         Ok(())
     }
 
-    fn commit_fragment(&mut self, _fragment: &Fragment) -> Result<(), SinkError> {
+    fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
+        if let Verdict::Delivered { destination, record } = &line.verdict {
+            self.lengths(*destination).add(record.end - record.start);
+        }
         Ok(())
     }
 

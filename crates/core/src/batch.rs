@@ -86,6 +86,8 @@ pub struct Batch {
     pub sequence: u64,
     /// Where the chunk began.
     pub at: Position,
+    /// Where what follows the chunk begins.
+    pub end: Position,
     /// All records, regrouped.
     pub bytes: Vec<u8>,
     /// One run for each destination, in the order of first appearance.
@@ -94,6 +96,8 @@ pub struct Batch {
     pub spans: Vec<RecordSpan>,
     /// The rejected records, in source order.
     pub rejects: Vec<RejectSpan>,
+    /// Where the rejects stood originally, if the source is a copy of other ones; otherwise empty.
+    pub places: Vec<Position>,
     /// Where the rejects begin in `bytes`.
     pub rejects_from: usize,
     /// Records left out on request.
@@ -135,10 +139,11 @@ impl Batch {
     /// The rejected records, in source order.
     pub fn rejects(&self) -> impl Iterator<Item = Reject<'_>> {
         let mut rest = self.reject_bytes();
-        self.rejects.iter().map(move |reject| {
+        self.rejects.iter().enumerate().map(move |(number, reject)| {
             let (bytes, tail) = split_record(rest, reject.span.length);
             rest = tail;
-            let position = position_of(self.at, &reject.span);
+            let place = self.places.get(number).copied();
+            let position = place.unwrap_or_else(|| position_of(self.at, &reject.span));
             Reject { why: reject.why, position, ordinal: reject.ordinal, bytes }
         })
     }
@@ -149,6 +154,7 @@ impl Batch {
         self.runs.clear();
         self.spans.clear();
         self.rejects.clear();
+        self.places.clear();
         self.filtered.clear();
         self.rejects_from = 0;
         self.ledger = Ledger::default();

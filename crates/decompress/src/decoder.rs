@@ -61,6 +61,12 @@ impl<R: Read> Decoder<R> {
         }
     }
 
+    /// Goes on in the middle of a source that is known to be plain: `reader` begins at its byte `at`.
+    pub fn plain_from(reader: R, limits: Limits, at: u64) -> Self {
+        let (input, compression) = (Input::behind(reader, at), Compression::None);
+        Self { input, limits, compression, codec: None, state: State::Plain, decoded_bytes: at }
+    }
+
     fn begin_member(&mut self) -> io::Result<()> {
         self.input.fill_to(HEAD_BYTES)?;
         let head = self.input.buffered();
@@ -157,7 +163,7 @@ impl<R> Decoder<R> {
         self.compression
     }
 
-    /// Bytes handed out so far.
+    /// Bytes handed out so far; of a source that was gone on with, those before too.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         self.decoded_bytes

@@ -21,6 +21,11 @@ pub(crate) struct Input<R> {
 
 impl<R: Read> Input<R> {
     pub(crate) fn new(reader: R) -> Self {
+        Self::behind(reader, 0)
+    }
+
+    /// A reader that begins behind so many bytes that were used before.
+    pub(crate) fn behind(reader: R, used: u64) -> Self {
         Self {
             reader,
             buffer: vec![0; SNIFF_BYTES],
@@ -28,7 +33,7 @@ impl<R: Read> Input<R> {
             end: 0,
             ended: false,
             half_filled: false,
-            used: 0,
+            used,
         }
     }
 

@@ -124,6 +124,13 @@ impl LineSplitter {
         self.byte_order_mark_bytes = 0;
     }
 
+    /// Starts anew in the middle of a source, at the beginning of a line, keeping the buffers.
+    pub fn restart_at(&mut self, at: Position) {
+        self.restart(at.source);
+        self.at = at;
+        self.begun = true;
+    }
+
     /// Room to read into; exactly `bytes` long.
     pub fn space(&mut self, bytes: usize) -> &mut [u8] {
         self.compact();
@@ -168,8 +175,9 @@ impl LineSplitter {
     }
 
     /// Says that the source broke off: only whole lines count, and what is behind the last of them is dropped. Returns how
-    /// many bytes that were.
+    /// many bytes that were, without those of a line whose pieces were handed out already.
     pub fn break_off(&mut self) -> usize {
+        self.oversize = None;
         let whole = memchr::memrchr(LINE_FEED, self.pending()).map_or(0, |at| at + 1);
         let dropped = self.filled - whole;
         self.filled = whole;
@@ -560,6 +568,35 @@ mod tests {
             }
             assert_eq!(bytes, whole);
         }
+    }
+
+    #[test]
+    fn a_line_in_pieces_that_broke_off_has_no_last_piece() {
+        let mut splitter = LineSplitter::new(SourceId(7), 4).with_chunk_size(SMALL);
+        let held = b"far too long for the limit";
+        splitter.space(held.len()).copy_from_slice(held);
+        splitter.filled(held.len());
+        let mut handed_out = 0;
+        while let Some(Framed::Oversize(piece)) = splitter.next() {
+            assert!(!piece.last);
+            handed_out += piece.bytes.len();
+        }
+        assert!(handed_out > 0);
+        assert_eq!(splitter.break_off(), held.len() - handed_out);
+        assert!(splitter.next().is_none());
+    }
+
+    #[test]
+    fn a_source_gone_on_with_has_no_byte_order_mark() {
+        let mut splitter = LineSplitter::new(SourceId(0), 100);
+        let at = Position { source: SourceId(7), byte: 50, line: 5 };
+        splitter.restart_at(at);
+        splitter.space(4).copy_from_slice(b"\xEF\xBB\xBF\n");
+        splitter.filled(4);
+        splitter.finish();
+        let Some(Framed::Lines(lines)) = splitter.next() else { panic!("one line") };
+        assert_eq!((lines.at, lines.bytes.len()), (at, 4));
+        assert_eq!(splitter.byte_order_mark_bytes(), 0);
     }
 
     /// As after a search through many blank lines for the first that is none.

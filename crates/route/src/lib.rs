@@ -35,7 +35,7 @@ mod selection;
 
 // The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
 pub use fhirline_parse::{Proof, Shape, envelope, shape};
-pub use long::LongRoute;
+pub use long::{LongRoute, RoutedLine};
 pub use place::Scratch;
 pub use router::{Grouping, Router};
 pub use selection::Selection;

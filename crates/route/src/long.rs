@@ -5,6 +5,21 @@ use crate::place::destination_of;
 use crate::{Grouping, Router};
 
 /// Decides what becomes of a line that comes in fragments: the same as [`Router::route`] does for the line as a whole.
+///
+/// ```
+/// use fhirline_core::{Fragment, Position, Verdict};
+/// use fhirline_route::Router;
+///
+/// let router = Router::default();
+/// let mut route = router.route_long(Position::default());
+/// for (offset, bytes) in [(0, &b" {\"resourceType\":"[..]), (17, b"\"Goal\"}")] {
+///     let (line_at, last) = (Position::default(), offset > 0);
+///     route.push(&Fragment { line_at, offset, bytes: bytes.to_vec(), last, terminator_bytes: 0 });
+/// }
+/// let routed = route.finish(&router, 1, u64::MAX);
+/// assert!(matches!(routed.verdict, Verdict::Delivered { record, .. } if record == (1..24)));
+/// assert_eq!(routed.ledger.check(), Ok(()));
+/// ```
 #[derive(Debug)]
 pub struct LongRoute {
     scanner: Scanner,
@@ -39,27 +54,42 @@ impl LongRoute {
         self.length += fragment.bytes.len() as u64;
     }
 
-    /// What becomes of the line, and its account. A line longer than `max_line_bytes` is rejected.
+    /// What becomes of the line. A line longer than `max_line_bytes` is rejected.
     #[must_use]
-    pub fn finish(self, router: &Router, terminator_bytes: u8, max_line_bytes: u64) -> (Verdict, Ledger) {
+    pub fn finish(self, router: &Router, terminator_bytes: u8, max_line_bytes: u64) -> RoutedLine {
         let length = self.length;
         let mut ledger = Ledger::default();
         ledger.bytes.read = length + u64::from(terminator_bytes);
         ledger.bytes.terminators = u64::from(terminator_bytes);
-        if length > max_line_bytes {
-            return (rejected(BadRecord { fault: Fault::TooLong, at: 0 }, length, &mut ledger), ledger);
-        }
-        if self.scanner.is_blank() {
+        let mut is_bundle = false;
+        let verdict = if length > max_line_bytes {
+            rejected(BadRecord { fault: Fault::TooLong, at: 0 }, length, &mut ledger)
+        } else if self.scanner.is_blank() {
             ledger.blank_lines = 1;
             ledger.bytes.white_space = length;
-            return (Verdict::Blank, ledger);
-        }
-        let verdict = match self.scanner.finish_line() {
-            Ok(found) => router.place_long(&found, length, &mut ledger),
-            Err(why) => rejected(why, length, &mut ledger),
+            Verdict::Blank
+        } else {
+            match self.scanner.finish_line() {
+                Ok(found) => {
+                    is_bundle = found.resource_type == "Bundle";
+                    router.place_long(&found, length, &mut ledger)
+                }
+                Err(why) => rejected(why, length, &mut ledger),
+            }
         };
-        (verdict, ledger)
+        RoutedLine { verdict, ledger, is_bundle }
     }
+}
+
+/// What [`LongRoute::finish`] says of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutedLine {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Its account.
+    pub ledger: Ledger,
+    /// Whether it is a sound FHIR Bundle.
+    pub is_bundle: bool,
 }
 
 impl Router {
@@ -91,4 +121,96 @@ fn rejected(why: BadRecord, length: u64, ledger: &mut Ledger) -> Verdict {
     ledger.records.quarantined = 1;
     ledger.bytes.quarantined = length;
     Verdict::Rejected(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Proof, Scratch, Selection};
+    use fhirline_core::{Batch, Chunk, Lease, Lines, ResourceType, SourceId};
+    use proptest::prelude::*;
+
+    const AT: Position = Position { source: SourceId(3), byte: 100, line: 7 };
+
+    fn in_fragments(router: &Router, content: &[u8], cuts: &[usize], terminator_bytes: u8) -> RoutedLine {
+        let mut route = router.route_long(AT);
+        let mut from = 0;
+        for &cut in cuts.iter().chain([&content.len()]) {
+            let bytes = content[from..cut.max(from)].to_vec();
+            let (offset, last) = (from as u64, cut == content.len());
+            from += bytes.len();
+            route.push(&Fragment { line_at: AT, offset, bytes, last, terminator_bytes });
+        }
+        assert_eq!((route.length(), route.at()), (content.len() as u64, AT));
+        route.finish(router, terminator_bytes, u64::MAX)
+    }
+
+    fn as_a_whole(router: &Router, line: &[u8]) -> Batch {
+        let lines = Lines { at: AT, bytes: line.to_vec(), ends: vec![line.len() as u32] };
+        let chunk = Chunk { sequence: 0, lines, lease: Lease::free_of_charge() };
+        router.route(chunk, Batch::default(), &mut Scratch::default()).0
+    }
+
+    /// Both ways say the same.
+    fn compare(router: &Router, content: &[u8], cuts: &[usize], terminator: &[u8]) {
+        let routed = in_fragments(router, content, cuts, terminator.len() as u8);
+        let batch = as_a_whole(router, &[content, terminator].concat());
+        assert_eq!(routed.ledger, batch.ledger);
+        match &routed.verdict {
+            Verdict::Blank => assert_eq!(batch.ledger.blank_lines, 1),
+            Verdict::Delivered { destination, record } => {
+                assert_eq!(*destination, batch.runs[0].destination);
+                let bytes = &content[record.start as usize..record.end as usize];
+                assert_eq!([bytes, b"\n"].concat(), batch.bytes);
+            }
+            Verdict::Filtered { destination, record } => {
+                assert_eq!(*destination, batch.filtered[0].destination);
+                assert_eq!(record.end - record.start, batch.filtered[0].bytes);
+            }
+            Verdict::Rejected(why) => assert_eq!(*why, batch.rejects[0].why),
+        }
+    }
+
+    fn routers() -> impl Strategy<Value = Router> {
+        let goals = Selection { except: ResourceType::new("Goal").into_iter().collect(), ..Selection::default() };
+        let selection = prop_oneof![Just(Selection::default()), Just(goals)];
+        let grouping = prop_oneof![Just(Grouping::ByType), Just(Grouping::Together)];
+        (selection, grouping).prop_map(|(selection, grouping)| Router { proof: Proof::Full, selection, grouping })
+    }
+
+    fn contents() -> impl Strategy<Value = Vec<u8>> {
+        let token = prop::sample::select(vec![
+            "{", "}", "[", "]", ":", ",", " ", "\t", "\"resourceType\"", "\"id\"", "\"Goal\"", "\"Patient\"", "\"x y\"",
+            "1", "null", "\u{FEFF}", "\"\\u00e9\"", "\r", "{\"resourceType\":\"Goal\"}", "{\"resourceType\":\"no type\"}",
+        ]);
+        prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_in_fragments_goes_where_the_whole_line_goes(
+            router in routers(),
+            content in contents(),
+            mut cuts in prop::collection::vec(0usize..200, 0..8),
+            crlf in any::<bool>(),
+        ) {
+            // A CR right before the line end is a part of it.
+            let content = content.strip_suffix(b"\r").unwrap_or(&content);
+            cuts.retain(|&cut| cut <= content.len());
+            cuts.sort_unstable();
+            compare(&router, content, &cuts, if crlf { b"\r\n" } else { b"\n" });
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_rejected_whole() {
+        let router = Router::default();
+        let mut route = router.route_long(AT);
+        let bytes = b"{\"resourceType\":\"Goal\"}".to_vec();
+        let length = bytes.len() as u64;
+        route.push(&Fragment { line_at: AT, offset: 0, bytes, last: true, terminator_bytes: 1 });
+        let routed = route.finish(&router, 1, length - 1);
+        assert_eq!(routed.verdict, Verdict::Rejected(BadRecord { fault: Fault::TooLong, at: 0 }));
+        assert_eq!(routed.ledger.bytes.quarantined, length);
+    }
 }

@@ -36,6 +36,7 @@ impl Router {
         into.clear();
         let Chunk { sequence, mut lines, lease } = chunk;
         (into.sequence, into.at, into.lease) = (sequence, lines.at, Some(lease));
+        into.end = lines.at.advanced(lines.bytes.len() as u64, lines.len() as u64);
         into.ledger = self.place_lines(&lines, scratch);
         move_records(&mut lines, scratch, &mut into, self.grouping);
         (into, lines)

@@ -197,6 +197,14 @@ impl Store for Nowhere {
         Ok(Box::new(NowhereFile(0)))
     }
 
+    fn resume(&self, _name: &str, _stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>> {
+        Ok(None)
+    }
+
+    fn replace(&self, _name: &str, _bytes: &[u8], _durable: bool) -> io::Result<()> {
+        Ok(())
+    }
+
     fn put_if_absent(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
         Ok(())
     }

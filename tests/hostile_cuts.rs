@@ -38,7 +38,12 @@ fn test_every_single_cut_of_a_small_source() {
     let zoo = line_zoo();
     let (front, back) = zoo.split_at(zoo.len() / 2);
     for source in [&zoo, &gzip_members(&[front, b"", back])] {
-        for setting in [Setting::threads(1), Setting::threads(1).max_line_bytes(40).chunk_bytes(64)] {
+        let settings = [
+            Setting::threads(1),
+            Setting::threads(1).max_line_bytes(40).chunk_bytes(64),
+            Setting::threads(1).held_line_bytes(30).chunk_bytes(64),
+        ];
+        for setting in settings {
             for cut in 1..source.len() {
                 assert_cut_does_not_matter(source, &[cut, usize::MAX], true, &setting);
             }
@@ -121,10 +126,14 @@ proptest! {
         Text(export) in exports(),
         cuts in cuts(),
         threads in 1_usize..4,
-        max_line_bytes in prop_oneof![Just(16 << 20), 100_usize..3000],
+        max_line_bytes in prop_oneof![Just(16 << 20), 100_u64..3000],
+        held_line_bytes in prop_oneof![Just(4 << 20), 100_usize..3000],
         chunk_bytes in prop_oneof![Just(1 << 20), 1_usize << 10..1 << 16],
     ) {
-        let setting = Setting::threads(threads).max_line_bytes(max_line_bytes).chunk_bytes(chunk_bytes);
+        let setting = Setting::threads(threads)
+            .max_line_bytes(max_line_bytes)
+            .held_line_bytes(held_line_bytes)
+            .chunk_bytes(chunk_bytes);
         assert_cut_does_not_matter(&export, &cuts, true, &setting);
     }
 

@@ -88,10 +88,12 @@ fn damaged() -> impl Strategy<Value = Text> {
 
 fn settings() -> impl Strategy<Value = Setting> {
     let threads = prop_oneof![Just(1), Just(3)];
-    let max_line_bytes = prop_oneof![2 => Just(16 << 20), 1 => 1_usize..200];
+    let max_line_bytes = prop_oneof![2 => Just(u64::MAX), 1 => 1_u64..200];
+    let held_line_bytes = prop_oneof![Just(4 << 20), 1_usize..200];
     let chunk_bytes = prop_oneof![Just(1 << 20), 1_usize..500];
-    (threads, max_line_bytes, chunk_bytes, any::<bool>()).prop_map(|(threads, line, chunk, filter)| {
-        let setting = Setting::threads(threads).max_line_bytes(line).chunk_bytes(chunk);
+    let lines = (max_line_bytes, held_line_bytes);
+    (threads, lines, chunk_bytes, any::<bool>()).prop_map(|(threads, (line, held), chunk, filter)| {
+        let setting = Setting::threads(threads).max_line_bytes(line).held_line_bytes(held).chunk_bytes(chunk);
         if filter { setting.only(&["Patient", "Goal"]) } else { setting }
     })
 }
@@ -116,7 +118,7 @@ proptest! {
     fn test_the_ledger_balances_for_damaged_exports(Text(export) in damaged(), setting in settings()) {
         let ran = check(&export, &setting)?;
         prop_assume!(ran.outcome.failed_sources == 0);
-        let mut predicted = SlowReader::new(setting.flow.max_line_bytes);
+        let mut predicted = SlowReader::new(setting.flow.max_line_bytes.unwrap_or(u64::MAX));
         predicted.read("source", &export);
         let ledger = &ran.outcome.totals.ledger;
         prop_assert_eq!(ledger.records.delivered + ledger.records.filtered, predicted.delivered);

@@ -13,7 +13,7 @@ use crate::support::{
     split,
 };
 
-const MAX_LINE_BYTES: usize = 16 << 20;
+const MAX_LINE_BYTES: u64 = u64::MAX;
 const OUTCOMES: &str = "_quarantine/outcome.ndjson";
 
 /// Fails unless the files are those that were predicted.
@@ -70,7 +70,13 @@ fn root() -> &'static Path {
 
 #[test]
 fn test_every_fixture_alone_and_all_together() {
-    let fixtures = below(&root().join("fixtures"));
+    // What does not decode to its end, or only looks like text, is for the table of faults.
+    let faults = root().join("fixtures/faults");
+    let is_damaged = |path: &PathBuf| {
+        path.starts_with(&faults) && path.extension().is_some_and(|end| end == "gz" || end == "txt")
+    };
+    let mut fixtures = below(&root().join("fixtures"));
+    fixtures.retain(|path| !is_damaged(path));
     assert!(fixtures.len() >= 10, "only {} fixtures", fixtures.len());
     for path in &fixtures {
         check_files(std::slice::from_ref(path), &path.display().to_string());
@@ -177,10 +183,17 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
-    fn test_any_soup_of_lines(Text(soup) in soups(), max_line_bytes in prop_oneof![Just(1 << 20), 20_usize..80]) {
+    fn test_any_soup_of_lines(
+        Text(soup) in soups(),
+        max_line_bytes in prop_oneof![Just(1 << 20), 20_u64..80],
+        held_line_bytes in prop_oneof![Just(1 << 20), 1_usize..80],
+    ) {
         let mut predicted = SlowReader::new(max_line_bytes);
         predicted.read("soup", &soup);
-        let setting = Setting::threads(1).max_line_bytes(max_line_bytes).allow_incomplete();
+        let setting = Setting::threads(1)
+            .max_line_bytes(max_line_bytes)
+            .held_line_bytes(held_line_bytes)
+            .allow_incomplete();
         let ran = split([CutOrigin::whole("soup", &soup).entry()], &setting).expect("a run");
         prop_assert_eq!(ran.outcome.failed_sources, predicted.refused.len() as u64);
         assert_predicted(&predicted, ran.files, "a soup of lines");

@@ -78,7 +78,11 @@ pub(crate) struct SplitArgs {
     /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
     #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
     pub(crate) durability: Durability,
-    /// Replace a complete run in DEST: its manifest first, then only the files that it names
+    /// Note how far the run has come each time this many decoded bytes were written: the same command goes on there after an
+    /// interruption; 0 for never
+    #[arg(long, value_name = "SIZE", value_parser = size_or_none, default_value = "64MiB", help_heading = "Output")]
+    pub(crate) checkpoint_bytes: u64,
+    /// Replace a complete run in DEST: its manifest first, then only the files that it names. Begin an interrupted one afresh
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
     #[command(flatten)]
@@ -131,9 +135,15 @@ pub(crate) struct InputArgs {
     /// Not these resource types
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
     pub(crate) exclude_type: Vec<ResourceType>,
-    /// Lines longer than this go to quarantine
-    #[arg(long, value_name = "SIZE", value_parser = line_size, default_value = "16MiB")]
-    pub(crate) max_line_bytes: u64,
+    /// Lines longer than this go to quarantine; without it, lines of any length pass through
+    #[arg(long, value_name = "SIZE", value_parser = line_size)]
+    pub(crate) max_line_bytes: Option<u64>,
+    /// Refuse a compressed source that grows to more than N times its stored length (judged behind its first 16 MiB)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_ratio: Option<u64>,
+    /// Refuse a source with more decoded bytes than this
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_decoded_bytes: Option<u64>,
     /// Stop once more records than this were rejected
     #[arg(long, value_name = "N|P%")]
     pub(crate) max_rejects: Option<Rejects>,
@@ -240,11 +250,15 @@ impl FromStr for Rejects {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    match text.parse::<ByteSize>() {
-        Ok(ByteSize(0)) => Err("must be more than nothing".to_owned()),
-        Ok(ByteSize(bytes)) => Ok(bytes),
-        Err(_) => Err("give a size such as 64MiB, 500MB or 1048576".to_owned()),
+    match size_or_none(text)? {
+        0 => Err("must be more than nothing".to_owned()),
+        bytes => Ok(bytes),
     }
+}
+
+fn size_or_none(text: &str) -> Result<u64, String> {
+    let size = text.parse::<ByteSize>();
+    size.map(|size| size.0).map_err(|_| "give a size such as 64MiB, 500MB or 1048576".to_owned())
 }
 
 /// The longest line that can be a record.
@@ -286,6 +300,7 @@ mod tests {
         assert_eq!(size("64MiB"), Ok(64 << 20));
         assert_eq!(size("1000"), Ok(1000));
         assert!(size("0").is_err() && size("lots").is_err());
+        assert_eq!(size_or_none("0"), Ok(0));
     }
 
     #[test]

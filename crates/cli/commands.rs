@@ -162,7 +162,9 @@ fn job_of(args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
     };
     let mut job = Job::new(&args.sources)?
         .memory_bytes(resources.memory)
-        .max_line_bytes(usize::try_from(args.max_line_bytes).unwrap_or(usize::MAX))
+        .max_line_bytes(args.max_line_bytes)
+        .max_ratio(args.max_ratio)
+        .max_decoded_bytes(args.max_decoded_bytes)
         .allow_incomplete(args.allow_incomplete)
         .trust_input(args.trust_input)
         .select(selection)
@@ -197,6 +199,7 @@ fn split_job(args: &SplitArgs) -> anyhow::Result<SplitJob> {
         .max_file_bytes(args.max_file_bytes)
         .max_file_records(args.max_file_records)
         .durable(args.durability == Durability::Seal)
+        .checkpoint_bytes(Some(args.checkpoint_bytes).filter(|bytes| *bytes > 0))
         .overwrite(args.overwrite))
 }
 

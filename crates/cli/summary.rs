@@ -41,8 +41,22 @@ pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> Stri
     } else if !sealed && report.account.ledger.records.read > 0 {
         let _ = writeln!(text, "what arrived stays in {destination} under .partial names");
     }
+    text.push_str(&continued(report));
     text.push_str(&ending(report));
     text
+}
+
+/// Whether an interrupted run was continued, or why not.
+fn continued(report: &Report) -> String {
+    if let Some(at) = &report.resumed {
+        let (source, again) = (shown(&at.source), HumanBytes(at.reread_bytes()));
+        return format!(
+            "an interrupted run was continued in {source}, line {}, byte {}; {again} were done again\n",
+            at.line, at.byte
+        );
+    }
+    let why = report.begun_afresh.iter();
+    why.map(|why| format!("an interrupted run was begun afresh: {}\n", shown(why))).collect()
 }
 
 /// The end of a count: a table by type with lengths, the faults, and how it ended.

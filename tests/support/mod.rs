@@ -124,8 +124,14 @@ impl Setting {
         self
     }
 
-    pub(crate) fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.flow.max_line_bytes = bytes;
+    pub(crate) fn max_line_bytes(mut self, bytes: u64) -> Self {
+        self.flow.max_line_bytes = Some(bytes);
+        self
+    }
+
+    /// Longer lines pass through a spool.
+    pub(crate) fn held_line_bytes(mut self, bytes: usize) -> Self {
+        self.flow.held_line_bytes = bytes;
         self
     }
 

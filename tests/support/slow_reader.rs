@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 1000;
 
 /// What becomes of sources, predicted.
 pub(crate) struct SlowReader {
-    max_line_bytes: usize,
+    max_line_bytes: u64,
     /// The outputs, and `_quarantine/lines.raw` if there are rejects.
     pub(crate) files: Files,
     pub(crate) rejects: Vec<Rejected>,
@@ -38,7 +38,7 @@ pub(crate) struct Rejected {
 }
 
 impl SlowReader {
-    pub(crate) fn new(max_line_bytes: usize) -> Self {
+    pub(crate) fn new(max_line_bytes: u64) -> Self {
         let (files, rejects, refused, stems) = Default::default();
         Self { max_line_bytes, files, rejects, refused, delivered: 0, blank_lines: 0, stems }
     }
@@ -67,7 +67,7 @@ impl SlowReader {
 
     /// Delivers a line if it is sound; else what is wrong with it.
     fn line(&mut self, content: &[u8]) -> Option<Option<&'static str>> {
-        if content.len() > self.max_line_bytes {
+        if content.len() as u64 > self.max_line_bytes {
             return Some(Some("too-long"));
         }
         let record = trim(content);

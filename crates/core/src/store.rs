@@ -26,7 +26,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// the new one, whole, also after a crash of the process. With `durable`, also after a crash of the machine.
     ///
     /// # Errors
-    /// What the store says; the old one is still there then.
+    /// What the store says; the old one is still there then, unless only the new one's way to the disk failed.
     fn replace(&self, name: &str, bytes: &[u8], durable: bool) -> io::Result<()>;
 
     /// Writes a small object in one step under its final name, which must not exist yet.

@@ -94,6 +94,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_shrank_says_how_much_is_left() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.ndjson");
+        fs::write(&path, "12345").expect("written");
+        let origin = FileOrigin::new(&path);
+        drop(origin.open_at(4).expect("within"));
+        fs::write(&path, "12").expect("written");
+        let refused = origin.open_at(4).err().expect("behind the end");
+        assert_eq!(refused.kind(), io::ErrorKind::UnexpectedEof);
+        let expected = format!("{} has 2 bytes and cannot be read from byte 4", origin.name());
+        assert_eq!(refused.to_string(), expected);
+    }
+
+    #[test]
     fn identity_tells_a_changed_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.ndjson");

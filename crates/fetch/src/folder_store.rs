@@ -1,4 +1,4 @@
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{self, Path, PathBuf};
 use std::process;
@@ -20,9 +20,12 @@ const OPEN_FILES: usize = 128;
 /// health records; what exists keeps its mode. Each [`append`](Partial::append) is one write, nothing is held back in the
 /// process. A name with `/` in it lies in a sub folder, which comes with its first name and goes with its last.
 ///
-/// Within a process, names that exist are never overwritten. Between processes that holds for
+/// Within a process, names that exist are never overwritten, except by [`replace`](Store::replace). Between processes that holds for
 /// [`put_if_absent`](Store::put_if_absent), so that it can claim the folder; whoever claimed it is expected to be alone in
 /// sealing. (On a file system without hard links two processes that put the same name at the same instant can both succeed.)
+///
+/// A process that is killed while it puts or replaces a name can leave a file beside it whose name ends in
+/// [`PARTIAL_SUFFIX`].
 ///
 /// ```
 /// use fhirline_core::Store;
@@ -128,14 +131,20 @@ impl Folder {
     fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.root.join(name);
         remove_file(&path)?;
-        let sub_folders = path.ancestors().skip(1).take(name.matches('/').count());
-        for sub_folder in sub_folders {
+        for sub_folder in sub_folders(&path, name) {
             // Refused while there is something in it.
             if fs::remove_dir(sub_folder).is_err() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Makes a name that was checked survive a crash of the machine, with the folders made on the way to it.
+    fn sync_way_to(&self, name: &str) -> io::Result<()> {
+        sub_folders(&self.root.join(name), name).try_for_each(sync_folder)?;
+        sync_folder(&self.root)?;
+        self.made_in.iter().try_for_each(|folder| sync_folder(folder))
     }
 
     /// The sub folders and the names of all files; links are names, wherever they lead.
@@ -174,6 +183,40 @@ impl Store for FolderStore {
         self.folder.files.get(key, || open_to_append(&path, true))?;
         let folder = Arc::clone(&self.folder);
         Ok(Box::new(FolderPartial { folder, key, name: name.to_owned(), path, stored_bytes: 0 }))
+    }
+
+    fn resume(&self, name: &str, stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>> {
+        object_name::check_final(name)?;
+        let _names = self.folder.lock();
+        let path = self.folder.root.join(partial_name(name));
+        // A link or a folder in its place was not left by a run.
+        let found = match fs::symlink_metadata(&path) {
+            Err(error) if is_absent(&error) => return Ok(None),
+            metadata => Some(metadata?).filter(Metadata::is_file).map(|metadata| metadata.len()),
+        };
+        let Some(found) = found.filter(|&found| found >= stored_bytes) else { return Ok(None) };
+        let key = self.folder.files.new_key();
+        let folder = Arc::clone(&self.folder);
+        let mut partial = FolderPartial { folder, key, name: name.to_owned(), path, stored_bytes: found };
+        partial.truncate(stored_bytes)?;
+        Ok(Some(Box::new(partial)))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8], durable: bool) -> io::Result<()> {
+        object_name::check(name)?;
+        let _names = self.folder.lock();
+        let path = self.folder.make_room(name)?;
+        let (provisional, mut file) = create_provisional(&path)?;
+        let replaced = file
+            .write_all(bytes)
+            .and_then(|()| if durable { file.sync_all() } else { Ok(()) })
+            .and_then(|()| fs::rename(&provisional, &path));
+        if let Err(error) = replaced {
+            // What it was told first says more than why this fails too, if it does.
+            let _ = remove_file(&provisional);
+            return Err(error);
+        }
+        if durable { self.folder.sync_way_to(name) } else { Ok(()) }
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -322,19 +365,24 @@ impl Drop for FolderPartial {
     }
 }
 
+/// The sub folders that a name at that path lies in, the innermost first.
+fn sub_folders<'p>(path: &'p Path, name: &str) -> impl Iterator<Item = &'p Path> {
+    path.ancestors().skip(1).take(name.matches('/').count())
+}
+
 fn open_to_append(path: &Path, new: bool) -> io::Result<File> {
     private(OpenOptions::new().read(true).append(true).create_new(new)).open(path)
 }
 
 /// A new file beside `path`, under a name that no other run uses and that is never taken for data.
-fn create_provisional(path: &Path) -> io::Result<(PathBuf, File)> {
+pub(crate) fn create_provisional(path: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut provisional = path.as_os_str().to_owned();
         provisional.push(format!(".{}-{count}{PARTIAL_SUFFIX}", process::id()));
         let provisional = PathBuf::from(provisional);
-        match private(OpenOptions::new().write(true).create_new(true)).open(&provisional) {
+        match private(OpenOptions::new().read(true).write(true).create_new(true)).open(&provisional) {
             // Left by a process of the same number that was killed.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return Ok((provisional, opened?)),
@@ -392,12 +440,12 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 #[cfg(unix)]
-fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, into, offset)
 }
 
 #[cfg(not(unix))]
-fn read_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
     // Moving the place to read from does not move the end, where all appends go.
     io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
     file.read(into)

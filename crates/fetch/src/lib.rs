@@ -2,7 +2,8 @@
 //!
 //! This crate owns the ways to the outside: [`Origin`](fhirline_core::Origin)s ([`FileOrigin`], [`StandardInput`],
 //! [`BytesOrigin`]), the [`Selection`] that turns what a user wrote on the command line into sources, and
-//! [`Store`](fhirline_core::Store)s ([`FolderStore`], [`MemoryStore`]).
+//! [`Store`](fhirline_core::Store)s ([`FolderStore`], [`MemoryStore`]). Beside them it owns [`FolderSpools`], the place for
+//! a record that is too long for memory.
 //!
 //! ```
 //! use fhirline_core::Store;
@@ -48,17 +49,19 @@
 //! A folder may hold millions of names. They are listed in passes that keep only the next 16,384 names behind the last
 //! one handed out; all folders on the way down together keep at most twice that. A manifest is read up to 16 MiB and
 //! 65,536 outputs. Readers and writers hold no buffers; a [`FolderStore`] holds at most 128 files open, however many
-//! outputs are being written. [`MemoryStore`] and [`BytesOrigin`] hold what they are given.
+//! outputs are being written, and a spool one more. [`MemoryStore`] and [`BytesOrigin`] hold what they are given.
 //!
 //! # Privacy
 //!
 //! Outputs may be health records: a [`FolderStore`] makes files that only their owner may read (mode 0600) and folders
-//! that only their owner may enter (mode 0700). Errors and `Debug` show names and lengths, never content, and URLs without
-//! their query.
+//! that only their owner may enter (mode 0700). Spools are files of that mode too, and nobody can find them by name. Errors
+//! and `Debug` show names and lengths, never content, and URLs without their query.
 
 mod bytes;
 mod error;
 mod file;
+mod file_range;
+mod folder_spools;
 mod folder_store;
 mod found;
 mod listing;
@@ -75,6 +78,8 @@ mod walk;
 pub use bytes::BytesOrigin;
 pub use error::FetchError;
 pub use file::FileOrigin;
+pub use file_range::FileRange;
+pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
 pub use memory_store::MemoryStore;

@@ -41,6 +41,10 @@ impl MemoryStore {
         self.lock().get(name).cloned()
     }
 
+    fn partial(&self, name: &str) -> MemoryPartial {
+        MemoryPartial { store: self.clone(), name: name.to_owned(), partial: partial_name(name) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Objects> {
         // A map of vectors is whole after any panic that its methods can have (none but running out of memory).
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,10 +58,26 @@ impl Store for MemoryStore {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn Partial>> {
         object_name::check_final(name)?;
-        let partial =
-            MemoryPartial { store: self.clone(), name: name.to_owned(), partial: partial_name(name) };
+        let partial = self.partial(name);
         self.lock().insert(partial.partial.clone(), Vec::new());
         Ok(Box::new(partial))
+    }
+
+    fn resume(&self, name: &str, stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>> {
+        object_name::check_final(name)?;
+        let mut partial = self.partial(name);
+        let found = self.stored_bytes(&partial.partial)?;
+        if found.is_none_or(|found| found < stored_bytes) {
+            return Ok(None);
+        }
+        partial.truncate(stored_bytes)?;
+        Ok(Some(Box::new(partial)))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8], _durable: bool) -> io::Result<()> {
+        object_name::check(name)?;
+        self.lock().insert(name.to_owned(), bytes.to_vec());
+        Ok(())
     }
 
     fn put_if_absent(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -7,8 +7,12 @@ use fhirline_core::{PARTIAL_SUFFIX, Store};
 
 use crate::manifest::{self, Manifest};
 
-/// The name that says, provisionally, that a destination belongs to a run that is not over.
+/// The name that says, provisionally, that a destination belongs to a run that is not over. What it holds is the last
+/// checkpoint; nothing before the first.
 const MARKER: &str = "_fhirline";
+
+/// What a checkpoint keeps beside the outputs.
+const SIDE_OBJECTS: [&str; 2] = ["_blocks-0.partial", "_blocks-1.partial"];
 
 /// What a destination holds.
 #[derive(Debug)]
@@ -17,9 +21,24 @@ pub(crate) enum Holds {
     /// What a complete run of ours left.
     Complete(Box<Manifest>),
     /// What a run of ours left that did not come to its end.
-    Interrupted(Vec<String>),
+    Interrupted(Left),
     /// Files that are not ours.
     Others,
+}
+
+/// What an interrupted run left.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    names: Vec<String>,
+    /// Its manifest, which is written whole right before the outputs get their names.
+    pub(crate) sealing: Option<Sealing>,
+}
+
+/// A manifest that still has its provisional name.
+#[derive(Debug)]
+pub(crate) struct Sealing {
+    pub(crate) manifest: Box<Manifest>,
+    stored_bytes: u64,
 }
 
 pub(crate) fn look(store: &dyn Store) -> io::Result<Holds> {
@@ -31,31 +50,91 @@ pub(crate) fn look(store: &dyn Store) -> io::Result<Holds> {
     if names.is_empty() {
         return Ok(Holds::Nothing);
     }
-    let claimed = names.contains(&provisional(MARKER));
-    let sealing = get(store, &provisional(manifest::NAME))?;
-    let sealing = sealing.and_then(|json| serde_json::from_slice::<Manifest>(&json).ok());
+    let claimed = names.contains(&marker());
+    let sealing = get(store, &provisional(manifest::NAME))?.and_then(|json| {
+        let manifest = serde_json::from_slice::<Manifest>(&json).ok()?;
+        Some(Sealing { manifest: Box::new(manifest), stored_bytes: json.len() as u64 })
+    });
     if !claimed && sealing.is_none() {
         return Ok(Holds::Others);
     }
-    Ok(Holds::Interrupted(left_by(&names, sealing.as_ref())))
+    Ok(Holds::Interrupted(Left { names: left_by(names, sealing.as_ref()), sealing }))
 }
 
 /// Which of the names an interrupted run left: everything provisional, and what its manifest, written right before the
 /// seal, names.
-fn left_by(names: &[String], sealing: Option<&Manifest>) -> Vec<String> {
-    let sealed: HashSet<&str> = sealing.iter().flat_map(|manifest| manifest.file_names()).collect();
-    let ours = |name: &&String| name.ends_with(PARTIAL_SUFFIX) || sealed.contains(name.as_str());
-    names.iter().filter(ours).cloned().collect()
+fn left_by(mut names: Vec<String>, sealing: Option<&Sealing>) -> Vec<String> {
+    let sealed: HashSet<&str> = sealing.iter().flat_map(|sealing| sealing.manifest.file_names()).collect();
+    names.retain(|name| is_provisional(name) || sealed.contains(name.as_str()));
+    names
 }
 
-/// Says in the destination that it is ours from now on. The name alone says so: there may be no room for a byte more.
+impl Left {
+    /// Whether some outputs have their final names already.
+    pub(crate) fn any_sealed(&self) -> bool {
+        self.names.iter().any(|name| !is_provisional(name))
+    }
+
+    /// Provisional names that are of no use once the outputs are sealed, if they are still there then.
+    fn remains(&self) -> impl Iterator<Item = &str> {
+        let kept = [marker(), provisional(manifest::NAME)];
+        let names = self.names.iter().filter(move |name| is_provisional(name) && !kept.contains(name));
+        names.map(String::as_str)
+    }
+}
+
+impl Sealing {
+    /// The outputs that still have their provisional names, and their lengths; `None` if one of all is not as the run left
+    /// it.
+    fn unsealed(&self, store: &dyn Store) -> io::Result<Option<Vec<(&str, u64)>>> {
+        let mut unsealed = Vec::new();
+        for (name, bytes) in self.manifest.file_sizes() {
+            match store.stored_bytes(name)? {
+                Some(sealed) if sealed == bytes => {}
+                None if store.stored_bytes(&provisional(name))? == Some(bytes) => {
+                    unsealed.push((name, bytes))
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(unsealed))
+    }
+}
+
+/// Gives the outputs of a run that had written its manifest the names that they do not have yet, and the manifest its own
+/// last; whether there is such a manifest, and all the outputs.
+pub(crate) fn finish_sealing(store: &dyn Store, left: &Left, durable: bool) -> io::Result<bool> {
+    let Some(sealing) = &left.sealing else { return Ok(false) };
+    let Some(unsealed) = sealing.unsealed(store)? else { return Ok(false) };
+    unsealed.into_iter().try_for_each(|(name, bytes)| seal(store, name, bytes))?;
+    let sync = || if durable { store.sync() } else { Ok(()) };
+    sync()?;
+    left.remains().try_for_each(|name| store.remove(name))?;
+    disclaim(store)?;
+    seal(store, manifest::NAME, sealing.stored_bytes)?;
+    sync()?;
+    Ok(true)
+}
+
+fn seal(store: &dyn Store, name: &str, stored_bytes: u64) -> io::Result<()> {
+    let gone = || io::Error::new(io::ErrorKind::NotFound, format!("{name} is gone"));
+    store.resume(name, stored_bytes)?.ok_or_else(gone)?.seal()
+}
+
+/// The last checkpoint of an interrupted run; `None` before the first.
+pub(crate) fn checkpoint(store: &dyn Store) -> io::Result<Option<Vec<u8>>> {
+    Ok(get(store, &marker())?.filter(|bytes| !bytes.is_empty()))
+}
+
+/// Says in an empty destination that it is ours from now on. The name alone says so: there may be no room for a byte more.
 pub(crate) fn claim(store: &dyn Store) -> io::Result<()> {
     store.create(MARKER).map(drop)
 }
 
-/// Takes the claim back: the destination is as it was found, or has a manifest that says the same.
+/// Takes the claim back, with the checkpoint: the destination is as it was found, or has a manifest that says the same.
 pub(crate) fn disclaim(store: &dyn Store) -> io::Result<()> {
-    store.remove(&provisional(MARKER))
+    SIDE_OBJECTS.into_iter().try_for_each(|name| store.remove(name))?;
+    store.remove(&marker())
 }
 
 /// The first file of a complete run that is not there as the run left it.
@@ -68,26 +147,51 @@ pub(crate) fn damaged(store: &dyn Store, manifest: &Manifest) -> io::Result<Opti
     Ok(None)
 }
 
-/// Removes what a complete run left: its manifest first, then only the files that it named.
-pub(crate) fn remove_complete(store: &dyn Store, manifest: &Manifest) -> io::Result<()> {
-    store.remove(manifest::NAME)?;
-    manifest.file_names().try_for_each(|name| store.remove(name))
+/// Removes what may lie beside a complete run when it, or what began to replace it, died at the wrong moment.
+pub(crate) fn tidy(store: &dyn Store) -> io::Result<()> {
+    forget_manifest(store)?;
+    disclaim(store)
 }
 
-/// Removes what an interrupted run left: first what has its final name, while the manifest still tells that it is ours, and
-/// the claim last.
-pub(crate) fn remove_interrupted(store: &dyn Store, left: &[String]) -> io::Result<()> {
+/// Removes the manifest that an interrupted run had written: the run goes on, and will write another.
+pub(crate) fn forget_manifest(store: &dyn Store) -> io::Result<()> {
+    store.remove(&provisional(manifest::NAME))
+}
+
+/// Removes what a complete run left: its manifest first, then only the files that it named. The destination is claimed then.
+///
+/// Until the last of the files is gone a copy of the manifest tells whose they are.
+pub(crate) fn remove_complete(store: &dyn Store, manifest: &Manifest) -> io::Result<()> {
+    let json = get(store, manifest::NAME)?.unwrap_or_default();
+    store.replace(&provisional(manifest::NAME), &json, false)?;
     claim(store)?;
+    store.remove(manifest::NAME)?;
+    manifest.file_names().try_for_each(|name| store.remove(name))?;
+    forget_manifest(store)
+}
+
+/// Removes what an interrupted run left, and claims the destination: first its checkpoint goes, for what it tells will not
+/// be there, then what has its final name, while the manifest still tells that it is ours.
+pub(crate) fn remove_interrupted(store: &dyn Store, left: &Left) -> io::Result<()> {
+    let marker = marker();
+    store.replace(&marker, &[], false)?;
     let (provisional_names, sealed): (Vec<_>, Vec<_>) =
-        left.iter().partition(|name| name.ends_with(PARTIAL_SUFFIX));
-    let marker = provisional(MARKER);
+        left.names.iter().partition(|name| is_provisional(name));
     let mut names = sealed.into_iter().chain(provisional_names).filter(|name| **name != marker);
-    names.try_for_each(|name| store.remove(name))?;
-    disclaim(store)
+    names.try_for_each(|name| store.remove(name))
+}
+
+/// The name that checkpoints are written to.
+pub(crate) fn marker() -> String {
+    provisional(MARKER)
 }
 
 fn provisional(name: &str) -> String {
     format!("{name}{PARTIAL_SUFFIX}")
+}
+
+fn is_provisional(name: &str) -> bool {
+    name.ends_with(PARTIAL_SUFFIX)
 }
 
 /// A small object, or nothing if it is too large to be ours.
@@ -124,7 +228,7 @@ mod tests {
         let store = MemoryStore::new();
         claim(&store).expect("in memory");
         let Holds::Interrupted(left) = look(&store).expect("in memory") else { panic!("not interrupted") };
-        assert_eq!(left, ["_fhirline.partial"]);
+        assert_eq!(left.names, ["_fhirline.partial"]);
         disclaim(&store).expect("in memory");
         assert!(matches!(look(&store).expect("in memory"), Holds::Nothing));
     }
@@ -136,7 +240,7 @@ mod tests {
         store.create("manifest.json").and_then(|mut manifest| manifest.append(b"{\"out")).expect("in memory");
         let Holds::Interrupted(left) = look(&store).expect("in memory") else { panic!("not interrupted") };
         remove_interrupted(&store, &left).expect("in memory");
-        assert!(matches!(look(&store).expect("in memory"), Holds::Nothing));
+        assert_eq!(store.list().expect("in memory"), ["_fhirline.partial"]);
     }
 
     #[test]
@@ -146,6 +250,6 @@ mod tests {
         store.put_if_absent("notes.txt", b"mine").expect("new name");
         let Holds::Interrupted(left) = look(&store).expect("in memory") else { panic!("not interrupted") };
         remove_interrupted(&store, &left).expect("in memory");
-        assert_eq!(store.list().expect("in memory"), ["notes.txt"]);
+        assert_eq!(store.list().expect("in memory"), ["_fhirline.partial", "notes.txt"]);
     }
 }

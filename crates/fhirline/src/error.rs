@@ -1,10 +1,10 @@
 use std::io;
 
 use fhirline_fetch::FetchError;
-use fhirline_flow::{RunError, TooLittleMemory};
+use fhirline_flow::{RunError, SourceChanged, TooLittleMemory};
 use fhirline_sink::SinkError;
 
-use crate::ExitStatus;
+use crate::{ExitStatus, ReplayError};
 
 /// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +41,34 @@ pub enum JobError {
         name: String,
     },
     /// The destination holds a complete run of something else.
-    #[error("the destination {name} holds a complete run over other sources or with other options")]
+    #[error(
+        "the destination {name} holds a complete run that differs from this one in {}",
+        listed(differences)
+    )]
     OtherRun {
         /// The destination as given.
         name: String,
+        /// The options that differ; `the sources` if none does.
+        differences: Vec<String>,
+    },
+    /// The destination holds an interrupted run with other options.
+    #[error(
+        "the destination {name} holds an interrupted run that differs from this one in {}",
+        listed(differences)
+    )]
+    OtherOptions {
+        /// The destination as given.
+        name: String,
+        /// The options that differ.
+        differences: Vec<String>,
+    },
+    /// The destination holds an interrupted run, which has read sources that are not the same any more.
+    #[error("the interrupted run in the destination {name} cannot be continued")]
+    SourceChanged {
+        /// The destination as given.
+        name: String,
+        /// Which source, and what differs.
+        source: SourceChanged,
     },
     /// Another run is writing to the destination.
     #[error("another run is writing to the destination {name}")]
@@ -70,6 +94,9 @@ pub enum JobError {
         /// What the system says.
         source: io::Error,
     },
+    /// Rejected records cannot be run again.
+    #[error("cannot run the rejected records again")]
+    Replay(#[from] ReplayError),
     /// The run had to stop.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -83,6 +110,7 @@ impl JobError {
             Self::Run(RunError::Cancelled) => ExitStatus::Interrupted,
             Self::Run(error) if error.is_closed() => ExitStatus::Complete,
             Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
+            Self::Replay(error) => error.exit_status(),
             _ => ExitStatus::Usage,
         }
     }
@@ -106,6 +134,14 @@ impl JobError {
             Self::OtherRun { .. } => {
                 Some("choose another folder, or give --overwrite to replace that run".into())
             }
+            Self::OtherOptions { .. } => Some(
+                "give the same options as before, choose another folder, or give --overwrite to begin afresh"
+                    .into(),
+            ),
+            Self::SourceChanged { .. } => {
+                Some("choose another folder, or give --overwrite to begin afresh".into())
+            }
+            Self::Replay(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
             Self::Sources(_) => None,
@@ -116,6 +152,15 @@ impl JobError {
 impl From<SinkError> for JobError {
     fn from(error: SinkError) -> Self {
         Self::Run(RunError::Sink(error))
+    }
+}
+
+/// `one`, `one and two`, `one, two and three`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
     }
 }
 
@@ -145,4 +190,18 @@ fn io_hint(error: &io::Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_like_sentences() {
+        let of = |names: &[&str]| listed(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(of(&[]), "");
+        assert_eq!(of(&["a"]), "a");
+        assert_eq!(of(&["a", "b"]), "a and b");
+        assert_eq!(of(&["a", "b", "c"]), "a, b and c");
+    }
 }

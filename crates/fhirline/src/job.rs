@@ -1,14 +1,19 @@
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use fhirline_fetch::{FetchError, Found, FoundBy, Selection as Sources, SkipReason};
-use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, RejectLimit, run};
+use fhirline_core::{NoSpools, Spools};
+use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Selection as Sources, SkipReason};
+use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
+use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
+use crate::replay::{Failure, Replay};
 use crate::report::{Account, length_report, memory_report};
 use crate::split::{self, SplitJob};
 use crate::{Expectation, JobError, Report};
@@ -40,15 +45,38 @@ pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
 pub struct Job {
     pub(crate) sources: Sources,
     pub(crate) texts: Vec<OsString>,
+    /// The sources are the files of a quarantine, whose records are run again.
+    pub(crate) replay: Option<Replay>,
     pub(crate) threads: usize,
     pub(crate) memory_bytes: u64,
-    pub(crate) max_line_bytes: usize,
+    pub(crate) max_line_bytes: Option<u64>,
+    pub(crate) max_ratio: Option<u64>,
+    pub(crate) max_decoded_bytes: Option<u64>,
     pub(crate) max_rejects: Option<RejectLimit>,
     pub(crate) allow_incomplete: bool,
     pub(crate) proof: Proof,
     pub(crate) selection: Selection,
     pub(crate) expectation: Option<Expectation>,
     pub(crate) cancel: Cancel,
+    /// For tests: the product uses the default.
+    pub(crate) chunk_size: ChunkSize,
+}
+
+/// How a run goes, beside what the job says.
+pub(crate) struct Going {
+    /// Where lines wait that are too long for memory.
+    pub(crate) spools: Arc<dyn Spools>,
+    /// Decoded bytes between two checkpoints.
+    pub(crate) checkpoint_bytes: Option<u64>,
+    /// Where an interrupted run was.
+    pub(crate) from: Option<Progress>,
+}
+
+impl Going {
+    /// From the beginning to the end, without checkpoints.
+    pub(crate) fn through(spools: impl Spools + 'static) -> Self {
+        Self { spools: Arc::new(spools), checkpoint_bytes: None, from: None }
+    }
 }
 
 impl Job {
@@ -61,15 +89,19 @@ impl Job {
         Ok(Self {
             sources: Sources::parse(&texts)?,
             texts,
+            replay: None,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_THREADS),
             memory_bytes: 64 << 20,
-            max_line_bytes: 16 << 20,
+            max_line_bytes: None,
+            max_ratio: None,
+            max_decoded_bytes: None,
             max_rejects: None,
             allow_incomplete: false,
             proof: Proof::Full,
             selection: Selection::default(),
             expectation: None,
             cancel: Cancel::new(),
+            chunk_size: ChunkSize::default(),
         })
     }
 
@@ -87,10 +119,25 @@ impl Job {
         self
     }
 
-    /// Longer lines go to quarantine, in bytes without line end; 16 MiB unless set.
+    /// Longer lines go to quarantine, in bytes without line end; none unless set, for a line of any length passes through.
     #[must_use]
-    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
+    pub fn max_line_bytes(mut self, bytes: Option<u64>) -> Self {
         self.max_line_bytes = bytes;
+        self
+    }
+
+    /// Refuses a compressed source that grows to more than so many times its stored length; none unless set. A guard against
+    /// decompression bombs.
+    #[must_use]
+    pub fn max_ratio(mut self, ratio: Option<u64>) -> Self {
+        self.max_ratio = ratio;
+        self
+    }
+
+    /// Refuses a source with more decoded bytes than that; none unless set.
+    #[must_use]
+    pub fn max_decoded_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.max_decoded_bytes = bytes;
         self
     }
 
@@ -139,7 +186,7 @@ impl Job {
     /// The stored bytes of all sources, if none of them is a stream: what progress is measured against.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
-        self.sources.total_bytes()
+        self.replay.as_ref().map(Replay::raw_bytes).or_else(|| self.sources.total_bytes())
     }
 
     /// How the memory will be divided.
@@ -147,7 +194,7 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn memory_plan(&self, encoding: Encoding) -> Result<MemoryPlan, JobError> {
-        Ok(MemoryPlan::new(self.memory_bytes, self.threads, self.max_line_bytes, encoding)?)
+        Ok(MemoryPlan::new(self.memory_bytes, self.threads, encoding)?)
     }
 
     /// Writes one stream per resource type into a folder.
@@ -166,8 +213,9 @@ impl Job {
     pub fn cat(self, out: &mut (dyn Write + Send), on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
-        let outcome = self.run(Grouping::Together, &mut CatSink::new(out), plan, on_event)?;
-        Ok(self.report(&outcome, plan, started))
+        let going = Going::through(FolderSpools::new(env::temp_dir()));
+        let outcome = self.run(Grouping::Together, &mut CatSink::new(out), plan, going, on_event)?;
+        Ok(self.report(&outcome, plan).after(started))
     }
 
     /// Counts and measures the records by type; writes nothing.
@@ -178,12 +226,13 @@ impl Job {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
         let mut sink = StatsSink::new();
-        let outcome = self.run(Grouping::ByType, &mut sink, plan, on_event)?;
-        let mut report = self.report(&outcome, plan, started);
+        let going = Going::through(NoSpools);
+        let outcome = self.run(Grouping::ByType, &mut sink, plan, going, on_event)?;
+        let mut report = self.report(&outcome, plan);
         let types = sink.into_types();
         report.lengths =
             types.iter().map(|(destination, stats)| length_report(*destination, stats)).collect();
-        Ok(report)
+        Ok(report.after(started))
     }
 
     pub(crate) fn run(
@@ -191,26 +240,42 @@ impl Job {
         grouping: Grouping,
         sink: &mut dyn Sink,
         memory: MemoryPlan,
+        going: Going,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Outcome, JobError> {
         let router = Router { proof: self.proof, selection: self.selection.clone(), grouping };
+        let failure = Failure::default();
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
+            max_ratio: self.max_ratio,
+            max_decoded_bytes: self.max_decoded_bytes,
             max_rejects: self.max_rejects,
             allow_incomplete: self.allow_incomplete,
             memory,
+            spools: going.spools,
+            checkpoint_bytes: going.checkpoint_bytes,
+            from: going.from,
+            places: self.replay.as_ref().map(|replay| replay.places(&failure)),
+            chunk_size: self.chunk_size,
             ..FlowOptions::default()
         };
-        let entries = self.sources.expand().filter_map(entry);
-        let outcome = run(entries, &router, sink, &options, &self.cancel, on_event)?;
+        let outcome = run(self.entries(), &router, sink, &options, &self.cancel, on_event)?;
+        failure.take()?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
         }
         Ok(outcome)
     }
 
-    pub(crate) fn report(&self, outcome: &Outcome, plan: MemoryPlan, started: Instant) -> Report {
+    /// The sources, and what is passed over, in the order in which they are read.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> + Send {
+        let replayed = self.replay.as_ref().map(Replay::entries);
+        let selected = self.replay.is_none().then(|| self.sources.expand().filter_map(entry));
+        replayed.into_iter().flatten().chain(selected.into_iter().flatten())
+    }
+
+    pub(crate) fn report(&self, outcome: &Outcome, plan: MemoryPlan) -> Report {
         let reconciliation = self.expectation.as_ref().map(|expected| expected.reconcile(&outcome.totals));
         let account = Account::new(outcome, reconciliation, &plan);
         let status = account.status();
@@ -219,7 +284,6 @@ impl Job {
             exit_code: status.code(),
             account,
             memory: Some(memory_report(&plan)),
-            seconds: started.elapsed().as_secs_f64(),
             ..Report::default()
         }
     }

@@ -1,7 +1,9 @@
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use fhirline_core::{Destination, Ledger, Receipt};
-use fhirline_flow::{MemoryPlan, Outcome, Place, SourceFailure, Totals};
+use fhirline_flow::{MemoryPlan, Outcome, Place, ResumedAt, SourceFailure, Totals};
 use fhirline_sink::TypeStats;
 
 use crate::{ExitStatus, Reconciliation};
@@ -15,6 +17,12 @@ pub struct Report {
     pub exit_code: u8,
     /// Whether an earlier run had done all this already, and nothing was done now.
     pub already_complete: bool,
+    /// Where an interrupted run was continued, if it was.
+    #[serde(flatten)]
+    pub resumed: Option<ResumedReport>,
+    /// Why an interrupted run was begun afresh, if it was.
+    #[serde(rename = "begunAfresh", skip_serializing_if = "Option::is_none")]
+    pub begun_afresh: Option<String>,
     /// The account: the same for every run over the same input with the same options.
     #[serde(flatten)]
     pub account: Account,
@@ -28,6 +36,53 @@ pub struct Report {
     pub memory: Option<MemoryReport>,
     /// Wall time in seconds.
     pub seconds: f64,
+}
+
+/// Where an interrupted run was continued. Written as `resumedFrom` with the place, and `rereadBytes`, the sum of the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "ResumedJson")]
+pub struct ResumedReport {
+    /// Name of the source; empty if all were read.
+    pub source: String,
+    /// The first physical line that was read again.
+    pub line: u64,
+    /// The first byte in the decoded source that was read again.
+    pub byte: u64,
+    /// Decoded bytes before it that had to be decoded again: none if the source is not compressed.
+    pub skipped_bytes: u64,
+    /// Bytes of outputs behind it that were taken back, and written again.
+    pub discarded_bytes: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResumedJson {
+    resumed_from: PlaceReport,
+    reread_bytes: u64,
+}
+
+impl From<ResumedReport> for ResumedJson {
+    fn from(resumed: ResumedReport) -> Self {
+        let reread_bytes = resumed.reread_bytes();
+        let ResumedReport { source, line, byte, .. } = resumed;
+        Self { resumed_from: PlaceReport { source, line, byte }, reread_bytes }
+    }
+}
+
+impl ResumedReport {
+    /// What was done a second time, in bytes.
+    #[must_use]
+    pub fn reread_bytes(&self) -> u64 {
+        self.skipped_bytes.saturating_add(self.discarded_bytes)
+    }
+}
+
+impl Report {
+    /// The same of a run that began then.
+    pub(crate) fn after(mut self, started: Instant) -> Self {
+        self.seconds = started.elapsed().as_secs_f64();
+        self
+    }
 }
 
 /// The part of a report that follows from input and options alone. It is kept in the manifest, too.
@@ -261,6 +316,16 @@ pub(crate) fn memory_report(plan: &MemoryPlan) -> MemoryReport {
         heart: plan.heart_bytes,
         decoder_limit: plan.decoder_bytes,
         peak: peak_resident_bytes(),
+    }
+}
+
+pub(crate) fn resumed_report(at: &ResumedAt, discarded_bytes: u64) -> ResumedReport {
+    ResumedReport {
+        source: at.place.source.clone(),
+        line: at.place.position.line,
+        byte: at.place.position.byte,
+        skipped_bytes: at.skipped_bytes,
+        discarded_bytes,
     }
 }
 

@@ -1,13 +1,18 @@
-use fhirline_core::{BadRecord, Batch, Fault, Fragment, Position, SourceId};
+use std::sync::PoisonError;
+
+use fhirline_core::{BadRecord, Batch, LongLine, Position, Verdict};
 use fhirline_sink::{Offload, Sink};
 
 use crate::Cancel;
 use crate::error::{RunError, SourceError};
 use crate::event::Event;
-use crate::feed::SourceEnd;
-use crate::outcome::{Outcome, Skipped, SourceFailure};
+use crate::feed::{Begun, Resumed, SourceEnd};
+use crate::outcome::{Outcome, ResumedAt, Skipped, SourceFailure};
+use crate::pace::Pace;
 use crate::plan::{FlowOptions, RejectLimit};
-use crate::totals::{Slots, Totals};
+use crate::progress::{Current, Progress, SavedTotals, saved_skips};
+use crate::stamp::{Stamp, Stamps};
+use crate::totals::{Place, Slots, Totals};
 
 /// Lists in the outcome are cut at this length, so that a million broken sources do not fill the memory.
 const MAX_LISTED: usize = 1000;
@@ -28,10 +33,23 @@ pub(crate) struct Commit<'c> {
     current: Totals,
     /// The types that are counted by name.
     slots: Slots,
-    source: String,
+    /// What the run is done with.
+    done: Stamps,
+    source: Option<Reading>,
     next_sequence: u64,
+    /// When the next checkpoint is due, if any are made.
+    pace: Option<Pace>,
     /// Nothing is committed behind a source that failed, unless incomplete runs are allowed.
     open: bool,
+}
+
+/// The source that is being read.
+struct Reading {
+    name: String,
+    stamp: Stamp,
+    plain: bool,
+    /// Up to here it was committed.
+    end: Position,
 }
 
 impl<'c> Commit<'c> {
@@ -41,7 +59,7 @@ impl<'c> Commit<'c> {
         cancel: &'c Cancel,
         on_event: &'c mut dyn FnMut(Event<'_>),
     ) -> Self {
-        Self {
+        let mut commit = Self {
             sink,
             options,
             cancel,
@@ -50,33 +68,66 @@ impl<'c> Commit<'c> {
             before: Totals::default(),
             current: Totals::default(),
             slots: Slots::default(),
-            source: String::new(),
+            done: Stamps::default(),
+            source: None,
             next_sequence: 0,
+            pace: options.checkpoint_bytes.map(Pace::new),
             open: true,
+        };
+        if let Some(from) = &options.from {
+            commit.go_on(from);
         }
+        commit
     }
 
-    pub(crate) fn begin(
-        &mut self,
-        source: SourceId,
-        name: String,
-        stored_bytes: Option<u64>,
-    ) -> Result<(), RunError> {
+    /// Takes up what an earlier run noted.
+    fn go_on(&mut self, from: &Progress) {
+        self.before = from.before.restore();
+        self.current = from.current.as_ref().map(|current| current.totals.restore()).unwrap_or_default();
+        self.slots = Slots::after(&self.before, &self.current);
+        self.done = from.done.clone();
+        self.outcome = from.outcome();
+        let place = from.place();
+        let place = place.unwrap_or_else(|| Place { source: String::new(), position: from.position() });
+        self.outcome.resumed = Some(ResumedAt { place, skipped_bytes: 0 });
+    }
+
+    pub(crate) fn begin(&mut self, begun: Begun) -> Result<(), RunError> {
         self.check_cancel()?;
-        self.source = name;
+        let Begun { source, name, stored_bytes, stamp, plain } = begun;
+        if let Some(ResumedAt { place, .. }) = &mut self.outcome.resumed
+            && place.source.is_empty()
+        {
+            place.source.clone_from(&name);
+            (self.on_event)(Event::Resumed { name: &name, position: place.position });
+        }
         self.outcome.sources += 1;
         self.current = Totals::default();
         self.slots.begin_source();
         if self.open {
-            self.sink.begin_source(source, &self.source)?;
+            self.sink.begin_source(source, &name)?;
         }
-        (self.on_event)(Event::SourceBegun { name: &self.source, stored_bytes });
+        (self.on_event)(Event::SourceBegun { name: &name, stored_bytes });
+        self.source = Some(Reading { name, stamp, plain, end: Position::start_of(source) });
+        Ok(())
+    }
+
+    /// The source in which an earlier run stopped goes on; the sink has taken up what came of it before.
+    pub(crate) fn resume(&mut self, resumed: Resumed) -> Result<(), RunError> {
+        self.check_cancel()?;
+        let Resumed { name, stored_bytes, stamp, plain, at, skipped_bytes } = resumed;
+        if let Some(noted) = &mut self.outcome.resumed {
+            noted.skipped_bytes = skipped_bytes;
+        }
+        (self.on_event)(Event::SourceBegun { name: &name, stored_bytes });
+        (self.on_event)(Event::Resumed { name: &name, position: at });
+        self.source = Some(Reading { name, stamp, plain, end: at });
         Ok(())
     }
 
     pub(crate) fn batch(
         &mut self,
-        batch: &Batch,
+        batch: &mut Batch,
         stored: u64,
         offload: &dyn Offload,
     ) -> Result<(), RunError> {
@@ -84,44 +135,57 @@ impl<'c> Commit<'c> {
         debug_assert_eq!(batch.sequence, self.next_sequence, "batches are committed in sequence");
         self.next_sequence = batch.sequence + 1;
         batch.ledger.check()?;
-        self.current.add_batch(batch, &self.source, &mut self.slots);
+        self.find_places(batch);
+        self.account_for_mark(batch.at);
+        let source = self.source.as_ref().map_or("", |source| &source.name);
+        self.current.add_batch(batch, source, &mut self.slots);
         for reject in batch.rejects() {
             self.tell_reject(reject.why, reject.position, reject.bytes.len() as u64);
         }
         if self.open {
             self.sink.commit(batch, offload)?;
         }
-        self.committed(stored)
+        self.committed(batch.end, batch.ledger.bytes.read, stored)
     }
 
-    pub(crate) fn fragment(&mut self, fragment: &Fragment, stored: u64) -> Result<(), RunError> {
+    pub(crate) fn long(
+        &mut self,
+        mut line: LongLine,
+        stored: u64,
+        offload: &dyn Offload,
+    ) -> Result<(), RunError> {
         self.check_cancel()?;
-        fragment.ledger().check()?;
-        self.current.add_fragment(fragment, &self.source);
+        line.ledger.check()?;
+        self.account_for_mark(line.at);
+        let read = line.ledger.bytes.read;
+        let end = line.at.advanced(read, 1);
+        if let Verdict::Rejected(why) = line.verdict {
+            line.at = self.place_of(line.at);
+            self.tell_reject(why, line.at, line.length);
+        }
+        let source = self.source.as_ref().map_or("", |source| &source.name);
+        self.current.add_long(&line, source, &mut self.slots);
         if self.open {
-            self.sink.commit_fragment(fragment)?;
+            self.sink.commit_long(&mut line, offload)?;
         }
-        if fragment.last {
-            let length = fragment.offset + fragment.bytes.len() as u64;
-            self.tell_reject(BadRecord { fault: Fault::TooLong, at: 0 }, fragment.line_at, length);
-        }
-        self.committed(stored)
+        self.committed(end, read, stored)
     }
 
     pub(crate) fn end(&mut self, end: SourceEnd) -> Result<(), RunError> {
-        let bytes = &mut self.current.ledger.bytes;
-        bytes.read += end.byte_order_mark_bytes;
-        bytes.byte_order_marks += end.byte_order_mark_bytes;
+        self.account_for_mark(Position { byte: end.byte_order_mark_bytes, ..end.at });
         self.current.ledger.check()?;
         let empty = self.current.ledger.bytes.read + end.unframed_bytes == 0;
-        self.outcome.stored_bytes += end.stored_bytes;
         (self.on_event)(Event::SourceEnded { name: &end.name, empty, error: end.error.as_ref() });
         match end.error {
             None => {
+                self.outcome.stored_bytes += end.stored_bytes;
                 self.outcome.empty_sources += u64::from(empty);
                 self.before.add(&self.current);
             }
-            Some(error) => self.failed(end.name, end.at, error)?,
+            Some(error) => self.failed(end.name, end.at, end.stored_bytes, error)?,
+        }
+        if let Some(source) = self.source.take() {
+            self.done.push(source.stamp);
         }
         self.current = Totals::default();
         Ok(())
@@ -129,6 +193,7 @@ impl<'c> Commit<'c> {
 
     pub(crate) fn skipped(&mut self, name: String, why: String) {
         (self.on_event)(Event::Skipped { name: &name, why: &why });
+        self.done.push(Stamp::of_name(&name));
         self.outcome.skipped_entries += 1;
         if self.outcome.skipped.len() < MAX_LISTED {
             self.outcome.skipped.push(Skipped { name, why });
@@ -146,14 +211,41 @@ impl<'c> Commit<'c> {
         if self.cancel.is_cancelled() { Err(RunError::Cancelled) } else { Ok(()) }
     }
 
+    /// The run has to stop. If nothing is wrong with it, what was committed is noted first.
+    pub(crate) fn stop(mut self, error: RunError) -> RunError {
+        if !matches!(error, RunError::Cancelled) || !self.makes_checkpoints() {
+            return error;
+        }
+        match self.checkpoint() {
+            Ok(()) => error,
+            Err(failed) => failed,
+        }
+    }
+
     /// A source that is not whole: either all of it is taken back and the others count, or nothing is committed any more
-    /// and the rest is read for its counts only.
-    fn failed(&mut self, name: String, at: Position, error: SourceError) -> Result<(), RunError> {
+    /// and the rest is read for its counts only. A later run begins with it, whatever it is then.
+    fn failed(
+        &mut self,
+        name: String,
+        at: Position,
+        stored_bytes: u64,
+        error: SourceError,
+    ) -> Result<(), RunError> {
         let read = std::mem::take(&mut self.current);
-        if self.options.allow_incomplete {
+        if self.open && (self.options.allow_incomplete || self.pace.is_some()) {
             self.sink.abandon_source()?;
             self.slots.abandon_source();
-        } else {
+            if self.makes_checkpoints() {
+                let source = self.source.take();
+                self.outcome.sources -= 1;
+                let noted = self.checkpoint();
+                self.outcome.sources += 1;
+                self.source = source;
+                noted?;
+            }
+        }
+        self.outcome.stored_bytes += stored_bytes;
+        if !self.options.allow_incomplete {
             self.open = false;
             self.before.add(&read);
         }
@@ -165,12 +257,81 @@ impl<'c> Commit<'c> {
         Ok(())
     }
 
-    fn tell_reject(&mut self, why: BadRecord, position: Position, length: u64) {
-        (self.on_event)(Event::Rejected { source: &self.source, position, length, why });
+    /// Whether a later run could go on from here: not behind a source that failed, which it has to read again.
+    fn makes_checkpoints(&self) -> bool {
+        self.pace.is_some() && self.open && self.outcome.failed_sources == 0
     }
 
-    fn committed(&mut self, stored: u64) -> Result<(), RunError> {
+    fn checkpoint(&mut self) -> Result<(), RunError> {
+        let progress = serde_json::to_vec(&self.progress()).map_err(std::io::Error::from);
+        let progress = progress.map_err(RunError::Checkpoint)?;
+        self.sink.checkpoint(&progress)?;
+        if let Some(pace) = &mut self.pace {
+            pace.made();
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        // Of a source of which nothing was committed yet, nothing is noted: it is begun again.
+        let begun = self.source.as_ref().filter(|source| source.end.byte > 0);
+        let current = begun.map(|source| Current {
+            name: source.name.clone(),
+            stamp: source.stamp,
+            byte: source.end.byte,
+            line: source.end.line,
+            plain: source.plain,
+            totals: SavedTotals::from(&self.current),
+        });
+        Progress {
+            sources: u32::try_from(self.outcome.sources).unwrap_or(u32::MAX)
+                - u32::from(self.source.is_some()),
+            empty_sources: self.outcome.empty_sources,
+            stored_bytes: self.outcome.stored_bytes,
+            skipped: saved_skips(&self.outcome),
+            skipped_entries: self.outcome.skipped_entries,
+            done: self.done.clone(),
+            before: SavedTotals::from(&self.before),
+            current,
+        }
+    }
+
+    /// Counts a byte order mark: it stands before what is committed first.
+    fn account_for_mark(&mut self, first_at: Position) {
+        let bytes = &mut self.current.ledger.bytes;
+        if bytes.read == 0 {
+            bytes.read = first_at.byte;
+            bytes.byte_order_marks = first_at.byte;
+        }
+    }
+
+    /// Finds where the rejects stood originally.
+    fn find_places(&self, batch: &mut Batch) {
+        if self.options.places.is_some() {
+            let places = batch.rejects().map(|reject| self.place_of(reject.position)).collect();
+            batch.places = places;
+        }
+    }
+
+    fn place_of(&self, at: Position) -> Position {
+        let Some(places) = &self.options.places else { return at };
+        let mut place_of = places.lock().unwrap_or_else(PoisonError::into_inner);
+        Position { source: at.source, ..place_of(at) }
+    }
+
+    fn tell_reject(&mut self, why: BadRecord, position: Position, length: u64) {
+        let source = self.source.as_ref().map_or("", |source| &source.name);
+        (self.on_event)(Event::Rejected { source, position, length, why });
+    }
+
+    fn committed(&mut self, end: Position, read: u64, stored: u64) -> Result<(), RunError> {
+        if let Some(source) = &mut self.source {
+            source.end = end;
+        }
         self.check_rejects(false)?;
+        if self.pace.as_mut().is_some_and(|pace| pace.is_due_after(read)) && self.makes_checkpoints() {
+            self.checkpoint()?;
+        }
         let stored_bytes = self.outcome.stored_bytes + stored;
         let (before, current) = (&self.before, &self.current);
         (self.on_event)(Event::Committed { before, current, stored_bytes });

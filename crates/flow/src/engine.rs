@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -6,16 +7,16 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use fhirline_core::{Batch, Budget, Chunk, Fragment, Lines, SourceId};
+use fhirline_core::{Batch, Budget, Chunk, Lines, LongLine};
 use fhirline_route::{Router, Scratch};
-use fhirline_sink::{Inline, Offload, Sink};
+use fhirline_sink::{Inline, Offload, Sink, SinkError};
 
 use crate::Cancel;
 use crate::commit::Commit;
 use crate::entry::Entry;
 use crate::error::RunError;
 use crate::event::Event;
-use crate::feed::{Feed, SourceEnd, Step};
+use crate::feed::{Begun, Feed, Halt, Resumed, SourceEnd, Step};
 use crate::outcome::Outcome;
 use crate::plan::FlowOptions;
 
@@ -46,43 +47,61 @@ where
     let budget = Budget::new(options.memory.heart_bytes);
     let shared = Arc::new(Shared::new(router));
     let spares = Arc::clone(&shared);
-    let feed = Feed::new(sources, options, budget.clone(), move || spares.drop_spares());
-    let commit = Commit::new(sink, options, cancel, on_event);
-    if options.threads <= 1 {
-        in_sequence(feed, &shared, commit)
+    let feed = Feed::new(sources, router, options, budget.clone(), cancel, move || spares.drop_spares());
+    let mut commit = Commit::new(sink, options, cancel, on_event);
+    let read = if options.threads <= 1 {
+        in_sequence(feed, &shared, &mut commit)
     } else {
-        in_parallel(feed, &shared, commit, options, &budget)
+        in_parallel(feed, &shared, &mut commit, options, &budget)
+    };
+    match read {
+        Ok(()) => commit.finish(),
+        Err(error) => Err(commit.stop(error)),
     }
 }
 
 /// The plain loop: the reference for all else.
-fn in_sequence(mut feed: Feed<'_>, shared: &Shared, mut commit: Commit<'_>) -> Result<Outcome, RunError> {
-    // Nobody closes the budget while this thread, its only user, is at work.
-    while let Some(step) = feed.next().map_err(|_| RunError::Cancelled)? {
+fn in_sequence(mut feed: Feed<'_>, shared: &Shared, commit: &mut Commit<'_>) -> Result<(), RunError> {
+    while let Some(step) = feed.next().map_err(stopped)? {
         match step {
             Step::Chunk { chunk, stored_bytes } => {
                 let spare = shared.batch_for(&chunk);
-                let batch = shared.route(chunk, spare);
-                commit.batch(&batch, stored_bytes, &Inline)?;
+                let mut batch = shared.route(chunk, spare);
+                commit.batch(&mut batch, stored_bytes, &Inline)?;
                 shared.recycle(batch);
                 shared.lend_lines(&mut feed);
             }
-            Step::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
-            Step::Fragment { fragment, stored_bytes } => commit.fragment(&fragment, stored_bytes)?,
+            Step::Long { line, stored_bytes } => commit.long(line, stored_bytes, &Inline)?,
+            Step::Begun(begun) => commit.begin(begun)?,
+            Step::Resumed(resumed) => commit.resume(resumed)?,
             Step::Ended(end) => commit.end(end)?,
             Step::Skipped { name, why } => commit.skipped(name, why),
         }
     }
-    commit.finish()
+    Ok(())
+}
+
+fn stopped(why: Halt) -> RunError {
+    match why {
+        // Nobody closes the budget while the commit, its other user, is at work.
+        Halt::Closed => RunError::Cancelled,
+        Halt::Spool(error) => RunError::Sink(spool_error(error)),
+    }
+}
+
+fn spool_error(source: io::Error) -> SinkError {
+    SinkError::Store { action: "write to", name: "the spool of a long line".to_owned(), source }
 }
 
 /// What the source side sends to the commit: steps in order, with a chunk replaced by the promise of its batch.
 enum Ticket {
-    Begun { source: SourceId, name: String, stored_bytes: Option<u64> },
+    Begun(Begun),
+    Resumed(Resumed),
     Batch { promise: Receiver<Batch>, stored_bytes: u64 },
-    Fragment { fragment: Fragment, stored_bytes: u64 },
+    Long { line: LongLine, stored_bytes: u64 },
     Ended(SourceEnd),
     Skipped { name: String, why: String },
+    Halted(Halt),
 }
 
 /// What workers share: the router, and buffers on their way back to use.
@@ -154,10 +173,10 @@ impl Offload for Workers<'_> {
 fn in_parallel(
     feed: Feed<'_>,
     shared: &Arc<Shared>,
-    commit: Commit<'_>,
+    commit: &mut Commit<'_>,
     options: &FlowOptions,
     budget: &Budget,
-) -> Result<Outcome, RunError> {
+) -> Result<(), RunError> {
     let pool = pool_of(options.threads)?;
     let (sender, tickets) = sync_channel(2 * options.threads + 2);
     thread::scope(|scope| {
@@ -187,51 +206,64 @@ fn pool_of(threads: usize) -> Result<ThreadPool, RunError> {
 
 /// The source side: sends steps in order and has chunks routed. Ends when the sources do, or when nobody listens.
 fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadPool, shared: &Arc<Shared>) {
-    while let Ok(Some(step)) = feed.next() {
-        let ticket = match step {
-            Step::Chunk { chunk, stored_bytes } => {
-                let (sender, promise) = sync_channel(1);
-                let spare = shared.batch_for(&chunk);
-                let shared = Arc::clone(shared);
-                pool.spawn_fifo(move || {
-                    // Nobody receives once the run is over.
-                    let _ = sender.send(shared.route(chunk, spare));
-                });
-                Ticket::Batch { promise, stored_bytes }
-            }
-            Step::Begun { source, name, stored_bytes } => Ticket::Begun { source, name, stored_bytes },
-            Step::Fragment { fragment, stored_bytes } => Ticket::Fragment { fragment, stored_bytes },
-            Step::Ended(end) => Ticket::Ended(end),
-            Step::Skipped { name, why } => Ticket::Skipped { name, why },
+    loop {
+        let ticket = match feed.next() {
+            Ok(Some(step)) => ticket(step, pool, shared),
+            Ok(None) => return,
+            Err(why) => Ticket::Halted(why),
         };
-        if tickets.send(ticket).is_err() {
+        let is_last = matches!(ticket, Ticket::Halted(_));
+        if tickets.send(ticket).is_err() || is_last {
             return;
         }
         shared.lend_lines(&mut feed);
     }
 }
 
+/// The ticket for a step; a chunk is on its way to its batch then.
+fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
+    match step {
+        Step::Chunk { chunk, stored_bytes } => {
+            let (sender, promise) = sync_channel(1);
+            let spare = shared.batch_for(&chunk);
+            let shared = Arc::clone(shared);
+            pool.spawn_fifo(move || {
+                // Nobody receives once the run is over.
+                let _ = sender.send(shared.route(chunk, spare));
+            });
+            Ticket::Batch { promise, stored_bytes }
+        }
+        Step::Long { line, stored_bytes } => Ticket::Long { line, stored_bytes },
+        Step::Begun(begun) => Ticket::Begun(begun),
+        Step::Resumed(resumed) => Ticket::Resumed(resumed),
+        Step::Ended(end) => Ticket::Ended(end),
+        Step::Skipped { name, why } => Ticket::Skipped { name, why },
+    }
+}
+
 fn commit_tickets(
     tickets: &Receiver<Ticket>,
-    mut commit: Commit<'_>,
+    commit: &mut Commit<'_>,
     pool: &ThreadPool,
     shared: &Shared,
-) -> Result<Outcome, RunError> {
+) -> Result<(), RunError> {
     let workers = Workers(pool);
-    while let Some(ticket) = next_ticket(tickets, &commit)? {
+    while let Some(ticket) = next_ticket(tickets, commit)? {
         match ticket {
             Ticket::Batch { promise, stored_bytes } => {
-                let batch = promise.recv().map_err(|_| RunError::WorkerLost)?;
-                commit.batch(&batch, stored_bytes, &workers)?;
+                let mut batch = promise.recv().map_err(|_| RunError::WorkerLost)?;
+                commit.batch(&mut batch, stored_bytes, &workers)?;
                 shared.recycle(batch);
             }
-            Ticket::Begun { source, name, stored_bytes } => commit.begin(source, name, stored_bytes)?,
-            Ticket::Fragment { fragment, stored_bytes } => commit.fragment(&fragment, stored_bytes)?,
+            Ticket::Long { line, stored_bytes } => commit.long(line, stored_bytes, &workers)?,
+            Ticket::Begun(begun) => commit.begin(begun)?,
+            Ticket::Resumed(resumed) => commit.resume(resumed)?,
             Ticket::Ended(end) => commit.end(end)?,
             Ticket::Skipped { name, why } => commit.skipped(name, why),
+            Ticket::Halted(why) => return Err(stopped(why)),
         }
     }
-    commit.finish()
+    Ok(())
 }
 
 /// Waits for the next ticket; `None` behind the last one. A source may block for ever, so the wait is cut short when

@@ -13,6 +13,12 @@ pub enum Entry {
         /// do not look like data.
         meant: bool,
     },
+    /// A source of which it is known that each of its lines is a record, and that it is not compressed: its bytes decide
+    /// nothing of that.
+    Lines {
+        /// Where its bytes come from.
+        origin: Box<dyn Origin>,
+    },
     /// Something that is not read, and why.
     Skipped {
         /// Its name.

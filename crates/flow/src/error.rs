@@ -129,6 +129,9 @@ pub enum RunError {
     /// The numbers do not add up: a defect of fhirline.
     #[error("an internal check failed")]
     Ledger(#[from] Imbalance),
+    /// What the run has done could not be noted.
+    #[error("cannot note how far the run has come")]
+    Checkpoint(#[source] io::Error),
     /// More records were rejected than the caller allows.
     #[error("{rejected} of {read} records were rejected, more than {limit}")]
     TooManyRejects {

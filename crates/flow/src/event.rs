@@ -13,6 +13,13 @@ pub enum Event<'e> {
         /// Its stored length, if known.
         stored_bytes: Option<u64>,
     },
+    /// An interrupted run goes on within a source; or with the next one, as its beginning will tell.
+    Resumed {
+        /// Name of the source; empty if all were read.
+        name: &'e str,
+        /// The first byte and line that are read again.
+        position: Position,
+    },
     /// A batch was committed.
     Committed {
         /// The account of the sources before this one.

@@ -73,6 +73,12 @@ impl FormatProbe {
         }
     }
 
+    /// Whether the first line, which is too long to be seen whole, begins like a JSON array.
+    pub(crate) fn begins_array(&self, head: &[u8]) -> bool {
+        let first = head.get(self.from..).unwrap_or_default();
+        self.spanning.is_none() && first.starts_with(b"[") && shape(first) == Shape::Incomplete
+    }
+
     fn skip_blank(&mut self, head: &[u8]) {
         let rest = &head[self.from..];
         self.from += rest.iter().position(is_solid).unwrap_or(rest.len());

@@ -41,6 +41,17 @@
 //! functions that know no order. So the outputs are the same for any number of threads, and one thread, the plain loop
 //! through the same functions, is the reference that the others are tested against.
 //!
+//! # Lines of any length
+//!
+//! A line longer than [`HELD_LINE_BYTES`] is never held. The source side scans its fragments and writes them to a
+//! [`Spool`](fhirline_core::Spool); at its end the line takes its place in the sequence, and the sink copies it from there.
+//!
+//! # Checkpoints
+//!
+//! Between two commits the engine may have the sink note durably what it holds, and beside it its own [`Progress`]. A later
+//! run over the same sources that is given both goes on from there, and its outputs are the same as those of a run that was
+//! never interrupted. A source that failed is taken back to its beginning, where the checkpoint then stands.
+//!
 //! # Memory
 //!
 //! One [`Budget`](fhirline_core::Budget). Only the source takes leases, in sequence order, paying in advance for a chunk
@@ -56,7 +67,10 @@ mod event;
 mod feed;
 mod format;
 mod outcome;
+mod pace;
 mod plan;
+mod progress;
+mod stamp;
 mod totals;
 
 pub use cancel::Cancel;
@@ -64,6 +78,10 @@ pub use engine::run;
 pub use entry::Entry;
 pub use error::{NotLines, RunError, SourceError};
 pub use event::Event;
-pub use outcome::{Outcome, Skipped, SourceFailure};
-pub use plan::{FlowOptions, MemoryPlan, RejectLimit, TooLittleMemory, resident_bytes};
+pub use outcome::{Outcome, ResumedAt, Skipped, SourceFailure};
+pub use plan::{
+    FlowOptions, HELD_LINE_BYTES, MemoryPlan, Places, RejectLimit, TooLittleMemory, resident_bytes,
+};
+pub use progress::{Progress, SourceChanged};
+pub use stamp::Changed;
 pub use totals::{FaultTotals, Place, Tally, Totals, TypeTotals};

@@ -1,6 +1,6 @@
 use fhirline_core::Position;
 
-use crate::{SourceError, Totals};
+use crate::{Place, SourceError, Totals};
 
 /// What became of a run that was not stopped.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// How many things were not read in all.
     pub skipped_entries: u64,
+    /// Where this run went on, if an earlier one was interrupted.
+    pub resumed: Option<ResumedAt>,
 }
 
 /// A source that could not be read to its end.
@@ -44,4 +46,14 @@ pub struct Skipped {
     pub name: String,
     /// Why.
     pub why: String,
+}
+
+/// Where a run went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumedAt {
+    /// The source, and the first byte and line in it that the earlier run had not noted. The name is empty if all sources
+    /// were read.
+    pub place: Place,
+    /// Decoded bytes of that source that had to be decoded again to get there: none if it is stored plain.
+    pub skipped_bytes: u64,
 }

@@ -1,10 +1,16 @@
 use std::fmt;
 use std::num::NonZeroU64;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 
-use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, RecordSpan, RejectSpan};
-use fhirline_line_split::{ChunkSize, MAX_LINE_BYTES};
+use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, MemorySpools, Position, RecordSpan, RejectSpan, Spools};
+use fhirline_line_split::ChunkSize;
 use fhirline_sink::Encoding;
+
+use crate::progress::Progress;
+
+/// Lines up to this length are held in memory; longer ones pass through a spool. A constant, so that where chunks end depends
+/// on the content only.
+pub const HELD_LINE_BYTES: usize = 4 << 20;
 
 /// Input is read in steps of this many bytes.
 pub(crate) const READ_BYTES: usize = 128 << 10;
@@ -44,33 +50,71 @@ impl fmt::Display for RejectLimit {
     }
 }
 
+/// Tells where a record stood originally, for sources that are copies of other ones: called with the position of each
+/// rejected record, in order.
+pub type Places = Arc<Mutex<dyn FnMut(Position) -> Position + Send>>;
+
 /// How a run goes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct FlowOptions {
     /// Workers. With one, everything happens on the calling thread.
     pub threads: usize,
-    /// Longer lines are rejected, in bytes without line end.
-    pub max_line_bytes: usize,
+    /// Longer lines are rejected, in bytes without line end; none if `None`.
+    pub max_line_bytes: Option<u64>,
     /// When a run with rejected records must stop; never if `None`.
     pub max_rejects: Option<RejectLimit>,
     /// Whether the sources that are complete count although others are not.
     pub allow_incomplete: bool,
+    /// Most decoded bytes for each stored byte of a compressed source; see [`Limits`](fhirline_decompress::Limits).
+    pub max_ratio: Option<u64>,
+    /// Most decoded bytes of a source.
+    pub max_decoded_bytes: Option<u64>,
     /// How the memory is divided.
     pub memory: MemoryPlan,
+    /// Where lines wait that are too long to be held. In memory unless set.
+    pub spools: Arc<dyn Spools>,
+    /// A checkpoint is made once so many decoded bytes were committed since the last; none if `None`.
+    pub checkpoint_bytes: Option<u64>,
+    /// Where to go on: what an earlier run noted with its last checkpoint.
+    pub from: Option<Progress>,
+    /// Where records stood originally, if not where they are read.
+    pub places: Option<Places>,
     /// The size of chunks. For tests: the product uses the default.
     pub chunk_size: ChunkSize,
+    /// Longer lines pass through a spool. For tests: the product uses [`HELD_LINE_BYTES`].
+    pub held_line_bytes: usize,
 }
 
 impl Default for FlowOptions {
     fn default() -> Self {
         Self {
             threads: 1,
-            max_line_bytes: 16 << 20,
+            max_line_bytes: None,
             max_rejects: None,
             allow_incomplete: false,
+            max_ratio: None,
+            max_decoded_bytes: None,
             memory: MemoryPlan::default(),
+            spools: Arc::new(MemorySpools),
+            checkpoint_bytes: None,
+            from: None,
+            places: None,
             chunk_size: ChunkSize::default(),
+            held_line_bytes: HELD_LINE_BYTES,
         }
+    }
+}
+
+impl fmt::Debug for FlowOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowOptions")
+            .field("threads", &self.threads)
+            .field("max_line_bytes", &self.max_line_bytes)
+            .field("max_rejects", &self.max_rejects)
+            .field("allow_incomplete", &self.allow_incomplete)
+            .field("memory", &self.memory)
+            .field("checkpoint_bytes", &self.checkpoint_bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,16 +150,13 @@ pub struct MemoryPlan {
 struct Request {
     base_bytes: u64,
     threads: u64,
-    max_line_bytes: usize,
     encoding: Encoding,
 }
 
 impl Default for MemoryPlan {
-    /// The plan for 64 MiB, one thread, lines of up to 16 MiB and plain outputs.
+    /// The plan for 64 MiB, one thread and plain outputs.
     fn default() -> Self {
-        let encoding = Encoding::plain();
-        Request { base_bytes: USUAL_BASE_BYTES, threads: 1, max_line_bytes: 16 << 20, encoding }
-            .divide(64 << 20)
+        Request { base_bytes: USUAL_BASE_BYTES, threads: 1, encoding: Encoding::plain() }.divide(64 << 20)
     }
 }
 
@@ -124,14 +165,8 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
-    pub fn new(
-        ceiling_bytes: u64,
-        threads: usize,
-        max_line_bytes: usize,
-        encoding: Encoding,
-    ) -> Result<Self, TooLittleMemory> {
-        let max_line_bytes = max_line_bytes.min(MAX_LINE_BYTES);
-        let request = Request { base_bytes: base_bytes(), threads: threads as u64, max_line_bytes, encoding };
+    pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
+        let request = Request { base_bytes: base_bytes(), threads: threads as u64, encoding };
         let plan = request.divide(ceiling_bytes);
         if plan.decoder_bytes >= LEAST_DECODER_BYTES {
             return Ok(plan);
@@ -154,7 +189,7 @@ impl Request {
         let block_bytes = self.encoding.block_bytes(ceiling_bytes);
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
-        let line_bytes = long_line_bytes(self.max_line_bytes);
+        let line_bytes = long_line_bytes(HELD_LINE_BYTES);
         let fixed_bytes = [overhead_bytes, open_block_bytes, job_bytes]
             .into_iter()
             .fold(self.base_bytes, u64::saturating_add);
@@ -194,7 +229,7 @@ impl Request {
     /// the base differs a little from run to run.
     fn ceiling_for_decoder(self, decoder_bytes: u64, least_bytes: u64) -> u64 {
         const MIB: u64 = 1 << 20;
-        let from = decoder_bytes.saturating_add(long_line_bytes(self.max_line_bytes)).max(least_bytes) / MIB;
+        let from = decoder_bytes.saturating_add(long_line_bytes(HELD_LINE_BYTES)).max(least_bytes) / MIB;
         let enough = |mib: &u64| {
             self.divide(mib.saturating_mul(MIB)).decoder_bytes >= decoder_bytes.saturating_add(MIB)
         };
@@ -232,10 +267,10 @@ pub(crate) const fn chunk_lease_bytes() -> u64 {
     (buffers + CHUNK_LINES * a_line) as u64
 }
 
-/// What a line of the greatest length costs. It is not copied, so its batch costs nothing more; what was read behind it
-/// begins the next chunk.
-pub(crate) fn long_line_bytes(max_line_bytes: usize) -> u64 {
-    chunk_lease_bytes().saturating_add(max_line_bytes.saturating_add(READ_BYTES) as u64)
+/// What a line of the greatest length that is held costs. It is not copied, so its batch costs nothing more; what was read
+/// behind it begins the next chunk.
+pub(crate) const fn long_line_bytes(held_line_bytes: usize) -> u64 {
+    chunk_lease_bytes() + (held_line_bytes + READ_BYTES) as u64
 }
 
 /// What the process held when a plan was first asked for. A later run finds what an earlier one freed still resident, for
@@ -273,7 +308,7 @@ mod tests {
         for (mib, threads, encoding) in
             [(64, 2, Encoding::plain()), (64, 2, gzip), (256, 16, gzip), (4096, 1, gzip)]
         {
-            let plan = MemoryPlan::new(mib << 20, threads, 16 << 20, encoding).expect("enough");
+            let plan = MemoryPlan::new(mib << 20, threads, encoding).expect("enough");
             assert_eq!(parts(&plan), mib << 20, "{plan:?}");
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{plan:?}");
         }
@@ -287,15 +322,15 @@ mod tests {
     #[test]
     fn too_little_names_what_would_do() {
         for encoding in encodings() {
-            for (threads, line) in [(1, 1 << 20), (2, 16 << 20), (64, 16 << 20), (2, 1 << 30)] {
-                let refused = MemoryPlan::new(8 << 20, threads, line, encoding).expect_err("too little");
+            for threads in [1, 2, 64] {
+                let refused = MemoryPlan::new(8 << 20, threads, encoding).expect_err("too little");
                 assert!(refused.to_string().starts_with("8 MiB of memory are too little"));
                 let least = refused.least_bytes;
-                assert!(MemoryPlan::new(least, threads, line, encoding).is_ok(), "{encoding:?} {least}");
+                assert!(MemoryPlan::new(least, threads, encoding).is_ok(), "{encoding:?} {least}");
                 // A little less may do where blocks are shorter there.
                 if encoding.block_bytes(u64::MAX) == encoding.block_bytes(0) {
                     let less = least - (5 << 20);
-                    assert!(MemoryPlan::new(less, threads, line, encoding).is_err(), "{encoding:?} {least}");
+                    assert!(MemoryPlan::new(less, threads, encoding).is_err(), "{encoding:?} {least}");
                 }
             }
         }
@@ -303,14 +338,9 @@ mod tests {
 
     #[test]
     fn no_request_is_so_large_that_it_seems_small() {
-        for line in [2 << 30, 1 << 40, usize::MAX - (64 << 10), usize::MAX] {
-            let refused = MemoryPlan::new(64 << 20, 1, line, Encoding::plain()).expect_err("too little");
-            assert!(refused.least_bytes > 2 << 30, "{line}: {refused}");
-        }
-        assert_eq!(long_line_bytes(usize::MAX), u64::MAX);
         for encoding in encodings() {
-            assert!(MemoryPlan::new(64 << 20, usize::MAX, 1 << 20, encoding).is_err(), "{encoding:?}");
-            let plan = MemoryPlan::new(128 << 20, 4, 16 << 20, encoding).expect("enough");
+            assert!(MemoryPlan::new(64 << 20, usize::MAX, encoding).is_err(), "{encoding:?}");
+            let plan = MemoryPlan::new(128 << 20, 4, encoding).expect("enough");
             assert!(plan.ceiling_for_decoder(u64::MAX) > 1 << 60, "{encoding:?}");
         }
     }
@@ -323,7 +353,7 @@ mod tests {
         };
         let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
         for encoding in all.chain([Encoding::plain()]) {
-            let request = Request { base_bytes: 6 << 20, threads: 8, max_line_bytes: 16 << 20, encoding };
+            let request = Request { base_bytes: 6 << 20, threads: 8, encoding };
             let plan = request.divide(64 << 20);
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
         }
@@ -333,7 +363,7 @@ mod tests {
     fn a_refusal_names_more_than_was_given() {
         for encoding in encodings() {
             for given in 8..256 {
-                if let Err(refused) = MemoryPlan::new(given << 20, 64, 16 << 20, encoding) {
+                if let Err(refused) = MemoryPlan::new(given << 20, 64, encoding) {
                     assert!(refused.least_bytes > given << 20, "{encoding:?} {given}");
                 }
             }
@@ -344,9 +374,9 @@ mod tests {
     fn the_ceiling_named_for_a_decoder_does() {
         for encoding in encodings() {
             for decoder in [33 << 20, 129 << 20, 2049 << 20] {
-                let plan = MemoryPlan::new(128 << 20, 4, 16 << 20, encoding).expect("enough");
+                let plan = MemoryPlan::new(128 << 20, 4, encoding).expect("enough");
                 let named = plan.ceiling_for_decoder(decoder);
-                let wider = MemoryPlan::new(named, 4, 16 << 20, encoding).expect("enough");
+                let wider = MemoryPlan::new(named, 4, encoding).expect("enough");
                 assert!(wider.decoder_bytes >= decoder, "{encoding:?} {decoder} {named}");
             }
         }
@@ -357,9 +387,7 @@ mod tests {
         // Unless it makes blocks longer, as with zstd up to level 9.
         let same_blocks = |encoding: &Encoding| encoding.block_bytes(u64::MAX) == encoding.block_bytes(0);
         for encoding in encodings().into_iter().filter(same_blocks) {
-            let heart = |mib: u64| {
-                MemoryPlan::new(mib << 20, 8, 16 << 20, encoding).map_or(0, |plan| plan.heart_bytes)
-            };
+            let heart = |mib: u64| MemoryPlan::new(mib << 20, 8, encoding).map_or(0, |plan| plan.heart_bytes);
             for mib in 32..512 {
                 assert!(heart(mib) <= heart(mib + 1), "{encoding:?} {mib}");
             }
@@ -369,8 +397,7 @@ mod tests {
     #[test]
     fn where_members_end_does_not_depend_on_threads() {
         let gzip = Encoding::new(Codec::Gzip, None).expect("usual level");
-        let share =
-            |threads| MemoryPlan::new(256 << 20, threads, 16 << 20, gzip).expect("enough").open_block_bytes;
+        let share = |threads| MemoryPlan::new(256 << 20, threads, gzip).expect("enough").open_block_bytes;
         assert_eq!(share(1), share(16));
     }
 }

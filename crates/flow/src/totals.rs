@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 
-use fhirline_core::{BadRecord, Batch, Destination, Fault, Fragment, Ledger, Position};
+use fhirline_core::{BadRecord, Batch, Destination, Fault, Ledger, LongLine, Position, Verdict};
 use fhirline_sink::MAX_DESTINATIONS;
 
 /// Records and their bytes, without line ends.
@@ -71,10 +71,21 @@ impl Totals {
         }
     }
 
-    pub(crate) fn add_fragment(&mut self, fragment: &Fragment, source: &str) {
-        self.ledger.add(&fragment.ledger());
-        if fragment.last {
-            self.add_fault(BadRecord { fault: Fault::TooLong, at: 0 }, fragment.line_at, source);
+    pub(crate) fn add_long(&mut self, line: &LongLine, source: &str, slots: &mut Slots) {
+        self.ledger.add(&line.ledger);
+        match &line.verdict {
+            Verdict::Blank => {}
+            Verdict::Delivered { destination, record } => {
+                let tally = &mut self.of(slots.delivered.of(*destination)).delivered;
+                tally.records += 1;
+                tally.bytes += record.end - record.start;
+            }
+            Verdict::Filtered { destination, record } => {
+                let tally = &mut self.of(slots.filtered.of(*destination)).filtered;
+                tally.records += 1;
+                tally.bytes += record.end - record.start;
+            }
+            Verdict::Rejected(why) => self.add_fault(*why, line.at, source),
         }
     }
 
@@ -119,6 +130,14 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
+    /// As they are after so much was counted.
+    pub(crate) fn after(before: &Totals, current: &Totals) -> Self {
+        Self {
+            delivered: Known::after(before, current, |totals| totals.delivered.records > 0),
+            filtered: Known::after(before, current, |totals| totals.filtered.records > 0),
+        }
+    }
+
     /// What comes now is from another source.
     pub(crate) fn begin_source(&mut self) {
         self.delivered.fresh.clear();
@@ -140,6 +159,15 @@ struct Known {
 }
 
 impl Known {
+    fn after(before: &Totals, current: &Totals, counted: fn(&TypeTotals) -> bool) -> Self {
+        let of = |totals: &Totals| -> Vec<Destination> {
+            totals.types.iter().filter(|(_, totals)| counted(totals)).map(|(of, _)| *of).collect()
+        };
+        let mut all: HashSet<_> = of(before).into_iter().collect();
+        let fresh: Vec<_> = of(current).into_iter().filter(|of| all.insert(*of)).collect();
+        Self { all, fresh }
+    }
+
     /// Where a destination is counted: the same as where an output with as many slots puts it.
     fn of(&mut self, destination: Destination) -> Destination {
         let full = self.all.len() >= MAX_DESTINATIONS && !self.all.contains(&destination);

@@ -187,6 +187,16 @@ impl LineSplitter {
         dropped
     }
 
+    /// Drops all that is held, and says how many bytes that were.
+    pub fn discard(&mut self) -> usize {
+        self.ends.clear();
+        self.too_long = false;
+        self.oversize = None;
+        self.searched = 0;
+        self.finished = true;
+        std::mem::take(&mut self.filled)
+    }
+
     /// Bytes of input held now, waiting for the end of a line or of a chunk.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

@@ -172,16 +172,39 @@ mod tests {
     }
 
     fn routers() -> impl Strategy<Value = Router> {
-        let goals = Selection { except: ResourceType::new("Goal").into_iter().collect(), ..Selection::default() };
+        let goals =
+            Selection { except: ResourceType::new("Goal").into_iter().collect(), ..Selection::default() };
         let selection = prop_oneof![Just(Selection::default()), Just(goals)];
         let grouping = prop_oneof![Just(Grouping::ByType), Just(Grouping::Together)];
-        (selection, grouping).prop_map(|(selection, grouping)| Router { proof: Proof::Full, selection, grouping })
+        (selection, grouping).prop_map(|(selection, grouping)| Router {
+            proof: Proof::Full,
+            selection,
+            grouping,
+        })
     }
 
     fn contents() -> impl Strategy<Value = Vec<u8>> {
         let token = prop::sample::select(vec![
-            "{", "}", "[", "]", ":", ",", " ", "\t", "\"resourceType\"", "\"id\"", "\"Goal\"", "\"Patient\"", "\"x y\"",
-            "1", "null", "\u{FEFF}", "\"\\u00e9\"", "\r", "{\"resourceType\":\"Goal\"}", "{\"resourceType\":\"no type\"}",
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            " ",
+            "\t",
+            "\"resourceType\"",
+            "\"id\"",
+            "\"Goal\"",
+            "\"Patient\"",
+            "\"x y\"",
+            "1",
+            "null",
+            "\u{FEFF}",
+            "\"\\u00e9\"",
+            "\r",
+            "{\"resourceType\":\"Goal\"}",
+            "{\"resourceType\":\"no type\"}",
         ]);
         prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes())
     }

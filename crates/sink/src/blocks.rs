@@ -8,6 +8,9 @@ use crate::offload::Offload;
 /// A compressed output is cut into members of this many plain bytes (or fewer), unless longer ones are worth their memory.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
+/// No ceiling on memory makes blocks longer.
+pub(crate) const LONGEST_BLOCK: usize = 8 << 20;
+
 /// Blocks that are being compressed, in the order in which they must be written.
 #[derive(Default)]
 pub(crate) struct Blocks {

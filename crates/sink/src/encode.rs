@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::blocks::BLOCK_BYTES;
+use crate::blocks::{BLOCK_BYTES, LONGEST_BLOCK};
 
 /// How outputs are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,13 +97,12 @@ impl Encoding {
     /// allows, 8 MiB at most (see `docs/decisions/0007-blocks.md`). From level 10 on its state grows with the block.
     #[must_use]
     pub fn block_bytes(self, ceiling_bytes: u64) -> usize {
-        const LONGEST: usize = 8 << 20;
         if self.codec != Codec::Zstd || self.level > 9 {
             return BLOCK_BYTES;
         }
         // A job holds the block and what it becomes; as much again may be open.
         let fits = |block: &usize| self.job_bytes() + 4 * *block as u64 <= ceiling_bytes / 32 * 9;
-        let sizes = std::iter::successors(Some(LONGEST), |block| Some(block / 2))
+        let sizes = std::iter::successors(Some(LONGEST_BLOCK), |block| Some(block / 2))
             .take_while(|block| *block > BLOCK_BYTES);
         sizes.into_iter().find(fits).unwrap_or(BLOCK_BYTES)
     }

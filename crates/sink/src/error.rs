@@ -42,6 +42,62 @@ pub enum SinkError {
     WorkerLost,
 }
 
+/// A checkpoint that cannot be gone on from. What the store holds is still what an interrupted run left: under provisional
+/// names, none of which is cut shorter than the checkpoint says, so whoever wants to can start afresh.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// The checkpoint is none of ours, or not whole.
+    #[error("the checkpoint makes no sense: {why}")]
+    Malformed {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Another version wrote the checkpoint.
+    #[error("the checkpoint has format {version}, which this version does not know")]
+    UnknownFormat {
+        /// The number of the format.
+        version: u64,
+    },
+    /// The checkpoint belongs to a run with other options.
+    #[error("the interrupted run had another {what}")]
+    OtherOptions {
+        /// What differs: `compression`, `checksum`, `block size`.
+        what: &'static str,
+    },
+    /// An output is not there any more.
+    #[error("{name} is gone")]
+    Missing {
+        /// The output's provisional name.
+        name: String,
+    },
+    /// An output has lost bytes.
+    #[error("{name} has {stored_bytes} bytes and had {noted_bytes}")]
+    Short {
+        /// The output's provisional name.
+        name: String,
+        /// What it has.
+        stored_bytes: u64,
+        /// What it had at the checkpoint.
+        noted_bytes: u64,
+    },
+    /// An output does not hold the bytes that were written to it.
+    #[error("{name} is not what it was")]
+    Changed {
+        /// The output's provisional name.
+        name: String,
+    },
+    /// The object with the open blocks is gone or is not what it was.
+    #[error("{name} is gone or not what it was")]
+    OpenBlocks {
+        /// The object's name.
+        name: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
 impl SinkError {
     /// For `map_err`: what was tried on which output.
     pub(crate) fn store(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {

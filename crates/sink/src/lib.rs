@@ -31,9 +31,26 @@
 //! Plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
 //! [`SplitOptions::block_bytes`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
 //! cut first. Finished parts cost a few hundred bytes each, for the manifest.
+//!
+//! # Checkpoints
+//!
+//! A [`SplitSink`] made [`with_checkpoints`](SplitSink::with_checkpoints) writes its state beside the outputs whenever
+//! [`Sink::checkpoint`] is called. After a kill, [`SplitSink::resume`] goes on from there, and what it leaves in the end is
+//! what an unbroken run leaves, to the byte. So a checkpoint never cuts a block: where members end must not depend on when
+//! it was made. What blocks hold open is set aside in one of two objects that take turns (`_blocks-0.partial`,
+//! `_blocks-1.partial`), and the checkpoint takes the place of the one before in one step.
+//!
+//! A checkpoint holds lengths, counts, positions and digests. The state of hashers is not in it: on the way back every
+//! output is read up to where the checkpoint saw it and hashed again, which restores the state and proves that the bytes
+//! are still there. Without a checksum only the lengths are compared. With [`SplitOptions::durable`] all that a checkpoint
+//! refers to is safe on the disk before the checkpoint is.
+//!
+//! [`Sink::abandon_source`] cuts off what a checkpoint within that source refers to, and so takes that checkpoint back; it is
+//! best followed by the next one. [`Finished::seal`] ends the time in which any checkpoint holds.
 
 mod blocks;
 mod cat;
+mod checkpoint;
 mod checksum;
 mod encode;
 mod error;
@@ -41,6 +58,7 @@ mod lengths;
 mod long;
 mod names;
 mod offload;
+mod open_blocks;
 mod outcome;
 mod output;
 mod part;
@@ -50,12 +68,13 @@ mod stats;
 
 pub use blocks::BLOCK_BYTES;
 pub use cat::CatSink;
+pub use checkpoint::Checkpoint;
 pub use encode::{Codec, Encoding, LevelOutOfRange};
-pub use error::SinkError;
+pub use error::{ResumeError, SinkError};
 pub use lengths::Lengths;
 pub use offload::{Inline, Offload};
 pub use quarantine::{OUTCOME_NAME, RAW_NAME};
-pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, SplitOptions, SplitSink};
+pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, Resumed, SplitOptions, SplitSink};
 pub use stats::{StatsSink, TypeStats};
 
 use fhirline_core::{Batch, LongLine, SourceId};
@@ -80,14 +99,14 @@ pub trait Sink {
     /// As [`commit`](Self::commit).
     fn commit_long(&mut self, line: &mut LongLine, offload: &dyn Offload) -> Result<(), SinkError>;
 
-    /// Forgets all that was committed since the source began.
+    /// Forgets all that was committed since the source began, and with it the checkpoints made since.
     ///
     /// # Errors
     /// When the sink cannot go back.
     fn abandon_source(&mut self) -> Result<(), SinkError>;
 
-    /// Notes durably all that was committed so far, and beside it `progress`: what the engine needs to go on from here. A
-    /// sink that cannot be taken up again notes nothing.
+    /// Notes durably all that was committed so far, and beside it `progress`, which is JSON: what the engine needs to go on
+    /// from here. Only called between commits. A sink that cannot be taken up again notes nothing.
     ///
     /// # Errors
     /// When the sink cannot go on.

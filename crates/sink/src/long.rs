@@ -6,8 +6,8 @@ use fhirline_core::Spool;
 
 use crate::error::SinkError;
 
-/// Bytes of a spool that are held at once.
-const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a spool, or of an output that is read back, that are held at once.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
 
 /// Hands a part of a spool on, piece by piece.
 pub(crate) fn copy(
@@ -15,7 +15,8 @@ pub(crate) fn copy(
     range: Range<u64>,
     mut take: impl FnMut(&[u8]) -> Result<(), SinkError>,
 ) -> Result<(), SinkError> {
-    let mut buffer = vec![0; PIECE_BYTES.min(usize::try_from(range.end - range.start).unwrap_or(PIECE_BYTES))];
+    let mut buffer =
+        vec![0; PIECE_BYTES.min(usize::try_from(range.end - range.start).unwrap_or(PIECE_BYTES))];
     let mut at = range.start;
     while at < range.end {
         let wanted = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));

@@ -3,9 +3,11 @@ use std::io::{self, Read};
 
 use fhirline_core::{ChecksumKind, Destination, Partial, Receipt, Store};
 
+use crate::checkpoint::{PartSavepoint, PartState};
 use crate::checksum::Hasher;
 use crate::encode::Encoding;
-use crate::error::SinkError;
+use crate::error::{ResumeError, SinkError};
+use crate::open_blocks::{provisional, read_pieces};
 
 /// One output that is still being written, with what is needed to go back to where the source began.
 pub(crate) struct Part {
@@ -20,6 +22,10 @@ pub(crate) struct Part {
     savepoint: Extent,
     /// Plain bytes that wait to be cut into a block; empty for plain outputs.
     pub(crate) open: Vec<u8>,
+    /// Whether it was changed since it was made to survive a crash of the machine, and whether its name was made since
+    /// [`take_new`](Self::take_new).
+    dirty: bool,
+    new: bool,
 }
 
 /// A state of the store at the end of a member (or of an append).
@@ -43,18 +49,103 @@ impl Part {
         checksum: Option<ChecksumKind>,
     ) -> Result<Self, SinkError> {
         let partial = store.create(&name).map_err(SinkError::store("create", &name))?;
+        Ok(Self::empty(name, partial, checksum))
+    }
+
+    fn empty(name: String, partial: Box<dyn Partial>, checksum: Option<ChecksumKind>) -> Self {
         let start = Mark { stored_bytes: 0, plain_bytes: 0, hasher: Hasher::new(checksum) };
         let nothing = Extent::default();
-        let anchor = start.clone();
-        Ok(Self {
+        Self {
             name,
             partial,
+            anchor: start.clone(),
             written: start,
-            anchor,
             taken: nothing,
             savepoint: nothing,
             open: Vec::new(),
-        })
+            dirty: true,
+            new: true,
+        }
+    }
+
+    /// Goes on with a part where a checkpoint left it. What was written behind is cut off; what stands before must be what
+    /// was written, as far as a checksum tells. The bytes of the open block are the caller's to bring.
+    pub(crate) fn resume(
+        store: &dyn Store,
+        name: String,
+        checksum: Option<ChecksumKind>,
+        noted: &PartState,
+        savepoint: Option<&PartSavepoint>,
+        buffer: &mut [u8],
+    ) -> Result<Self, ResumeError> {
+        let found = store.resume(&name, noted.stored_bytes).map_err(SinkError::store("go on with", &name))?;
+        let partial = found.ok_or_else(|| ResumeError::Missing { name: provisional(&name) })?;
+        let mut part = Self::empty(name, partial, checksum);
+        if let Some(at) = savepoint {
+            part.read_back(at.anchor_stored_bytes, at.anchor_plain_bytes, buffer)?;
+            part.anchor = part.written.clone();
+            part.savepoint = Extent { plain_bytes: at.plain_bytes, records: at.records };
+        }
+        part.read_back(noted.stored_bytes, noted.plain_bytes, buffer)?;
+        if part.digest() != noted.digest {
+            return Err(part.changed());
+        }
+        part.taken = Extent { plain_bytes: noted.plain_bytes, records: noted.records };
+        Ok(part)
+    }
+
+    /// Goes over what the store holds, up to a mark that lies ahead.
+    fn read_back(
+        &mut self,
+        stored_bytes: u64,
+        plain_bytes: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), ResumeError> {
+        let hasher = &mut self.written.hasher;
+        // Without a checksum there is nothing to learn from the bytes.
+        if !matches!(hasher, Hasher::None) {
+            let range = self.written.stored_bytes..stored_bytes;
+            let whole = read_pieces(&mut *self.partial, range, buffer, |piece| hasher.update(piece));
+            if !whole.map_err(SinkError::store("read back", &self.name))? {
+                return Err(self.changed());
+            }
+        }
+        (self.written.stored_bytes, self.written.plain_bytes) = (stored_bytes, plain_bytes);
+        Ok(())
+    }
+
+    fn changed(&self) -> ResumeError {
+        ResumeError::Changed { name: provisional(&self.name) }
+    }
+
+    fn digest(&self) -> Option<String> {
+        self.written.hasher.finish().map(|checksum| checksum.to_string())
+    }
+
+    /// What a checkpoint says of it. Nothing may be on its way to the store.
+    pub(crate) fn state(&self) -> PartState {
+        PartState {
+            stored_bytes: self.written.stored_bytes,
+            plain_bytes: self.written.plain_bytes,
+            records: self.taken.records,
+            digest: self.digest(),
+        }
+    }
+
+    /// What a checkpoint says of the moment to go back to.
+    pub(crate) fn savepoint_state(&self) -> PartSavepoint {
+        PartSavepoint {
+            plain_bytes: self.savepoint.plain_bytes,
+            records: self.savepoint.records,
+            anchor_stored_bytes: self.anchor.stored_bytes,
+            anchor_plain_bytes: self.anchor.plain_bytes,
+        }
+    }
+
+    /// Puts the open block back.
+    pub(crate) fn reopen(&mut self, block: Vec<u8>) {
+        self.taken.plain_bytes += block.len() as u64;
+        self.open = block;
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -73,6 +164,7 @@ impl Part {
 
     /// Appends bytes that stand for `plain_bytes` of plain content.
     pub(crate) fn write(&mut self, stored: &[u8], plain_bytes: u64) -> Result<(), SinkError> {
+        self.dirty = true;
         self.partial.append(stored).map_err(SinkError::store("write to", &self.name))?;
         self.written.hasher.update(stored);
         self.written.stored_bytes += stored.len() as u64;
@@ -100,6 +192,7 @@ impl Part {
             self.open =
                 encoding.decode_first(stored, count).map_err(SinkError::store("read back", &self.name))?;
             let keep = self.anchor.stored_bytes;
+            self.dirty = true;
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
             self.written = self.anchor.clone();
         }
@@ -107,8 +200,18 @@ impl Part {
         Ok(())
     }
 
+    /// Makes what was written survive a crash of the machine.
     pub(crate) fn sync(&mut self) -> Result<(), SinkError> {
-        self.partial.sync().map_err(SinkError::store("sync", &self.name))
+        if self.dirty {
+            self.partial.sync().map_err(SinkError::store("sync", &self.name))?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Whether its name is new, which it is not from now on.
+    pub(crate) fn take_new(&mut self) -> bool {
+        std::mem::take(&mut self.new)
     }
 
     pub(crate) fn discard(self) -> Result<(), SinkError> {

@@ -1,7 +1,8 @@
-use fhirline_core::{BadRecord, Batch, ChecksumKind, LongLine, Position, Store, Verdict};
+use fhirline_core::{BadRecord, Batch, ChecksumKind, Fault, LongLine, Position, Store, Verdict};
 
+use crate::checkpoint::{FilesSavepoint, FilesState, GroupState, QuarantineState};
 use crate::encode::Encoding;
-use crate::error::SinkError;
+use crate::error::{ResumeError, SinkError};
 use crate::long;
 use crate::outcome::{Rejected, encode};
 use crate::part::Part;
@@ -48,6 +49,71 @@ struct Group {
     next_record: u64,
 }
 
+impl Files {
+    fn resume(
+        store: &dyn Store,
+        checksum: Option<ChecksumKind>,
+        noted: &FilesState,
+        buffer: &mut [u8],
+    ) -> Result<Self, ResumeError> {
+        let savepoint = noted.savepoint.as_ref();
+        let (raw, outcomes) = (savepoint.map(|at| &at.raw), savepoint.map(|at| &at.outcomes));
+        let mut part = |name: &str, noted, savepoint| {
+            Part::resume(store, name.to_owned(), checksum, noted, savepoint, buffer)
+        };
+        Ok(Self {
+            raw: part(RAW_NAME, &noted.raw, raw)?,
+            outcomes: part(OUTCOME_NAME, &noted.outcomes, outcomes)?,
+            before_savepoint: savepoint.is_some(),
+        })
+    }
+
+    fn state(&self) -> FilesState {
+        let savepoint =
+            || FilesSavepoint { raw: self.raw.savepoint_state(), outcomes: self.outcomes.savepoint_state() };
+        FilesState {
+            raw: self.raw.state(),
+            outcomes: self.outcomes.state(),
+            savepoint: self.before_savepoint.then(savepoint),
+        }
+    }
+}
+
+impl Group {
+    fn resume(source: &str, noted: &GroupState) -> Option<Self> {
+        let rejected = Rejected {
+            source: source.to_owned(),
+            why: BadRecord { fault: Fault::from_code(&noted.fault)?, at: noted.at },
+            line: noted.line,
+            byte: noted.byte,
+            length: noted.length,
+            lines: noted.lines,
+            ordinal: noted.ordinal,
+            count: noted.count,
+            last_line: noted.last_line,
+            last_byte: noted.last_byte,
+        };
+        Some(Self { rejected, next_record: noted.next_record })
+    }
+
+    fn state(&self) -> GroupState {
+        let rejected = &self.rejected;
+        GroupState {
+            fault: rejected.why.fault.code().to_owned(),
+            at: rejected.why.at,
+            line: rejected.line,
+            byte: rejected.byte,
+            length: rejected.length,
+            lines: rejected.lines,
+            ordinal: rejected.ordinal,
+            count: rejected.count,
+            last_line: rejected.last_line,
+            last_byte: rejected.last_byte,
+            next_record: self.next_record,
+        }
+    }
+}
+
 /// One reject as it is noted.
 #[derive(Clone, Copy)]
 struct Noted {
@@ -61,6 +127,47 @@ struct Noted {
 impl Quarantine {
     pub(crate) fn new(checksum: Option<ChecksumKind>) -> Self {
         Self { checksum, ..Self::default() }
+    }
+
+    /// Goes on where a checkpoint left it.
+    pub(crate) fn resume(
+        store: &dyn Store,
+        checksum: Option<ChecksumKind>,
+        noted: &QuarantineState,
+        buffer: &mut [u8],
+    ) -> Result<Self, ResumeError> {
+        let files =
+            noted.files.as_ref().map(|files| Files::resume(store, checksum, files, buffer)).transpose()?;
+        let group = noted.group.as_ref().and_then(|group| Group::resume(&noted.source, group));
+        Ok(Self {
+            checksum,
+            files,
+            source: noted.source.clone(),
+            records_before: noted.records_before,
+            rejects: noted.rejects,
+            ordinal: noted.ordinal,
+            savepoint_ordinal: noted.savepoint_ordinal,
+            group,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// What a checkpoint says of it.
+    pub(crate) fn state(&self) -> QuarantineState {
+        QuarantineState {
+            source: self.source.clone(),
+            records_before: self.records_before,
+            rejects: self.rejects,
+            ordinal: self.ordinal,
+            savepoint_ordinal: self.savepoint_ordinal,
+            files: self.files.as_ref().map(Files::state),
+            group: self.group.as_ref().map(Group::state),
+        }
+    }
+
+    /// The files, if there are any yet.
+    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut Part> {
+        self.files.iter_mut().flat_map(|files| [&mut files.raw, &mut files.outcomes])
     }
 
     pub(crate) fn begin_source(&mut self, store: &dyn Store, name: &str) -> Result<(), SinkError> {

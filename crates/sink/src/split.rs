@@ -12,10 +12,16 @@ use crate::encode::{Codec, Encoding};
 use crate::error::SinkError;
 use crate::names::{Names, part_name};
 use crate::offload::Offload;
+use crate::open_blocks::OpenBlocks;
 use crate::output::{Output, Rotation};
 use crate::part::Part;
 use crate::quarantine::Quarantine;
 use crate::{Inline, Sink, long};
+
+mod resume;
+
+use resume::Checkpoints;
+pub use resume::Resumed;
 
 /// At most this many outputs; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
@@ -68,6 +74,8 @@ pub struct Finished {
     outputs: Vec<(Destination, Part)>,
     quarantine: Vec<Part>,
     diverted_records: u64,
+    /// `None` if there were no checkpoints.
+    open_blocks: Option<OpenBlocks>,
 }
 
 impl Finished {
@@ -89,18 +97,28 @@ impl Finished {
         self.diverted_records
     }
 
-    /// Gives every output its final name.
+    /// Gives every output its final name. From here on no checkpoint holds: whoever wants to continue a seal that was
+    /// interrupted must have noted before what is to be sealed, under a name of its own.
     ///
     /// # Errors
     /// When the store refuses; some outputs may then have their final names, each of them complete.
     pub fn seal(self) -> Result<(), SinkError> {
+        if let Some(open_blocks) = self.open_blocks {
+            // What the caller noted must not be lost in a crash that the removal survives.
+            sync_names(&*self.store, self.durable)?;
+            open_blocks.discard()?;
+        }
         self.outputs.into_iter().try_for_each(|(_, part)| part.seal())?;
         self.quarantine.into_iter().try_for_each(Part::seal)?;
-        if self.durable {
-            self.store.sync().map_err(SinkError::store("sync", &self.store.name()))?;
-        }
-        Ok(())
+        sync_names(&*self.store, self.durable)
     }
+}
+
+fn sync_names(store: &dyn Store, durable: bool) -> Result<(), SinkError> {
+    if durable {
+        store.sync().map_err(SinkError::store("sync", &store.name()))?;
+    }
+    Ok(())
 }
 
 /// Writes one stream per resource type into a store, with the quarantine beside them.
@@ -116,6 +134,8 @@ pub struct SplitSink {
     quarantine: Quarantine,
     diverted_records: u64,
     savepoint: Savepoint,
+    /// `None` if there are none.
+    checkpoints: Option<Checkpoints>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +159,7 @@ impl SplitSink {
             quarantine: Quarantine::new(options.checksum),
             diverted_records: 0,
             savepoint: Savepoint::default(),
+            checkpoints: None,
         }
     }
 
@@ -162,7 +183,8 @@ impl SplitSink {
             quarantine.iter_mut().try_for_each(Part::sync)?;
         }
         let diverted_records = self.diverted_records;
-        Ok(Finished { store: self.store, durable, outputs, quarantine, diverted_records })
+        let open_blocks = self.checkpoints.map(|checkpoints| checkpoints.open_blocks);
+        Ok(Finished { store: self.store, durable, outputs, quarantine, diverted_records, open_blocks })
     }
 
     fn commit_run(&mut self, batch: &Batch, run: &Run, offload: &dyn Offload) -> Result<(), SinkError> {
@@ -329,6 +351,7 @@ impl SplitSink {
 
 impl Sink for SplitSink {
     fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
+        self.leave_checkpoint_behind();
         self.savepoint = Savepoint {
             outputs: self.outputs.len(),
             names: self.names.clone(),
@@ -360,6 +383,7 @@ impl Sink for SplitSink {
 
     fn abandon_source(&mut self) -> Result<(), SinkError> {
         self.write_waiting(0)?;
+        self.withdraw_checkpoint()?;
         for output in self.outputs.split_off(self.savepoint.outputs) {
             self.numbers.remove(&output.destination);
             output.parts.into_iter().try_for_each(Part::discard)?;
@@ -374,6 +398,10 @@ impl Sink for SplitSink {
         self.diverted_records = self.savepoint.diverted_records;
         self.quarantine.abandon_source()?;
         self.cut_to_share(&Inline)
+    }
+
+    fn checkpoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+        self.write_checkpoint(progress)
     }
 }
 

@@ -7,12 +7,21 @@ use fhirline_core::{Partial, Store};
 
 /// Runs all checks, each on a store of its own that `new_store` makes empty.
 pub(crate) fn check<S: Store>(mut new_store: impl FnMut() -> S) {
-    let checks: [fn(&dyn Store); 14] = [
+    let checks: [fn(&dyn Store); 23] = [
         a_new_store_is_empty_and_has_a_name,
         nobody_sees_a_final_name_before_it_is_sealed,
         creating_replaces_what_was_left,
         appended_bytes_can_be_read_anywhere,
         truncated_outputs_go_on_at_their_new_end,
+        a_resumed_output_goes_on_where_it_was_left,
+        resuming_cuts_back,
+        what_is_not_there_or_too_short_is_not_resumed,
+        resumed_outputs_grow_together,
+        replacing_leaves_the_new_one_and_nothing_else,
+        a_provisional_name_can_be_replaced,
+        whoever_looks_finds_one_of_the_replaced_whole,
+        a_replaced_name_stands_in_the_way_like_any_other,
+        a_small_object_can_be_replaced_by_nothing,
         sealing_never_replaces,
         a_discarded_output_is_gone,
         an_output_removed_under_its_writer_is_not_presented,
@@ -111,6 +120,140 @@ fn truncated_outputs_go_on_at_their_new_end(store: &dyn Store) {
     assert_eq!(content(store, "a").as_deref(), Some("new"));
 }
 
+fn resume(store: &dyn Store, name: &str, stored_bytes: u64) -> Option<Box<dyn Partial>> {
+    store.resume(name, stored_bytes).expect("no refusal")
+}
+
+fn a_resumed_output_goes_on_where_it_was_left(store: &dyn Store) {
+    for name in ["a", "sub/a"] {
+        drop(create(store, name, "12"));
+        let mut partial = resume(store, name, 2).expect("left there");
+        assert_eq!(partial.stored_bytes(), 2);
+        let mut into = [0; 9];
+        assert_eq!(partial.read_at(1, &mut into).expect("read"), 1);
+        assert_eq!(into[0], b'2');
+        partial.append(b"34").expect("appended");
+        drop(partial);
+        let mut partial = resume(store, name, 4).expect("left there again");
+        partial.append(b"5").expect("appended");
+        partial.sync().expect("synced");
+        partial.seal().expect("sealed");
+        assert_eq!(content(store, name).as_deref(), Some("12345"));
+        assert!(resume(store, name, 0).is_none(), "a sealed output is not resumed");
+    }
+    assert_eq!(list(store), ["a", "sub/a"]);
+}
+
+fn resuming_cuts_back(store: &dyn Store) {
+    drop(create(store, "a", "12345"));
+    let partial = resume(store, "a", 3).expect("left there");
+    assert_eq!(partial.stored_bytes(), 3);
+    assert_eq!(content(store, "a.partial").as_deref(), Some("123"), "at once, not with the next append");
+    drop(partial);
+    assert!(resume(store, "a", 4).is_none(), "what was cut off is gone");
+    let mut partial = resume(store, "a", 3).expect("left there");
+    partial.append(b"x").expect("appended");
+    partial.truncate(1).expect("truncated");
+    drop(partial);
+    let mut partial = resume(store, "a", 0).expect("left there");
+    assert_eq!(partial.stored_bytes(), 0);
+    partial.append(b"new").expect("appended");
+    partial.seal().expect("sealed");
+    assert_eq!(content(store, "a").as_deref(), Some("new"));
+}
+
+fn what_is_not_there_or_too_short_is_not_resumed(store: &dyn Store) {
+    create(store, "sealed", "123").seal().expect("sealed");
+    create(store, "discarded", "123").discard().expect("discarded");
+    drop(create(store, "short", "123"));
+    for name in ["absent", "nowhere/a", "sealed", "sealed/a", "discarded"] {
+        assert!(resume(store, name, 0).is_none(), "{name}");
+    }
+    for stored_bytes in [4, u64::MAX] {
+        assert!(resume(store, "short", stored_bytes).is_none());
+    }
+    assert_eq!(list(store), ["sealed", "short.partial"], "nothing is made or removed");
+    assert_eq!(content(store, "short.partial").as_deref(), Some("123"), "it stays as it was");
+}
+
+fn resumed_outputs_grow_together(store: &dyn Store) {
+    let names: Vec<_> = (0..20).map(|i| format!("{i:02}")).collect();
+    for name in &names {
+        drop(create(store, name, &format!("{name}?")));
+    }
+    let mut partials: Vec<_> = names.iter().map(|name| resume(store, name, 2).expect("left there")).collect();
+    for round in ["a", "b"] {
+        for partial in &mut partials {
+            partial.append(round.as_bytes()).expect("appended");
+        }
+    }
+    partials.into_iter().for_each(|partial| partial.seal().expect("sealed"));
+    for name in &names {
+        assert_eq!(content(store, name), Some(format!("{name}ab")));
+    }
+}
+
+fn replacing_leaves_the_new_one_and_nothing_else(store: &dyn Store) {
+    for durable in [false, true] {
+        for name in ["a", "sub/deep/a"] {
+            for new in ["first", "second, and longer", "3"] {
+                store.replace(name, new.as_bytes(), durable).expect("replaced");
+                assert_eq!(content(store, name).as_deref(), Some(new));
+                assert_eq!(store.stored_bytes(name).expect("readable"), Some(new.len() as u64));
+            }
+        }
+        assert_eq!(list(store), ["a", "sub/deep/a"]);
+        store.remove("a").expect("removed");
+        store.remove("sub/deep/a").expect("removed");
+        assert!(list(store).is_empty());
+    }
+}
+
+fn a_provisional_name_can_be_replaced(store: &dyn Store) {
+    let checkpoint = "_fhirline.partial";
+    drop(create(store, "Patient.ndjson", "{}"));
+    for new in ["1", "2"] {
+        store.replace(checkpoint, new.as_bytes(), true).expect("replaced");
+        assert_eq!(content(store, checkpoint).as_deref(), Some(new));
+        assert_eq!(list(store), ["Patient.ndjson.partial", checkpoint]);
+    }
+    assert!(resume(store, "Patient.ndjson", 2).is_some(), "its neighbours are left alone");
+    store.replace("Patient.ndjson.partial", b"123", false).expect("replaced");
+    assert_eq!(resume(store, "Patient.ndjson", 1).expect("there").stored_bytes(), 1);
+    store.remove(checkpoint).expect("removed");
+    assert_eq!(list(store), ["Patient.ndjson.partial"]);
+}
+
+fn whoever_looks_finds_one_of_the_replaced_whole(store: &dyn Store) {
+    let whole = |i: usize| vec![b'a' + (i % 26) as u8; 1 + (i * 7919) % 50_000];
+    store.replace("a", &whole(0), false).expect("replaced");
+    thread::scope(|scope| {
+        let writer =
+            scope.spawn(|| (1..100).for_each(|i| store.replace("a", &whole(i), false).expect("replaced")));
+        while !writer.is_finished() {
+            let found = store.get("a", 1 << 20).expect("readable").expect("always there");
+            assert!((0..100).any(|i| whole(i) == found), "{} bytes", found.len());
+        }
+    });
+    assert_eq!(list(store), ["a"]);
+}
+
+fn a_replaced_name_stands_in_the_way_like_any_other(store: &dyn Store) {
+    store.replace("a", b"replaced", false).expect("replaced");
+    assert_eq!(kind(store.put_if_absent("a", b"put")), Some(ErrorKind::AlreadyExists));
+    assert_eq!(kind(create(store, "a", "sealed").seal()), Some(ErrorKind::AlreadyExists));
+    assert_eq!(content(store, "a").as_deref(), Some("replaced"));
+    create(store, "b", "sealed").seal().expect("sealed");
+    store.replace("b", b"replaced", false).expect("replaced");
+    assert_eq!(content(store, "b").as_deref(), Some("replaced"));
+}
+
+fn a_small_object_can_be_replaced_by_nothing(store: &dyn Store) {
+    store.replace("a", b"123", false).expect("replaced");
+    store.replace("a", b"", true).expect("replaced");
+    assert_eq!(content(store, "a").as_deref(), Some(""));
+}
+
 fn sealing_never_replaces(store: &dyn Store) {
     create(store, "a", "first").seal().expect("sealed");
     assert_eq!(kind(create(store, "a", "second").seal()), Some(ErrorKind::AlreadyExists));
@@ -195,11 +338,14 @@ fn names_that_lead_out_are_refused(store: &dyn Store) {
     for name in ["", ".", "..", "/a", "../a", "a/", "a//b", "a/../../b", "a/./b", "a\\b", "a\0b"] {
         let refused = Some(ErrorKind::InvalidInput);
         assert_eq!(kind(store.create(name)), refused, "create {name:?}");
+        assert_eq!(kind(store.resume(name, 0)), refused, "resume {name:?}");
+        assert_eq!(kind(store.replace(name, b"", false)), refused, "replace {name:?}");
         assert_eq!(kind(store.put_if_absent(name, b"")), refused, "put {name:?}");
         assert_eq!(kind(store.get(name, 1)), refused, "get {name:?}");
         assert_eq!(kind(store.remove(name)), refused, "remove {name:?}");
     }
     assert_eq!(kind(store.create("a.partial")), Some(ErrorKind::InvalidInput));
+    assert_eq!(kind(store.resume("a.partial", 0)), Some(ErrorKind::InvalidInput));
     assert_eq!(kind(store.put_if_absent("a.partial", b"")), Some(ErrorKind::InvalidInput));
     assert!(list(store).is_empty());
 }

@@ -1,6 +1,7 @@
 //! Both stores against the contract, and what only folders have: modes, links, handles, other processes.
 
 mod conformance;
+mod spools;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -86,6 +87,41 @@ fn a_change_by_somebody_else_is_seen_on_reopening() {
     two.append(b"fine").expect("appended");
 }
 
+#[test]
+fn a_change_by_somebody_else_is_seen_on_reopening_what_was_resumed() {
+    let (_folder, store) = folder_store(1);
+    fs::write(store.path().join("one.partial"), b"12345").expect("written");
+    let mut one = store.resume("one", 3).expect("no refusal").expect("left there");
+    let _two = store.create("two").expect("created");
+    fs::write(store.path().join("one.partial"), b"somebody else's").expect("written");
+    assert!(one.append(b"3").is_err());
+    assert_eq!(one.stored_bytes(), 3);
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_provisional_name_is_not_resumed() {
+    let (_folder, store) = folder_store(8);
+    fs::create_dir(store.path().join("a.partial")).expect("made");
+    assert!(store.resume("a", 0).expect("no refusal").is_none());
+}
+
+#[test]
+fn what_cannot_be_replaced_stays_and_no_litter_beside_it() {
+    let (_folder, store) = folder_store(8);
+    fs::create_dir(store.path().join("folder")).expect("made");
+    fs::write(store.path().join("folder/kept"), b"old").expect("written");
+    fs::write(store.path().join("file"), b"old").expect("written");
+    for durable in [false, true] {
+        for name in ["folder", "file/a"] {
+            assert!(store.replace(name, b"new", durable).is_err(), "{name}");
+        }
+    }
+    assert_eq!(store.list().expect("listed"), ["file", "folder/kept"]);
+    for name in ["file", "folder/kept"] {
+        assert_eq!(fs::read(store.path().join(name)).expect("readable"), b"old", "{name}");
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;
@@ -135,6 +171,65 @@ mod unix {
         partial.seal().expect("sealed");
         assert_eq!(fs::read(&elsewhere).expect("readable"), b"precious");
         assert_eq!(fs::read(store.path().join("a")).expect("readable"), b"new");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_provisional_name_is_not_resumed() {
+        let (folder, store) = folder_store(8);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, b"precious").expect("written");
+        symlink(&elsewhere, store.path().join("a.partial")).expect("linked");
+        symlink("nowhere", store.path().join("b.partial")).expect("linked");
+        for name in ["a", "b"] {
+            assert!(store.resume(name, 0).expect("no refusal").is_none(), "{name}");
+        }
+        assert_eq!(fs::read(&elsewhere).expect("readable"), b"precious");
+    }
+
+    #[test]
+    fn a_resumed_output_keeps_its_mode() {
+        let (_folder, store) = folder_store(8);
+        drop(store.create("a").expect("created"));
+        let path = store.path().join("a.partial");
+        assert_eq!(mode(&path), 0o600);
+        for kept in [0o600, 0o640] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(kept)).expect("changed");
+            store.resume("a", 0).expect("no refusal").expect("left there").append(b"x").expect("appended");
+            assert_eq!(mode(&path), kept);
+        }
+    }
+
+    #[test]
+    fn a_link_is_replaced_not_written_through_and_only_the_owner_may_read_the_new_one() {
+        let (folder, store) = folder_store(8);
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, b"precious").expect("written");
+        symlink(&elsewhere, store.path().join("link")).expect("linked");
+        fs::write(store.path().join("open"), b"old").expect("written");
+        fs::set_permissions(store.path().join("open"), fs::Permissions::from_mode(0o644)).expect("changed");
+        for name in ["link", "open", "sub/new"] {
+            store.replace(name, b"new", true).expect("replaced");
+            let path = store.path().join(name);
+            assert!(fs::symlink_metadata(&path).expect("exists").is_file(), "{name}");
+            assert_eq!(mode(&path) & 0o177, 0, "{name}");
+        }
+        assert_eq!(mode(&store.path().join("sub")) & 0o077, 0);
+        assert_eq!(fs::read(&elsewhere).expect("readable"), b"precious");
+    }
+
+    #[test]
+    fn a_folder_that_nobody_may_write_to_keeps_the_old_one() {
+        let (_folder, store) = folder_store(8);
+        store.replace("a", b"old", true).expect("replaced");
+        let set =
+            |mode| fs::set_permissions(store.path(), fs::Permissions::from_mode(mode)).expect("changed");
+        set(0o500);
+        let replaced = store.replace("a", b"new", true);
+        set(0o700);
+        // Root may write there all the same.
+        let expected: &[u8] = if replaced.is_ok() { b"new" } else { b"old" };
+        assert_eq!(fs::read(store.path().join("a")).expect("readable"), expected);
+        assert_eq!(store.list().expect("listed"), ["a"]);
     }
 
     #[test]

@@ -1,0 +1,137 @@
+use std::fs;
+use std::time::SystemTime;
+
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use fhirline_core::{ChecksumKind, ResourceType};
+use fhirline_fetch::Found;
+use fhirline_flow::RejectLimit;
+use fhirline_route::Proof;
+use fhirline_sink::Codec;
+
+use crate::replay::Replay;
+use crate::{Job, SplitJob};
+
+/// The options as they are written down, and as users give them.
+const OPTIONS: [(&str, &str); 15] = [
+    ("types", "--type"),
+    ("exceptTypes", "--exclude-type"),
+    ("compress", "--compress"),
+    ("level", "--level"),
+    ("maxFileBytes", "--max-file-bytes"),
+    ("maxFileRecords", "--max-file-records"),
+    ("maxLineBytes", "--max-line-bytes"),
+    ("maxRatio", "--max-ratio"),
+    ("maxDecodedBytes", "--max-decoded-bytes"),
+    ("checksum", "--checksum"),
+    ("maxRejects", "--max-rejects or --on-reject"),
+    ("allowIncomplete", "--allow-incomplete"),
+    ("trustInput", "--trust-input"),
+    ("expected", "--expect"),
+    ("replay", "the quarantine that is run again"),
+];
+
+/// What is known of a run before it begins.
+pub(super) struct Known {
+    pub(super) options: Value,
+    /// A hash of the options and of what is known about the sources; `None` if one of them is a stream, which nobody can tell
+    /// from another.
+    pub(super) fingerprint: Option<String>,
+    /// When the newest source was last changed.
+    pub(super) newest: Option<SystemTime>,
+    /// Whether there is a source at all, be it one that cannot be read.
+    pub(super) any_source: bool,
+}
+
+impl Known {
+    /// Looks at the options and the sources, without reading any.
+    pub(super) fn of(job: &Job, to: &SplitJob) -> Self {
+        let options = options_of(job, to);
+        let mut hash = Sha256::new();
+        hash.update(options.to_string());
+        let (mut newest, mut streams, mut any_source) = (None, false, false);
+        for found in job.sources.expand() {
+            any_source |= !matches!(found, Ok(Found::Skipped { .. }));
+            let identity = match found {
+                Ok(Found::Skipped { .. }) => continue,
+                Ok(Found::Source { origin, .. }) => origin.identity().map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Ok(identity) = &identity {
+                streams |= identity.stored_bytes.is_none();
+                newest = newest.max(identity.modified);
+                // The same name may mean another file in another folder.
+                hash.update(format!("{:?}", fs::canonicalize(&identity.name).ok()));
+            }
+            hash.update(format!("{identity:?}"));
+        }
+        Self { options, fingerprint: (!streams).then(|| hex(hash)), newest, any_source }
+    }
+
+    /// What a run must have in common with this one to be continued by it, beside the sources.
+    pub(super) fn run(&self) -> Box<RawValue> {
+        // Strings, numbers and lists of them into memory: nothing here can fail.
+        to_raw_value(&json!({ "version": env!("CARGO_PKG_VERSION"), "options": self.options }))
+            .unwrap_or_default()
+    }
+
+    /// In what an interrupted run differs from this one; empty if in nothing.
+    pub(super) fn differences_to_run(&self, run: &RawValue) -> Vec<String> {
+        let run: Value = serde_json::from_str(run.get()).unwrap_or_default();
+        match run["version"].as_str() {
+            Some(env!("CARGO_PKG_VERSION")) => self.differences(&run["options"]),
+            _ => vec!["the version of fhirline".to_owned()],
+        }
+    }
+
+    /// In which options another run differs from this one.
+    pub(super) fn differences(&self, theirs: &Value) -> Vec<String> {
+        if self.options == *theirs {
+            return Vec::new();
+        }
+        let differs = |key: &str| self.options[key] != theirs[key];
+        let named = OPTIONS.into_iter().filter(|(key, _)| differs(key));
+        // The usual level follows from the codec.
+        let named = named.filter(|(key, _)| *key != "level" || !differs("compress"));
+        let named: Vec<String> = named.map(|(_, option)| option.to_owned()).collect();
+        if named.is_empty() { vec!["options of another version of fhirline".to_owned()] } else { named }
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The options that decide what the outputs hold, and how the run ends. What the sender declared is hashed: names in it are
+/// not ours to repeat.
+fn options_of(job: &Job, to: &SplitJob) -> Value {
+    let codec = match to.encoding.codec() {
+        Codec::None => "none",
+        Codec::Gzip => "gzip",
+        Codec::Zstd => "zstd",
+    };
+    let names = |types: &std::collections::BTreeSet<ResourceType>| -> Vec<String> {
+        types.iter().map(ToString::to_string).collect()
+    };
+    json!({
+        "types": names(&job.selection.only),
+        "exceptTypes": names(&job.selection.except),
+        "compress": codec,
+        "level": to.encoding.level(),
+        "maxFileBytes": to.max_file_bytes,
+        "maxFileRecords": to.max_file_records,
+        "maxLineBytes": job.max_line_bytes,
+        "maxRatio": job.max_ratio,
+        "maxDecodedBytes": job.max_decoded_bytes,
+        "maxRatio": job.max_ratio,
+        "maxDecodedBytes": job.max_decoded_bytes,
+        "checksum": to.checksum.map(ChecksumKind::name),
+        "maxRejects": job.max_rejects.map(|limit: RejectLimit| limit.to_string()),
+        "allowIncomplete": job.allow_incomplete,
+        "trustInput": job.proof == Proof::Trusted,
+        "expected": job.expectation.as_ref().map(|expected| hex(Sha256::new_with_prefix(format!("{expected:?}")))),
+        "replay": job.replay.as_ref().map(Replay::fingerprint),
+    })
+}

@@ -1,0 +1,133 @@
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fhirline_core::{Spools, Store};
+use fhirline_flow::{MemoryPlan, Outcome, RunError};
+use fhirline_route::Grouping;
+use fhirline_sink::{Finished, Inline, SplitOptions, SplitSink};
+
+use super::known::Known;
+use super::start::{Begun, Start};
+use crate::destination;
+use crate::job::{Going, OnEvent};
+use crate::manifest::{self, Manifest, Ours};
+use crate::report::{OutputReport, output_report, resumed_report};
+use crate::{Job, JobError, Report, SplitJob};
+
+/// A split into a store that nobody else writes to.
+pub(super) struct Run<'r> {
+    pub(super) job: &'r Job,
+    pub(super) to: &'r SplitJob,
+    pub(super) plan: MemoryPlan,
+    pub(super) known: Known,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) spools: Arc<dyn Spools>,
+}
+
+impl Run<'_> {
+    /// Looks what the store holds, and does what is left to do.
+    pub(super) fn run(mut self, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
+        let Begun { mut sink, from, discarded_bytes, why_afresh } = match self.start()? {
+            Start::Done(report) => return Ok(*report),
+            Start::Begun(begun) => *begun,
+        };
+        let going = Going {
+            // Whoever goes on with a checkpoint must replace it before something that it counts on changes.
+            checkpoint_bytes: self.checkpoint_bytes().or(from.is_some().then_some(u64::MAX)),
+            from,
+            spools: Arc::clone(&self.spools),
+        };
+        let outcome = match self.job.run(Grouping::ByType, &mut sink, self.plan, going, on_event) {
+            Err(error @ JobError::NothingToRead { .. }) => {
+                destination::disclaim(&*self.store).map_err(self.to.failed("clean"))?;
+                return Err(error);
+            }
+            result => result?,
+        };
+        let mut report = self.report(&outcome, discarded_bytes);
+        report.begun_afresh = why_afresh;
+        if outcome.failed_sources == 0 || self.job.allow_incomplete {
+            self.seal(sink, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    pub(super) fn sink_options(&self) -> SplitOptions {
+        SplitOptions {
+            encoding: self.to.encoding,
+            checksum: self.to.checksum,
+            max_file_bytes: self.to.max_file_bytes,
+            max_file_records: self.to.max_file_records,
+            durable: self.to.durable,
+            block_bytes: self.plan.block_bytes,
+            open_block_bytes: self.plan.open_block_bytes,
+            max_jobs: self.plan.compression_jobs,
+        }
+    }
+
+    /// None for a run over a stream: nobody could go on in its middle.
+    pub(super) fn checkpoint_bytes(&self) -> Option<u64> {
+        self.to.checkpoint_bytes.filter(|_| self.known.fingerprint.is_some())
+    }
+
+    /// For `map_err`: what was tried on the destination.
+    pub(super) fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
+        self.to.failed(action)
+    }
+
+    fn report(&self, outcome: &Outcome, discarded_bytes: u64) -> Report {
+        let mut report = self.job.report(outcome, self.plan);
+        report.resumed = outcome.resumed.as_ref().map(|at| resumed_report(at, discarded_bytes));
+        report
+    }
+
+    /// Writes the manifest under its provisional name, gives the outputs their names, and the manifest its own last: what it
+    /// names is complete as soon as it can be seen.
+    fn seal(&mut self, sink: SplitSink, report: &mut Report) -> Result<(), JobError> {
+        // The sources are read, and only the tails of outputs are left to compress: not worth a pool.
+        let finished = sink.finish(&Inline)?;
+        if !self.job.cancel.pass_stopping() {
+            return Err(RunError::Cancelled.into());
+        }
+        note_diverted(&finished, report);
+        report.outputs = finished.outputs().into_iter().map(output_report).collect();
+        let json = self.manifest(&finished, report).to_json();
+        let store = &*self.store;
+        let mut manifest = store.create(manifest::NAME).map_err(self.failed("write to"))?;
+        manifest.append(&json).map_err(self.failed("write to"))?;
+        if self.to.durable {
+            manifest.sync().map_err(self.failed("write to"))?;
+        }
+        finished.seal()?;
+        destination::disclaim(store).map_err(self.failed("clean"))?;
+        manifest.seal().map_err(self.failed("write to"))?;
+        if self.to.durable {
+            store.sync().map_err(self.failed("write to"))?;
+        }
+        Ok(())
+    }
+
+    fn manifest(&mut self, finished: &Finished, report: &Report) -> Manifest {
+        let quarantine: Vec<OutputReport> = finished.quarantine().into_iter().map(output_report).collect();
+        let ours = Ours {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            options: self.known.options.take(),
+            fingerprint: self.known.fingerprint.take(),
+            rejected: quarantine.iter().find(|file| file.name == fhirline_sink::RAW_NAME).cloned(),
+            account: report.account.clone(),
+        };
+        let newest = self.known.newest.unwrap_or_else(SystemTime::now);
+        Manifest::new(newest, &report.outputs, &quarantine, ours)
+    }
+}
+
+fn note_diverted(finished: &Finished, report: &mut Report) {
+    let diverted = finished.diverted_records();
+    if diverted > 0 {
+        let most = fhirline_sink::MAX_DESTINATIONS;
+        let note = format!("{diverted} records of types beyond the first {most} went to _unknown");
+        report.account.notes.push(note);
+        report.account.ledger.unknown_types += diverted;
+    }
+}

@@ -1,0 +1,253 @@
+//! How a source is told from what it was when an earlier run read it.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use fhirline_core::{Identity, Origin};
+
+use crate::entry::Entry;
+use crate::progress::SourceChanged;
+
+/// Bytes at the beginning and at the end of a source that are compared.
+const SAMPLE_BYTES: u64 = 4096;
+
+/// So many sources are compared one by one; those behind them all together, which keeps the memory flat.
+const COMPARED_ALONE: usize = 4096;
+
+/// What is known of a source without reading it whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Stamp {
+    /// Checksum of its name.
+    name: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    stored_bytes: Option<u64>,
+    /// When it was last changed, in nanoseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    modified: Option<i64>,
+    /// Checksum of its first and last bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    sample: Option<u32>,
+}
+
+/// In what a source differs from what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changed {
+    /// Another source stands in its place on the list.
+    Name,
+    /// Its length.
+    Length,
+    /// The time at which it was last changed.
+    Modified,
+    /// Its first or last bytes.
+    Bytes,
+    /// It is not on the list any more.
+    Gone,
+    /// One of those behind the first 4,096 differs, which are compared all together.
+    OneOfMany,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "another source stood in its place",
+            Self::Length => "its length differs",
+            Self::Modified => "the time of its last change differs",
+            Self::Bytes => "its first or last bytes differ",
+            Self::Gone => "it is not there any more",
+            Self::OneOfMany => "it or a source before it differs",
+        })
+    }
+}
+
+impl Stamp {
+    /// That of something of which only the name counts.
+    pub(crate) fn of_name(name: &str) -> Self {
+        Self { name: crc32c::crc32c(name.as_bytes()), stored_bytes: None, modified: None, sample: None }
+    }
+
+    /// In what the source differs `now`.
+    pub(crate) fn difference(&self, now: &Self) -> Option<Changed> {
+        if self.name != now.name {
+            Some(Changed::Name)
+        } else if self.stored_bytes != now.stored_bytes {
+            Some(Changed::Length)
+        } else if self.sample != now.sample {
+            Some(Changed::Bytes)
+        } else if self.modified != now.modified {
+            Some(Changed::Modified)
+        } else {
+            None
+        }
+    }
+
+    fn append_to(&self, digest: u32) -> u32 {
+        crc32c::crc32c_append(digest, format!("{self:?}").as_bytes())
+    }
+}
+
+/// The stamps of all that a run is done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Stamps {
+    first: Vec<Stamp>,
+    /// How many come behind those, and the checksum over their stamps.
+    more: u64,
+    digest: u32,
+}
+
+impl Stamps {
+    pub(crate) fn len(&self) -> u64 {
+        self.first.len() as u64 + self.more
+    }
+
+    pub(crate) fn push(&mut self, stamp: Stamp) {
+        if self.first.len() < COMPARED_ALONE {
+            self.first.push(stamp);
+        } else {
+            self.more += 1;
+            self.digest = stamp.append_to(self.digest);
+        }
+    }
+
+    /// Takes as many entries as there are stamps, and compares them.
+    pub(crate) fn check(&self, entries: &mut dyn Iterator<Item = Entry>) -> Result<(), SourceChanged> {
+        let gone = || SourceChanged { name: "a source".to_owned(), changed: Changed::Gone };
+        for stamp in &self.first {
+            let (name, now) = stamp_for(&entries.next().ok_or_else(gone)?, stamp);
+            if let Some(changed) = stamp.difference(&now) {
+                return Err(SourceChanged { name, changed });
+            }
+        }
+        let (mut digest, mut last) = (0, String::new());
+        for _ in 0..self.more {
+            let (name, now) = stamp_of(&entries.next().ok_or_else(gone)?);
+            (digest, last) = (now.append_to(digest), name);
+        }
+        if digest == self.digest {
+            Ok(())
+        } else {
+            Err(SourceChanged { name: last, changed: Changed::OneOfMany })
+        }
+    }
+}
+
+/// The stamp to compare with another one: of what was passed over then, only the name counts.
+fn stamp_for(entry: &Entry, then: &Stamp) -> (String, Stamp) {
+    let (name, now) = stamp_of(entry);
+    let by_name = *then == (Stamp { name: then.name, stored_bytes: None, modified: None, sample: None });
+    let now = if by_name { Stamp::of_name(&name) } else { now };
+    (name, now)
+}
+
+/// The name and the stamp of an entry as it is now.
+pub(crate) fn stamp_of(entry: &Entry) -> (String, Stamp) {
+    match entry {
+        Entry::Source { origin, .. } | Entry::Lines { origin } => {
+            (origin.name().to_owned(), stamp(&**origin))
+        }
+        Entry::Skipped { name, .. } | Entry::Lost { name, .. } => (name.clone(), Stamp::of_name(name)),
+    }
+}
+
+/// The stamp of a source as it is now. What cannot be looked at has only a name.
+pub(crate) fn stamp(origin: &dyn Origin) -> Stamp {
+    let mut stamp = Stamp::of_name(origin.name());
+    let Ok(Identity { stored_bytes: Some(stored_bytes), modified, .. }) = origin.identity() else {
+        return stamp;
+    };
+    stamp.stored_bytes = Some(stored_bytes);
+    stamp.modified = modified.map(nanoseconds);
+    stamp.sample = sample(origin, stored_bytes).ok();
+    stamp
+}
+
+/// The checksum of the first and the last bytes.
+fn sample(origin: &dyn Origin, stored_bytes: u64) -> io::Result<u32> {
+    let last = stored_bytes.saturating_sub(SAMPLE_BYTES);
+    let mut bytes = Vec::new();
+    origin.open_at(0)?.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
+    origin.open_at(last)?.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
+    Ok(crc32c::crc32c(&bytes))
+}
+
+fn nanoseconds(time: SystemTime) -> i64 {
+    let clamped = |nanos: u128| i64::try_from(nanos).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => clamped(after.as_nanos()),
+        Err(before) => -clamped(before.duration().as_nanos()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Text {
+        name: &'static str,
+        bytes: Vec<u8>,
+        modified: SystemTime,
+    }
+
+    impl Origin for Text {
+        fn identity(&self) -> io::Result<Identity> {
+            let stored_bytes = Some(self.bytes.len() as u64);
+            Ok(Identity { name: self.name.into(), stored_bytes, modified: Some(self.modified) })
+        }
+
+        fn name(&self) -> &str {
+            self.name
+        }
+
+        fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+            Ok(Box::new(io::Cursor::new(self.bytes[offset as usize..].to_vec())))
+        }
+    }
+
+    type Change = (Changed, fn(&mut Text));
+
+    fn text() -> Text {
+        Text { name: "a", bytes: vec![b'x'; 10_000], modified: UNIX_EPOCH }
+    }
+
+    #[test]
+    fn each_kind_of_change_is_named() {
+        let before = stamp(&text());
+        let changes: [Change; 5] = [
+            (Changed::Name, |text| text.name = "b"),
+            (Changed::Length, |text| text.bytes.push(b'y')),
+            (Changed::Bytes, |text| text.bytes[0] = b'y'),
+            (Changed::Bytes, |text| text.bytes[9_999] = b'y'),
+            (Changed::Modified, |text| text.modified -= std::time::Duration::from_nanos(1)),
+        ];
+        assert_eq!(before.difference(&stamp(&text())), None);
+        for (what, change) in changes {
+            let mut changed = text();
+            change(&mut changed);
+            assert_eq!(before.difference(&stamp(&changed)), Some(what));
+        }
+    }
+
+    #[test]
+    fn a_list_that_changed_is_noticed_however_long() {
+        for (count, changed) in [(3, Changed::Name), (COMPARED_ALONE + 3, Changed::OneOfMany)] {
+            let entries = |last: &'static str| {
+                let name = move |at| if at + 1 == count { last } else { "a" };
+                (0..count).map(move |at| Entry::named(Text { name: name(at), ..text() }))
+            };
+            let mut stamps = Stamps::default();
+            entries("b").for_each(|entry| stamps.push(stamp_of(&entry).1));
+            assert_eq!(stamps.len(), count as u64);
+            assert_eq!(stamps.check(&mut entries("b")), Ok(()));
+            let refused = stamps.check(&mut entries("c")).expect_err("another name");
+            assert_eq!((refused.name.as_str(), refused.changed), ("c", changed));
+            let refused = stamps.check(&mut entries("b").skip(1)).expect_err("one is missing");
+            assert!(matches!(refused.changed, Changed::Gone | Changed::Name), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! An interrupted split goes on from its last checkpoint, and nobody sees that it was interrupted.
+
+mod damage;
+mod format;
+mod interrupted;
+mod power_loss;
+mod support;

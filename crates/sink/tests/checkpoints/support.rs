@@ -1,0 +1,240 @@
+//! Runs that are made of steps, so that they can be stopped between any two.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fhirline_core::{
+    BadRecord, Batch, ChecksumKind, Chunk, Destination, Fault, Lease, Ledger, Lines, LongLine, MemorySpools,
+    Position, Receipt, ResourceType, SourceId, Spools, Store, Verdict,
+};
+use fhirline_fetch::MemoryStore;
+use fhirline_route::{Router, Scratch};
+use fhirline_sink::{
+    Checkpoint, Codec, Encoding, Finished, Inline, Offload, ResumeError, Sink, SinkError, SplitOptions,
+    SplitSink,
+};
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+pub(crate) const NAME: &str = "_fhirline.partial";
+
+/// One call of a sink.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Begin(u32),
+    /// Kind and length of each line.
+    Batch(Vec<(u8, u16)>),
+    Long(u8, u16),
+    Abandon,
+}
+
+/// What a run leaves.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    outputs: Vec<Receipt>,
+    quarantine: Vec<Receipt>,
+    diverted_records: u64,
+}
+
+struct Threads;
+
+impl Offload for Threads {
+    fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        std::thread::spawn(job);
+    }
+}
+
+/// Bytes that no encoder makes much smaller, the same ones for the same line.
+fn padding(seed: usize, length: usize) -> String {
+    let mut state = seed as u64 + 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + (state >> 33) as u8 % 26)
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+const TYPES: [&str; 6] = ["Patient", "PATIENT", "Goal", "Observation", "x-custom", "Encounter"];
+
+fn line(kind: u8, seed: usize, length: usize) -> String {
+    match kind {
+        0..10 => {
+            let name = TYPES[usize::from(kind) % TYPES.len()];
+            format!("{{\"resourceType\":\"{name}\",\"text\":\"{}\"}}\n", padding(seed, length))
+        }
+        10 | 11 => format!("{{\"broken\":\"{}\n", padding(seed, length)),
+        _ => "[]\n".to_owned(),
+    }
+}
+
+fn batch_of(lines: &[(u8, u16)], seed: usize, source: u32) -> Batch {
+    let at = Position { source: SourceId(source), byte: seed as u64 * 1000, line: seed as u64 * 10 + 1 };
+    let mut all = Lines { at, ..Lines::default() };
+    for (place, &(kind, length)) in lines.iter().enumerate() {
+        all.bytes.extend_from_slice(line(kind, seed * 31 + place, usize::from(length)).as_bytes());
+        all.ends.push(all.bytes.len() as u32);
+    }
+    let chunk = Chunk { sequence: 0, lines: all, lease: Lease::free_of_charge() };
+    Router::default().route(chunk, Batch::default(), &mut Scratch::default()).0
+}
+
+fn long_line(kind: u8, length: u16, seed: usize, source: u32) -> LongLine {
+    let mut spool = MemorySpools.create().expect("in memory");
+    let bytes = line(kind, seed, usize::from(length));
+    let bytes = bytes.trim_end().as_bytes();
+    spool.append(b"  ").and_then(|()| spool.append(bytes)).expect("in memory");
+    let destination = match kind {
+        0..10 if TYPES[usize::from(kind) % TYPES.len()] == "x-custom" => Some(Destination::Unknown),
+        0..10 => ResourceType::new(TYPES[usize::from(kind) % TYPES.len()]).map(Destination::Resource),
+        _ => None,
+    };
+    let length = bytes.len() as u64 + 2;
+    let rejected = Verdict::Rejected(BadRecord { fault: Fault::TooLong, at: 7 });
+    let delivered = |destination| Verdict::Delivered { destination, record: 2..length };
+    let mut ledger = Ledger::default();
+    ledger.records.read = 1;
+    let at = Position { source: SourceId(source), byte: seed as u64 * 1000, line: seed as u64 * 10 + 1 };
+    LongLine { at, length, verdict: destination.map_or(rejected, delivered), ledger, spool }
+}
+
+/// Takes one step; the same step at the same place is the same call.
+fn take(sink: &mut SplitSink, steps: &[Step], place: usize, threads: bool) -> Result<(), SinkError> {
+    let offload: &dyn Offload = if threads { &Threads } else { &Inline };
+    let begun = |step: &Step| if let Step::Begin(source) = step { Some(*source) } else { None };
+    let source = steps[..=place].iter().rev().find_map(begun).unwrap_or(0);
+    match &steps[place] {
+        Step::Begin(source) => sink.begin_source(SourceId(*source), &format!("source {source}")),
+        Step::Batch(lines) => sink.commit(&batch_of(lines, place, source), offload),
+        Step::Long(kind, length) => sink.commit_long(&mut long_line(*kind, *length, place, source), offload),
+        Step::Abandon => sink.abandon_source(),
+    }
+}
+
+/// A run from its first step to its last.
+pub(crate) fn unbroken(steps: &[Step], options: SplitOptions) -> Ran {
+    let store = MemoryStore::new();
+    let mut sink = SplitSink::new(Arc::new(store.clone()), options);
+    (0..steps.len()).for_each(|place| take(&mut sink, steps, place, false).expect("in memory"));
+    sealed(sink.finish(&Inline).expect("in memory"), &store)
+}
+
+pub(crate) fn sealed(finished: Finished, store: &dyn Store) -> Ran {
+    let (outputs, quarantine) = (finished.outputs(), finished.quarantine());
+    let diverted_records = finished.diverted_records();
+    finished.seal().expect("sealed");
+    store.remove(NAME).expect("removed");
+    Ran { files: contents(store), outputs, quarantine, diverted_records }
+}
+
+pub(crate) fn contents(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
+    let names = store.list().expect("listed");
+    let content = |name: &String| store.get(name, u64::MAX - 1).expect("read").expect("it was listed");
+    names.iter().map(|name| (name.clone(), content(name))).collect()
+}
+
+pub(crate) fn run_text() -> Box<RawValue> {
+    RawValue::from_string("{\"version\":\"test\"}".to_owned()).expect("JSON")
+}
+
+/// A run under way, which notes after how many steps each checkpoint was made.
+pub(crate) struct Run<'s> {
+    pub(crate) sink: SplitSink,
+    steps: &'s [Step],
+    pub(crate) taken: usize,
+    threads: bool,
+}
+
+impl<'s> Run<'s> {
+    pub(crate) fn begin(
+        store: Arc<dyn Store>,
+        options: SplitOptions,
+        steps: &'s [Step],
+        threads: bool,
+    ) -> Self {
+        let sink = SplitSink::new(store, options).with_checkpoints(NAME, run_text());
+        Self { sink, steps, taken: 0, threads }
+    }
+
+    pub(crate) fn step(&mut self) {
+        take(&mut self.sink, self.steps, self.taken, self.threads).expect("a store with room");
+        self.taken += 1;
+    }
+
+    pub(crate) fn steps_to(&mut self, taken: usize) {
+        while self.taken < taken {
+            self.step();
+        }
+    }
+
+    pub(crate) fn checkpoint(&mut self) {
+        let progress = format!("{{\"steps\":{}}}", self.taken);
+        self.sink.checkpoint(progress.as_bytes()).expect("a store with room");
+    }
+
+    /// Goes on from what lies in the store.
+    pub(crate) fn resume(
+        store: Arc<dyn Store>,
+        options: SplitOptions,
+        steps: &'s [Step],
+        threads: bool,
+    ) -> Result<Self, ResumeError> {
+        let json = store.get(NAME, Checkpoint::MAX_BYTES).expect("read").unwrap_or_default();
+        let checkpoint = Checkpoint::parse(&json)?;
+        assert_eq!(checkpoint.run().get(), run_text().get());
+        let progress: serde_json::Value =
+            serde_json::from_str(checkpoint.progress().get()).expect("what was given");
+        let taken = progress["steps"].as_u64().expect("what was given") as usize;
+        let (sink, _) = SplitSink::resume(store, options, NAME, checkpoint)?;
+        Ok(Self { sink, steps, taken, threads })
+    }
+}
+
+/// Every way to write, with blocks that are short enough to be cut often.
+pub(crate) fn options() -> impl Strategy<Value = SplitOptions> {
+    let codecs = prop_oneof![Just(Codec::None), Just(Codec::Gzip), Just(Codec::Zstd)];
+    let checksums =
+        prop_oneof![Just(None), Just(Some(ChecksumKind::Crc32c)), Just(Some(ChecksumKind::Sha256))];
+    let rotation = (prop::option::of(200u64..3000), prop::option::of(1u64..12));
+    (codecs, checksums, rotation, 60usize..900, 100u64..3000, 1usize..4, any::<bool>()).prop_map(
+        |(
+            codec,
+            checksum,
+            (max_file_bytes, max_file_records),
+            block_bytes,
+            open_block_bytes,
+            max_jobs,
+            durable,
+        )| {
+            SplitOptions {
+                encoding: Encoding::new(codec, None).expect("the usual level"),
+                checksum,
+                max_file_bytes,
+                max_file_records,
+                durable,
+                block_bytes,
+                open_block_bytes,
+                max_jobs,
+            }
+        },
+    )
+}
+
+/// Sources with batches and long lines, some of them abandoned.
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let lines = prop::collection::vec((0u8..13, 0u16..120), 0..12);
+    let step = prop_oneof![
+        6 => lines.prop_map(Step::Batch),
+        1 => (0u8..12, 0u16..3000).prop_map(|(kind, length)| Step::Long(kind, length)),
+    ];
+    let source = (prop::collection::vec(step, 0..7), prop::bool::weighted(0.25));
+    prop::collection::vec(source, 1..5).prop_map(|sources| {
+        let mut all = Vec::new();
+        for (number, (steps, abandoned)) in (0..).zip(sources) {
+            all.push(Step::Begin(number));
+            all.extend(steps);
+            all.extend(abandoned.then_some(Step::Abandon));
+        }
+        all
+    })
+}

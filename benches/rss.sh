@@ -44,6 +44,8 @@ make_inputs() {
     zstd -q --long=27 "$work/quarter" -o "$work/quarter.27.zst"
     xz -6 < "$work/slice" > "$work/slice.xz"
     bzip2 -9 < "$work/quarter" > "$work/quarter.bz2"
+    # Lines of 3 MiB are held, lines of 15 MiB are spooled.
+    for _ in $(seq 200); do long_line 3; echo; done > "$work/lines3"
     for _ in $(seq 40); do long_line 15; echo; done > "$work/lines15"
     for _ in $(seq 40); do long_line 15; echo; head -c 3000000 "$work/export" | tail -n +2 | sed '$d'; done > "$work/mixed15"
     gzip -1 < "$work/mixed15" > "$work/mixed15.gz"
@@ -113,6 +115,7 @@ compressed() {
 
 shapes() {
     for threads in 1 2 8; do
+        run 64 "lines of 3 MiB, $threads threads" "$work/lines3" --threads "$threads"
         run 64 "lines of 15 MiB, $threads threads" "$work/lines15" --threads "$threads"
         run 64 "lines of 15 MiB among others, $threads threads" "$work/mixed15" --threads "$threads"
         run 64 "lines of 15 MiB among others, gzip in, zstd out, $threads threads" "$work/mixed15.gz" \

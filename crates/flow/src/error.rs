@@ -50,6 +50,12 @@ impl SourceError {
             Self::Decompress(DecompressError::Unsupported { .. }) => {
                 Some("unpack it first and name the files inside".into())
             }
+            Self::Decompress(DecompressError::TooExpanded { .. }) => {
+                Some("if the source is to be trusted, raise --max-ratio".into())
+            }
+            Self::Decompress(DecompressError::TooLong { .. }) => {
+                Some("if the source is to be trusted, raise --max-decoded-bytes".into())
+            }
             Self::Decompress(_) | Self::Short { .. } => {
                 Some("the file is damaged or was cut off: get it again".into())
             }

@@ -3,6 +3,8 @@
 mod cli;
 mod faults;
 mod hostile_cuts;
+mod kill;
+mod laws;
 mod layering;
 mod ledger;
 mod oracle;

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Count records, sizes and faults by type; write nothing.
     Stats(StatsArgs),
+    /// Run the rejected records of an earlier split again, each under the place that it had.
+    Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
     Demo(DemoArgs),
     /// Print the completions for a shell.
@@ -54,12 +56,42 @@ pub(crate) enum Command {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct SplitArgs {
     #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) expect: ExpectArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct ReplayArgs {
+    /// The folder _quarantine of a complete run, the folder that holds it, or a copy of either. Mend records in lines.raw
+    /// first (best in a copy), each on its line; empty a line to drop its record
+    #[arg(value_name = "QUARANTINE")]
+    pub(crate) quarantine: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+/// Where to write, and how.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
     /// The folder to write to: new, empty, or holding a run of fhirline
-    #[arg(short, long, value_name = "DEST")]
-    pub(crate) output: PathBuf,
+    #[arg(short = 'o', long = "output", value_name = "DEST")]
+    pub(crate) folder: PathBuf,
     /// Compress the outputs
     #[arg(long, value_enum, value_name = "CODEC", default_value = "none", help_heading = "Output")]
     pub(crate) compress: Compress,
@@ -85,15 +117,13 @@ pub(crate) struct SplitArgs {
     /// Replace a complete run in DEST: its manifest first, then only the files that it names. Begin an interrupted one afresh
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
-    #[command(flatten)]
-    pub(crate) resources: ResourceArgs,
-    #[command(flatten)]
-    pub(crate) tell: TellArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct CatArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
@@ -105,6 +135,8 @@ pub(crate) struct CatArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
@@ -122,13 +154,18 @@ pub(crate) struct DemoArgs {
     pub(crate) folder: PathBuf,
 }
 
-/// What to read, and how.
+/// What to read.
 #[derive(Debug, Args)]
-pub(crate) struct InputArgs {
+pub(crate) struct SourceArgs {
     /// Files, folders (read recursively), patterns, or - for standard input. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required = true)]
     pub(crate) sources: Vec<OsString>,
+}
+
+/// How to read it.
+#[derive(Debug, Args)]
+pub(crate) struct InputArgs {
     /// Only these resource types
     #[arg(long = "type", value_name = "A,B", value_delimiter = ',', value_parser = resource_type)]
     pub(crate) types: Vec<ResourceType>,

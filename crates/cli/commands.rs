@@ -1,5 +1,6 @@
+use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
@@ -10,8 +11,8 @@ use fhirline::{
 };
 
 use crate::args::{
-    CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, ResourceArgs, SplitArgs,
-    StatsArgs, TellArgs,
+    CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, OutputArgs, ReplayArgs,
+    ResourceArgs, SourceArgs, SplitArgs, StatsArgs, TellArgs,
 };
 use crate::interrupt::stop_on_interrupt;
 use crate::reporter::Reporter;
@@ -20,25 +21,49 @@ use crate::trouble::{Broken, causes, hint_of, note, status_of, tell_failure, war
 
 /// One stream per resource type.
 pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, &args.input, args.tell.json, || do_split(args))
+    reported(&args.tell, &args.sources.sources, args.tell.json, || do_split(args))
 }
 
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
-    let to = split_job(args)?;
-    let job = with_expectation(job_of(&args.input, &args.resources)?, &args.expect)?;
-    tell_memory(&job, encoding_of(args)?, &args.tell)?;
-    let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
-    let report = job.split(&to, &mut |event| reporter.on_event(&event));
+    let to = split_job(&args.output)?;
+    let job = with_expectation(job_of(&args.sources, &args.input, &args.resources)?, &args.expect)?;
+    split_to(&args.output, &to, job, &args.input, &args.tell)
+}
+
+/// The rejected records of an earlier split again.
+pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitStatus> {
+    let inner = ["", "_quarantine"].map(|folder| args.quarantine.join(folder));
+    let files = inner.iter().flat_map(|folder| ["lines.raw", "outcome.ndjson"].map(|name| folder.join(name)));
+    let files: Vec<OsString> = files.map(PathBuf::into_os_string).collect();
+    reported(&args.tell, &files, args.tell.json, || do_replay(args))
+}
+
+fn do_replay(args: &ReplayArgs) -> anyhow::Result<ExitStatus> {
+    let to = split_job(&args.output)?;
+    let job = configured(Job::replay_of(&args.quarantine)?, &args.input, &args.resources)?;
+    split_to(&args.output, &to, job, &args.input, &args.tell)
+}
+
+fn split_to(
+    output: &OutputArgs,
+    to: &SplitJob,
+    job: Job,
+    input: &InputArgs,
+    tell: &TellArgs,
+) -> anyhow::Result<ExitStatus> {
+    tell_memory(&job, encoding_of(output)?, tell)?;
+    let mut reporter = Reporter::new(tell, total_bytes(&job, tell), false);
+    let report = job.split(to, &mut |event| reporter.on_event(&event));
     reporter.finish();
     let report = report?;
-    let sealed = report.account.sources.failed == 0 || args.input.allow_incomplete;
-    let destination = args.output.display().to_string();
-    conclude(&report, &args.tell, || summary::of_split(&report, &destination, sealed))
+    let sealed = report.account.sources.failed == 0 || input.allow_incomplete;
+    let destination = output.folder.display().to_string();
+    conclude(&report, tell, || summary::of_split(&report, &destination, sealed))
 }
 
 /// Clean NDJSON to standard output.
 pub(crate) fn cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, &args.input, false, || do_cat(args))
+    reported(&args.tell, &args.sources.sources, false, || do_cat(args))
 }
 
 fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
@@ -46,7 +71,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.input, &args.resources)?;
+    let job = job_of(&args.sources, &args.input, &args.resources)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
@@ -60,11 +85,11 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
 
 /// Counts by type.
 pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, &args.input, args.tell.json, || do_stats(args))
+    reported(&args.tell, &args.sources.sources, args.tell.json, || do_stats(args))
 }
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    let job = with_expectation(job_of(&args.input, &args.resources)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.sources, &args.input, &args.resources)?, &args.expect)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
@@ -105,11 +130,11 @@ fn write_report(json: &str, file: Option<&Path>) -> anyhow::Result<()> {
 /// nobody reads it any more is no failure.
 fn reported(
     tell: &TellArgs,
-    input: &InputArgs,
+    sources: &[OsString],
     to_standard_output: bool,
     run: impl FnOnce() -> anyhow::Result<ExitStatus>,
 ) -> anyhow::Result<ExitStatus> {
-    let refused = refuse_source_as_report(tell, input);
+    let refused = refuse_source_as_report(tell, sources);
     let file = tell.report.as_deref().filter(|_| refused.is_ok());
     let done = refused.and_then(|()| run());
     let Err(error) = &done else { return done };
@@ -138,12 +163,11 @@ fn reported(
 }
 
 /// A report that replaces what was read would be the end of an export.
-fn refuse_source_as_report(tell: &TellArgs, input: &InputArgs) -> anyhow::Result<()> {
+fn refuse_source_as_report(tell: &TellArgs, sources: &[OsString]) -> anyhow::Result<()> {
     let Some(report) = tell.report.as_deref() else { return Ok(()) };
     // What does not exist yet is no source.
     let Ok(place) = report.canonicalize() else { return Ok(()) };
-    let is_source =
-        input.sources.iter().any(|text| Path::new(text).canonicalize().is_ok_and(|at| at == place));
+    let is_source = sources.iter().any(|text| Path::new(text).canonicalize().is_ok_and(|at| at == place));
     anyhow::ensure!(!is_source, "the report {} would replace a source", report.display());
     Ok(())
 }
@@ -152,15 +176,19 @@ fn json_of(report: &Report) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
+fn job_of(sources: &SourceArgs, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
+    configured(Job::new(&sources.sources)?, args, resources)
+}
+
 /// The job as the arguments describe it, stopped by Ctrl-C.
-fn job_of(args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
+fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
     let cancel = Cancel::new();
     stop_on_interrupt(&cancel).context(Broken("cannot listen for Ctrl-C".into()))?;
     let selection = Selection {
         only: args.types.iter().copied().collect(),
         except: args.exclude_type.iter().copied().collect(),
     };
-    let mut job = Job::new(&args.sources)?
+    let mut job = job
         .memory_bytes(resources.memory)
         .max_line_bytes(args.max_line_bytes)
         .max_ratio(args.max_ratio)
@@ -187,13 +215,13 @@ fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
     Ok(job.expect(expectation))
 }
 
-fn split_job(args: &SplitArgs) -> anyhow::Result<SplitJob> {
+fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
     let checksum = match args.checksum {
         Checksum::Crc32c => Some(ChecksumKind::Crc32c),
         Checksum::Sha256 => Some(ChecksumKind::Sha256),
         Checksum::None => None,
     };
-    Ok(SplitJob::to(&args.output)
+    Ok(SplitJob::to(&args.folder)
         .encoding(encoding_of(args)?)
         .checksum(checksum)
         .max_file_bytes(args.max_file_bytes)
@@ -203,7 +231,7 @@ fn split_job(args: &SplitArgs) -> anyhow::Result<SplitJob> {
         .overwrite(args.overwrite))
 }
 
-fn encoding_of(args: &SplitArgs) -> anyhow::Result<Encoding> {
+fn encoding_of(args: &OutputArgs) -> anyhow::Result<Encoding> {
     let codec = match args.compress {
         Compress::None => Codec::None,
         Compress::Gzip => Codec::Gzip,

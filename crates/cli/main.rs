@@ -29,6 +29,7 @@ fn run() -> ExitCode {
         Command::Split(args) => commands::split(&args),
         Command::Cat(args) => commands::cat(&args),
         Command::Stats(args) => commands::stats(&args),
+        Command::Replay(args) => commands::replay(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { folder } => pages::man(folder.as_deref()),

@@ -49,11 +49,15 @@ pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> Stri
 /// Whether an interrupted run was continued, or why not.
 fn continued(report: &Report) -> String {
     if let Some(at) = &report.resumed {
-        let (source, again) = (shown(&at.source), HumanBytes(at.reread_bytes()));
-        return format!(
-            "an interrupted run was continued in {source}, line {}, byte {}; {again} were done again\n",
-            at.line, at.byte
-        );
+        if at.source.is_empty() {
+            return "an interrupted run was continued behind its last source\n".to_owned();
+        }
+        let again = match at.reread_bytes() {
+            0 => String::new(),
+            bytes => format!("; {} were done again", HumanBytes(bytes)),
+        };
+        let (source, line, byte) = (shown(&at.source), at.line, at.byte);
+        return format!("an interrupted run was continued in {source}, line {line}, byte {byte}{again}\n");
     }
     let why = report.begun_afresh.iter();
     why.map(|why| format!("an interrupted run was begun afresh: {}\n", shown(why))).collect()

@@ -1,6 +1,7 @@
-use std::fs;
+use std::fs::{self, File};
+use std::time::SystemTime;
 
-use super::place::{BROKEN, GOAL, PATIENT, Place, Ran, lines};
+use super::place::{BROKEN, GOAL, PATIENT, Place, Ran, gzip, lines};
 
 fn place() -> Place {
     Place::with([("in/a.ndjson", lines(&[PATIENT, BROKEN])), ("in/b.ndjson", lines(&[GOAL]))])
@@ -90,6 +91,7 @@ fn the_same_run_again_does_nothing_and_says_so() {
 fn other_options_or_other_input_are_refused() {
     let place = split();
     insta::assert_snapshot!(refused(&place, "split in -o out --compress gzip").shown());
+    insta::assert_snapshot!("other_input_is_refused", refused(&place, "split in/b.ndjson -o out").shown());
     for other in ["--type Goal", "--max-line-bytes 1MiB", "--checksum sha256", "--max-rejects 5"] {
         refused(&place, &format!("split in -o out {other}"));
     }
@@ -143,4 +145,118 @@ fn an_empty_folder_and_a_nested_new_one_will_do() {
     place.run("split in -o empty").ends_with(3);
     place.run("split in -o a/b/c").ends_with(3);
     assert!(place.contents("empty") == place.contents("a/b/c"));
+}
+
+const INTERRUPTED: &str = "split a.ndjson b.ndjson.gz -o out";
+
+/// A place in which that run could not go on in its second source.
+fn interrupted() -> Place {
+    let cut = gzip(lines(&[GOAL]));
+    let place = Place::with([
+        ("a.ndjson", lines(&[PATIENT, BROKEN]).as_bytes()),
+        ("b.ndjson.gz", &cut[..cut.len() - 1]),
+    ]);
+    place.run(INTERRUPTED).ends_with(5);
+    assert!(place.text("out/_fhirline.partial").contains("progress"));
+    place
+}
+
+fn modified(place: &Place, name: &str) -> SystemTime {
+    fs::metadata(place.path(name)).and_then(|about| about.modified()).expect("known")
+}
+
+fn set_modified(place: &Place, name: &str, time: SystemTime) {
+    File::options().append(true).open(place.path(name)).expect("opened").set_modified(time).expect("set");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_with_the_source_that_was_mended() {
+    let place = interrupted();
+    place.put("b.ndjson.gz", gzip(lines(&[GOAL])));
+    insta::assert_snapshot!(place.run(INTERRUPTED).ends_with(3).shown());
+    place.run("split a.ndjson b.ndjson.gz -o unbroken").ends_with(3);
+    assert!(place.contents("out") == place.contents("unbroken"));
+    assert_eq!(
+        place.files("out"),
+        [
+            "Goal.ndjson",
+            "Patient.ndjson",
+            "_quarantine/lines.raw",
+            "_quarantine/outcome.ndjson",
+            "manifest.json"
+        ]
+    );
+}
+
+#[test]
+fn where_an_interrupted_run_went_on_is_in_the_report() {
+    let place = interrupted();
+    // What the outputs do not depend on does not count.
+    let others =
+        "--threads 1 --memory 80MiB -v --progress never --durability none --checkpoint-bytes 1MiB --json";
+    let report = place.run(&format!("{INTERRUPTED} {others}")).ends_with(5).json();
+    assert_eq!(report["resumedFrom"], serde_json::json!({ "source": "b.ndjson.gz", "line": 1, "byte": 0 }));
+    assert_eq!(report["rereadBytes"], 0);
+    let report = place.run(&format!("{INTERRUPTED} --overwrite --json")).ends_with(5).json();
+    assert!(report.get("resumedFrom").is_none() && report.get("begunAfresh").is_none());
+}
+
+#[test]
+fn an_interrupted_run_with_other_options_is_refused() {
+    let place = interrupted();
+    let other = format!("{INTERRUPTED} --compress gzip --max-file-records 5");
+    insta::assert_snapshot!(refused(&place, &other).shown());
+    for other in
+        ["--type Goal", "--max-line-bytes 1MiB", "--checksum sha256", "--max-rejects 5", "--allow-incomplete"]
+    {
+        let ran = refused(&place, &format!("{INTERRUPTED} {other}"));
+        let named = other.split(' ').next().expect("an option");
+        assert!(ran.stderr.contains(named), "{}", ran.shown());
+    }
+    place.run(&format!("{other} --overwrite")).ends_with(5);
+}
+
+#[test]
+fn a_source_that_changed_since_is_refused() {
+    let (place, source) = (interrupted(), "a.ndjson");
+    let (bytes, time) = (place.read(source), modified(&interrupted(), source));
+    place.put(source, [&bytes[..], b"\n"].concat());
+    let mut told = vec![refused(&place, INTERRUPTED).shown()];
+    place.put(source, &bytes);
+    set_modified(&place, source, time + std::time::Duration::from_secs(5));
+    told.push(refused(&place, INTERRUPTED).shown());
+    insta::assert_snapshot!(told.join("\n"));
+    place.run(&format!("{INTERRUPTED} --overwrite")).ends_with(5);
+}
+
+#[test]
+fn a_source_with_other_bytes_is_refused_whatever_its_length_and_time() {
+    let (place, source) = (interrupted(), "a.ndjson");
+    let (text, time) = (place.text(source), modified(&place, source));
+    place.put(source, text.replace("\"id\":\"p\"", "\"id\":\"q\""));
+    set_modified(&place, source, time);
+    insta::assert_snapshot!(refused(&place, INTERRUPTED).shown());
+    // Another source in its place, or none.
+    refused(&place, "split b.ndjson.gz -o out");
+    fs::remove_file(place.path(source)).expect("removed");
+    refused(&place, INTERRUPTED);
+}
+
+#[test]
+fn an_interrupted_run_that_lost_an_output_is_begun_afresh() {
+    let place = interrupted();
+    fs::remove_file(place.path("out/Patient.ndjson.partial")).expect("removed");
+    place.put("b.ndjson.gz", gzip(lines(&[GOAL])));
+    insta::assert_snapshot!(place.run(INTERRUPTED).ends_with(3).shown());
+    assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT]));
+}
+
+#[test]
+fn a_checkpoint_that_makes_no_sense_is_none() {
+    let place = interrupted();
+    let checkpoint = place.text("out/_fhirline.partial");
+    place.put("b.ndjson.gz", gzip(lines(&[GOAL])));
+    place.put("out/_fhirline.partial", &checkpoint[..checkpoint.len() / 2]);
+    let ran = place.run(INTERRUPTED).ends_with(3);
+    assert!(ran.out().contains("begun afresh: the checkpoint makes no sense"), "{}", ran.shown());
 }

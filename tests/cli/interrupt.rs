@@ -117,3 +117,39 @@ fn killed() {
     nothing_is_sealed(&place);
     the_next_run_succeeds(&place);
 }
+
+#[test]
+fn what_was_read_from_standard_input_is_begun_afresh() {
+    let place = Place::new();
+    let mut child = begun(&place);
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    let ran = place.run_with_input("split - -o out", lines(&[GOAL]).as_bytes()).ends_with(0);
+    assert!(
+        ran.out().contains("begun afresh: standard input and pipes cannot be read again"),
+        "{}",
+        ran.shown()
+    );
+    assert_eq!(place.files("out"), ["Goal.ndjson", "manifest.json"]);
+    assert!(!place.text("out/manifest.json").contains("afresh"));
+}
+
+#[test]
+fn what_was_stopped_goes_on_where_it_was() {
+    let place = Place::new();
+    place.put_sample("a.ndjson", 24 << 20);
+    // Slow, so that there is time to stop it.
+    let command = "split a.ndjson --progress never --compress gzip --level 9 --json";
+    let mut begun = place.command(&format!("{command} -o out"));
+    let mut child = begun.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
+    wait_until(|| place.exists("out/Patient.ndjson.gz.partial"));
+    signal(&child, "-INT");
+    assert_eq!(child.wait().expect("ended").code(), Some(130));
+    nothing_is_sealed(&place);
+    let report = place.run(&format!("{command} -o out")).ends_with(3).json();
+    assert_eq!(report["resumedFrom"]["source"], "a.ndjson");
+    assert!(report["resumedFrom"]["byte"].as_u64().expect("a number") > 0);
+    assert_eq!(report["rereadBytes"], 0);
+    place.run(&format!("{command} -o unbroken")).ends_with(3);
+    assert!(place.contents("out") == place.contents("unbroken"));
+}

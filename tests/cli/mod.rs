@@ -14,6 +14,7 @@ mod options;
 mod place;
 mod privacy;
 mod readme;
+mod replay;
 mod sources;
 mod stats;
 mod system;

@@ -81,6 +81,25 @@ fn a_disk_that_is_full() {
     ");
 }
 
+/// As on a disk that is full, without one: no file may be longer than that.
+#[test]
+fn files_that_may_not_grow_and_then_may() {
+    let place = Place::new();
+    place.put_sample("export.ndjson", 6 << 20);
+    let split = "fhirline split export.ndjson --progress never --threads 1 --checkpoint-bytes 256KiB";
+    // In blocks of 512 bytes. The signal would end the program before it could say anything.
+    let ran = place.shell(&format!("trap '' XFSZ; ulimit -f 2000 && exec {split} -o out"));
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"write to \w+", "write to [TYPE]");
+    settings.bind(|| insta::assert_snapshot!(told(&ran.ends_with(1))));
+    let files = place.files("out");
+    assert!(files.iter().all(|name| name.ends_with(".partial")), "{files:?}");
+    let report = place.shell(&format!("{split} -o out --json")).ends_with(3).json();
+    assert!(report["resumedFrom"]["byte"].as_u64().is_some_and(|byte| byte > 0), "{report}");
+    place.shell(&format!("{split} -o unbroken")).ends_with(3);
+    assert!(place.contents("out") == place.contents("unbroken"));
+}
+
 #[test]
 fn standard_output_that_is_full() {
     if !fs::exists("/dev/full").is_ok_and(|exists| exists) {

@@ -1,6 +1,6 @@
 use liblzma::stream::{Action, Error, Status, Stream, TELL_UNSUPPORTED_CHECK};
 
-use crate::codec::{Outcome, Step, Trouble};
+use crate::codec::{Outcome, Step, Trouble, check_need};
 
 /// What liblzma counts before it has seen a block header.
 const BASE_BYTES: u64 = 32 << 10;
@@ -14,6 +14,7 @@ pub(crate) struct XzStream {
 
 impl XzStream {
     pub(crate) fn begin(allowed_bytes: u64) -> Result<Self, Trouble> {
+        check_need(BASE_BYTES, allowed_bytes)?;
         // A check that this build does not know must not pass unchecked.
         let stream = Stream::new_stream_decoder(allowed_bytes, TELL_UNSUPPORTED_CHECK).map_err(trouble)?;
         Ok(Self { stream, memory_bytes: BASE_BYTES, allowed_bytes })

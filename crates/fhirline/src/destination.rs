@@ -92,7 +92,7 @@ impl Sealing {
             match store.stored_bytes(name)? {
                 Some(sealed) if sealed == bytes => {}
                 None if store.stored_bytes(&provisional(name))? == Some(bytes) => {
-                    unsealed.push((name, bytes))
+                    unsealed.push((name, bytes));
                 }
                 _ => return Ok(None),
             }

@@ -185,6 +185,9 @@ fn io_hint(error: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space and run the same command again; nothing incomplete has a final name"
         }
+        io::ErrorKind::FileTooLarge => {
+            "raise the limit on the size of files (ulimit -f) and run the same command again"
+        }
         io::ErrorKind::PermissionDenied => "check who may write there",
         io::ErrorKind::ReadOnlyFilesystem => "choose a destination on a file system that can be written",
         _ => return None,

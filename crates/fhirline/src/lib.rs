@@ -38,6 +38,7 @@ mod exit;
 mod expectation;
 mod job;
 mod manifest;
+mod replay;
 mod report;
 pub mod sample;
 mod split;
@@ -52,6 +53,7 @@ pub use fhirline_flow::{
 pub use fhirline_route::Selection;
 pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
 pub use job::{Job, OnEvent};
+pub use replay::ReplayError;
 pub use report::{
     Account, BytesReport, FailureReport, FaultReport, LedgerReport, LengthReport, MemoryReport, OutputReport,
     PlaceReport, RecordsReport, Report, SkippedReport, SourcesReport, TypeReport,

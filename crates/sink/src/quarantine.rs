@@ -80,6 +80,14 @@ impl Files {
 }
 
 impl Group {
+    /// Whether a record stands right behind the group and has the same fault. Records that are run again stand side by side,
+    /// however far apart they stood originally: their lines have to meet, too.
+    fn is_joined_by(&self, noted: &Noted) -> bool {
+        let Rejected { why, last_line, lines, .. } = self.rejected;
+        let meets = (last_line..=last_line.saturating_add(lines)).contains(&noted.position.line);
+        meets && self.next_record == noted.record && why.fault == noted.why.fault
+    }
+
     fn resume(source: &str, noted: &GroupState) -> Option<Self> {
         let rejected = Rejected {
             source: source.to_owned(),
@@ -255,15 +263,15 @@ impl Quarantine {
     fn note(&mut self, store: &dyn Store, noted: Noted) -> Result<(), SinkError> {
         self.ordinal += 1;
         self.rejects += 1;
-        if let Some(group) = &mut self.group {
-            let neighbour = group.next_record == noted.record && group.rejected.why.fault == noted.why.fault;
-            if neighbour && self.rejects > SINGLE_OUTCOMES {
-                group.next_record += 1;
-                group.rejected.count += 1;
-                group.rejected.last_line = noted.position.line;
-                group.rejected.last_byte = noted.position.byte;
-                return Ok(());
-            }
+        if let Some(group) = &mut self.group
+            && self.rejects > SINGLE_OUTCOMES
+            && group.is_joined_by(&noted)
+        {
+            group.next_record += 1;
+            group.rejected.count += 1;
+            group.rejected.last_line = noted.position.line;
+            group.rejected.last_byte = noted.position.byte;
+            return Ok(());
         }
         self.write_group(store)?;
         self.group = Some(Group { next_record: noted.record + 1, rejected: self.rejected(noted) });

@@ -73,9 +73,9 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let gzip = gzip_sample(folder.path());
         let place = Self { folder, case, gzip };
-        place.put("a.ndjson", &sample(1, 90 << 10));
+        place.put("a.ndjson", &sample(1, 60 << 10));
         place.put_gzip(case.broken != Broken::No);
-        place.put("c.ndjson", &sample(3, 50 << 10));
+        place.put("c.ndjson", &sample(3, 30 << 10));
         place
     }
 
@@ -118,21 +118,27 @@ impl Place {
     /// A run into a store over that folder, which has a life as given.
     fn run(&self, folder: &str, life: &Arc<Life>) -> Result<Report, JobError> {
         let store = DyingStore { inner: self.store(folder), life: Arc::clone(life) };
-        self.run_into(Arc::new(store), folder, &mut || ())
+        self.run_into(Arc::new(store), &self.to(folder), &mut || ())
+    }
+
+    /// The same without checkpoints of its own.
+    fn run_without_checkpoints(&self, folder: &str, life: &Arc<Life>) -> Result<Report, JobError> {
+        let store = DyingStore { inner: self.store(folder), life: Arc::clone(life) };
+        self.run_into(Arc::new(store), &self.to(folder).checkpoint_bytes(None), &mut || ())
     }
 
     fn run_into(
         &self,
         store: Arc<dyn Store>,
-        folder: &str,
+        to: &SplitJob,
         on_commit: &mut dyn FnMut(),
     ) -> Result<Report, JobError> {
-        let (job, to) = (self.job(), self.to(folder));
+        let job = self.job();
         let mut plan = job.memory_plan(to.encoding).expect("enough");
         // So that members end, and are cut early, within so little input.
         (plan.block_bytes, plan.open_block_bytes) = (8 << 10, 24 << 10);
-        let known = Known::of(&job, &to);
-        let run = Run { job: &job, to: &to, plan, known, store, spools: Arc::new(MemorySpools) };
+        let known = Known::of(&job, to);
+        let run = Run { job: &job, to, plan, known, store, spools: Arc::new(MemorySpools) };
         run.run(&mut |event| {
             if let Event::Committed { .. } = event {
                 on_commit();
@@ -180,7 +186,7 @@ fn sample(seed: u64, bytes: u64) -> Vec<u8> {
 /// A compressed source, made by what is tested.
 fn gzip_sample(folder: &Path) -> Vec<u8> {
     let (plain, out) = (folder.join("plain"), folder.join("gzip"));
-    fs::write(&plain, sample(2, 250 << 10)).expect("written");
+    fs::write(&plain, sample(2, 150 << 10)).expect("written");
     let to = SplitJob::to(&out)
         .encoding(Encoding::new(Codec::Gzip, None).expect("the usual level"))
         .durable(false);
@@ -240,7 +246,7 @@ impl Seen {
 }
 
 /// Lets a run die at every operation, one after the other, until one is over before it dies; after each death the same run
-/// again. Every third time that one dies, too.
+/// again. Every other time that one dies, too, be it with checkpoints of its own or without.
 #[track_caller]
 fn dies_at_every_operation(case: Case) -> Seen {
     let seen = Mutex::new(Seen::default());
@@ -270,10 +276,12 @@ fn dies_at(place: &Place, operation: u64, unbroken: &Files) -> Option<Report> {
         return None;
     }
     assert!(first.is_err(), "a store that does nothing is noticed: operation {operation}");
-    if operation % 3 == 0 {
-        let again = Life::of(operation * 7 % 101, place.case.death);
-        let _ = place.run(&out, &again);
-    }
+    let again = Life::of(operation * 7 % 101, place.case.death);
+    let _ = match operation % 6 {
+        0 | 1 => place.run(&out, &again),
+        2 => place.run_without_checkpoints(&out, &again),
+        _ => first,
+    };
     if place.case.broken == Broken::Mended {
         let report = place.run_to_the_end(&out);
         assert_eq!(report.account.sources.failed, 1);
@@ -348,7 +356,7 @@ fn little_is_done_a_second_time() {
     let life = immortal();
     let store = DyingStore { inner: place.store("out"), life: Arc::clone(&life) };
     let mut committed = 0;
-    let died = place.run_into(Arc::new(store), "out", &mut || {
+    let died = place.run_into(Arc::new(store), &place.to("out"), &mut || {
         committed += CHUNK_BYTES as u64;
         if committed >= bytes * 8 / 10 {
             life.end();

@@ -3,5 +3,6 @@
 mod damage;
 mod format;
 mod interrupted;
+mod killed;
 mod power_loss;
 mod support;

@@ -13,7 +13,7 @@ use crate::support::{Run, contents, options, sealed, steps, unbroken};
 
 /// A store in memory that remembers what of it would outlive a loss of power.
 #[derive(Clone, Debug, Default)]
-struct Volatile {
+pub(crate) struct Volatile {
     store: MemoryStore,
     safe: Arc<Mutex<Safe>>,
     /// Whether a cut outlives it at once, or only with the next sync: a disk may do either.
@@ -29,7 +29,7 @@ struct Safe {
 
 impl Volatile {
     /// What is there when the power comes back.
-    fn after_power_loss(&self) -> MemoryStore {
+    pub(crate) fn after_power_loss(&self) -> MemoryStore {
         let safe = self.safe.lock().expect("no panic");
         let left = MemoryStore::new();
         for name in &safe.names {
@@ -39,7 +39,7 @@ impl Volatile {
         left
     }
 
-    fn started_from(store: &MemoryStore, cuts_are_safe: bool) -> Self {
+    pub(crate) fn started_from(store: &MemoryStore, cuts_are_safe: bool) -> Self {
         let bytes = contents(store);
         let names = bytes.keys().cloned().collect();
         Self { store: store.clone(), safe: Arc::new(Mutex::new(Safe { names, bytes })), cuts_are_safe }

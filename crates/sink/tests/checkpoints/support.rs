@@ -25,6 +25,8 @@ pub(crate) enum Step {
     /// Kind and length of each line.
     Batch(Vec<(u8, u16)>),
     Long(u8, u16),
+    /// One record of each of so many types.
+    Types(std::ops::Range<u16>),
     Abandon,
 }
 
@@ -34,7 +36,7 @@ pub(crate) struct Ran {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     outputs: Vec<Receipt>,
     quarantine: Vec<Receipt>,
-    diverted_records: u64,
+    pub(crate) diverted_records: u64,
 }
 
 struct Threads;
@@ -68,18 +70,36 @@ fn line(kind: u8, seed: usize, length: usize) -> String {
     }
 }
 
-fn batch_of(lines: &[(u8, u16)], seed: usize, source: u32) -> Batch {
-    let at = Position { source: SourceId(source), byte: seed as u64 * 1000, line: seed as u64 * 10 + 1 };
+/// Where a step begins in its source.
+fn position_of(steps: &[Step], place: usize) -> Position {
+    let mut at = Position::default();
+    for step in &steps[..place] {
+        let lines = match step {
+            Step::Begin(source) => {
+                at = Position::start_of(SourceId(*source));
+                continue;
+            }
+            Step::Batch(lines) => lines.len() as u64,
+            Step::Long(..) => 1,
+            Step::Types(types) => types.len() as u64,
+            Step::Abandon => 0,
+        };
+        at = at.advanced(lines * 5000, lines);
+    }
+    at
+}
+
+fn batch_of(lines: impl Iterator<Item = String>, at: Position) -> Batch {
     let mut all = Lines { at, ..Lines::default() };
-    for (place, &(kind, length)) in lines.iter().enumerate() {
-        all.bytes.extend_from_slice(line(kind, seed * 31 + place, usize::from(length)).as_bytes());
+    for line in lines {
+        all.bytes.extend_from_slice(line.as_bytes());
         all.ends.push(all.bytes.len() as u32);
     }
     let chunk = Chunk { sequence: 0, lines: all, lease: Lease::free_of_charge() };
     Router::default().route(chunk, Batch::default(), &mut Scratch::default()).0
 }
 
-fn long_line(kind: u8, length: u16, seed: usize, source: u32) -> LongLine {
+fn long_line(kind: u8, length: u16, seed: usize, at: Position) -> LongLine {
     let mut spool = MemorySpools.create().expect("in memory");
     let bytes = line(kind, seed, usize::from(length));
     let bytes = bytes.trim_end().as_bytes();
@@ -94,19 +114,29 @@ fn long_line(kind: u8, length: u16, seed: usize, source: u32) -> LongLine {
     let delivered = |destination| Verdict::Delivered { destination, record: 2..length };
     let mut ledger = Ledger::default();
     ledger.records.read = 1;
-    let at = Position { source: SourceId(source), byte: seed as u64 * 1000, line: seed as u64 * 10 + 1 };
     LongLine { at, length, verdict: destination.map_or(rejected, delivered), ledger, spool }
 }
 
 /// Takes one step; the same step at the same place is the same call.
 fn take(sink: &mut SplitSink, steps: &[Step], place: usize, threads: bool) -> Result<(), SinkError> {
     let offload: &dyn Offload = if threads { &Threads } else { &Inline };
-    let begun = |step: &Step| if let Step::Begin(source) = step { Some(*source) } else { None };
-    let source = steps[..=place].iter().rev().find_map(begun).unwrap_or(0);
+    let at = position_of(steps, place);
     match &steps[place] {
         Step::Begin(source) => sink.begin_source(SourceId(*source), &format!("source {source}")),
-        Step::Batch(lines) => sink.commit(&batch_of(lines, place, source), offload),
-        Step::Long(kind, length) => sink.commit_long(&mut long_line(*kind, *length, place, source), offload),
+        Step::Batch(lines) => {
+            let text = |(number, &(kind, length)): (usize, &(u8, u16))| {
+                line(kind, place * 31 + number, usize::from(length))
+            };
+            let lines = lines.iter().enumerate().map(text);
+            sink.commit(&batch_of(lines, at), offload)
+        }
+        Step::Types(types) => {
+            let letter = |number: u16, power| char::from(b'a' + (number / 26_u16.pow(power) % 26) as u8);
+            let name = |number| (0..3).map(|power| letter(number, power)).collect::<String>();
+            let lines = types.clone().map(|number| format!("{{\"resourceType\":\"T{}\"}}\n", name(number)));
+            sink.commit(&batch_of(lines, at), offload)
+        }
+        Step::Long(kind, length) => sink.commit_long(&mut long_line(*kind, *length, place, at), offload),
         Step::Abandon => sink.abandon_source(),
     }
 }
@@ -157,8 +187,13 @@ impl<'s> Run<'s> {
     }
 
     pub(crate) fn step(&mut self) {
-        take(&mut self.sink, self.steps, self.taken, self.threads).expect("a store with room");
+        self.try_step().expect("a store with room");
+    }
+
+    pub(crate) fn try_step(&mut self) -> Result<(), SinkError> {
+        take(&mut self.sink, self.steps, self.taken, self.threads)?;
         self.taken += 1;
+        Ok(())
     }
 
     pub(crate) fn steps_to(&mut self, taken: usize) {
@@ -168,8 +203,12 @@ impl<'s> Run<'s> {
     }
 
     pub(crate) fn checkpoint(&mut self) {
+        self.try_checkpoint().expect("a store with room");
+    }
+
+    pub(crate) fn try_checkpoint(&mut self) -> Result<(), SinkError> {
         let progress = format!("{{\"steps\":{}}}", self.taken);
-        self.sink.checkpoint(progress.as_bytes()).expect("a store with room");
+        self.sink.checkpoint(progress.as_bytes())
     }
 
     /// Goes on from what lies in the store.

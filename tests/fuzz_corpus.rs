@@ -4,6 +4,10 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use crate::support::slow_reader;
+
+#[path = "../fuzz/checks/checkpoint.rs"]
+mod checkpoint;
 #[path = "../fuzz/checks/choices.rs"]
 mod choices;
 #[path = "../fuzz/checks/decompress.rs"]
@@ -12,6 +16,8 @@ mod decompress;
 mod envelope;
 #[path = "../fuzz/checks/line_split.rs"]
 mod line_split;
+#[path = "../fuzz/checks/pipeline.rs"]
+mod pipeline;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let files = corpus(target);
@@ -33,6 +39,11 @@ fn corpus(target: &str) -> Vec<PathBuf> {
 }
 
 #[test]
+fn test_the_corpus_of_checkpoint_passes() {
+    replay("checkpoint", checkpoint::check);
+}
+
+#[test]
 fn test_the_corpus_of_decompress_passes() {
     replay("decompress", decompress::check);
 }
@@ -45,4 +56,9 @@ fn test_the_corpus_of_envelope_passes() {
 #[test]
 fn test_the_corpus_of_line_split_passes() {
     replay("line_split", line_split::check);
+}
+
+#[test]
+fn test_the_corpus_of_pipeline_passes() {
+    replay("pipeline", pipeline::check);
 }

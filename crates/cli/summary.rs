@@ -39,7 +39,10 @@ pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> Stri
     if report.already_complete {
         let _ = writeln!(text, "nothing was done: {destination} holds this run already");
     } else if !sealed && report.account.ledger.records.read > 0 {
-        let _ = writeln!(text, "what arrived stays in {destination} under .partial names");
+        let _ = writeln!(
+            text,
+            "no output in {destination} has its final name: run the same command again once all sources are whole"
+        );
     }
     text.push_str(&continued(report));
     text.push_str(&ending(report));

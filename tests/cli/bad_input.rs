@@ -22,8 +22,8 @@ fn a_gzip_file_that_was_cut_off() {
     insta::assert_snapshot!(told("cut.ndjson.gz", &gzip(lines(&[PATIENT, GOAL]))[..30]));
     assert!(ran.stderr.contains("gzip data is cut off"), "{}", ran.stderr);
     let files = place.files("out");
-    assert!(files.iter().any(|name| name == "Patient.ndjson.partial"), "{files:?}");
-    assert!(files.iter().all(|name| name.ends_with(".partial")), "{files:?}");
+    // What was read of it is taken back: the next run begins with it, whatever it is then.
+    assert_eq!(files, ["_fhirline.partial"]);
 }
 
 #[test]

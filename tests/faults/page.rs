@@ -12,8 +12,8 @@ Every kind of trouble that is known from exports in the wild, and what comes of 
 messages below, and that every line of a source that could be read is in an output or in quarantine, byte for byte.
 
 The exit status is 0 if all is well, 3 if records are in quarantine, 4 if the counts are not those that the sender
-declared, 5 if a source could not be read to its end. With 5 nothing gets a final name: the records that were sound until
-then wait under provisional names, and another run over the repaired source begins afresh.
+declared, 5 if a source could not be read to its end. With 5 nothing gets a final name: the
+source is taken back to its beginning, and the same command begins there once the source is whole.
 
 What is no file but a reply, a link or an event is not read yet; the table says where it will belong.
 ";

@@ -48,7 +48,8 @@ pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 pub use fhirline_flow::{
-    Cancel, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceError, resident_bytes,
+    Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
+    resident_bytes,
 };
 pub use fhirline_route::Selection;
 pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
@@ -56,6 +57,6 @@ pub use job::{Job, OnEvent};
 pub use replay::ReplayError;
 pub use report::{
     Account, BytesReport, FailureReport, FaultReport, LedgerReport, LengthReport, MemoryReport, OutputReport,
-    PlaceReport, RecordsReport, Report, SkippedReport, SourcesReport, TypeReport,
+    PlaceReport, RecordsReport, Report, ResumedReport, SkippedReport, SourcesReport, TypeReport,
 };
 pub use split::SplitJob;

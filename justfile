@@ -48,6 +48,12 @@ deny:
 sample BYTES OUT *ARGS:
     cargo run --release --package fhirline --example make_sample -- {{ BYTES }} {{ OUT }} {{ ARGS }}
 
+# fuzz a target for SECONDS, see fuzz/README.md (needs cargo-fuzz and a nightly compiler); new inputs: fuzz/target/found
+fuzz NAME SECONDS="60" SANITIZER="address" *ARGS:
+    mkdir -p fuzz/target/found/{{ NAME }}
+    cargo +nightly fuzz run --sanitizer {{ SANITIZER }} {{ NAME }} fuzz/target/found/{{ NAME }} fuzz/corpus/{{ NAME }} -- \
+        -max_total_time={{ SECONDS }} -max_len=4096 -timeout=60 -malloc_limit_mb=96 -dict=fuzz/json.dict {{ ARGS }}
+
 # peak resident memory of a split of 1 GiB; scratch space is TMPDIR (needs /usr/bin/time of GNU)
 memory *ARGS:
     #!/usr/bin/env bash

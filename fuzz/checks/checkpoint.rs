@@ -46,7 +46,8 @@ pub(crate) fn check(input: &[u8]) {
     let before = contents(&store);
     Damage::choose(&store, &mut choices).befall(&store, choices.rest());
     let after = contents(&store);
-    let is_noted = before.get(NAME).is_some_and(|bytes| !bytes.is_empty()) && after.get(NAME) == before.get(NAME);
+    let is_noted =
+        before.get(NAME).is_some_and(|bytes| !bytes.is_empty()) && after.get(NAME) == before.get(NAME);
     match plan.gone_on(&store) {
         End::Whole(files) => assert!(files == unbroken, "other files"),
         End::Afresh => assert!(!is_noted || after != before, "nothing was wrong with the checkpoint"),

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 
-use fhirline_decompress::{Compression, DecompressError, Decoder, Limits};
+use fhirline_decompress::{Compression, Decoder, DecompressError, Limits};
 
 use super::choices::Choices;
 
@@ -27,8 +27,7 @@ pub(crate) fn check(input: &[u8]) {
     let made = choices.of(&[None, Some(Compression::Gzip), Some(Compression::Zstd)]);
     let window_bytes = choices.of(&[1 << 22, 1 << 20, 1 << 18, 0, 1 << 16]);
     let max_decoded_bytes = choices.of(&[None, Some(0), Some(1), Some(100), Some(65_536), Some(100_000)]);
-    let limits =
-        Limits::default().with_window_bytes(window_bytes).with_max_decoded_bytes(max_decoded_bytes);
+    let limits = Limits::default().with_window_bytes(window_bytes).with_max_decoded_bytes(max_decoded_bytes);
     let plan = Plan { limits, room: choices.size(), cuts: choices.cuts() };
     match made {
         None => {
@@ -109,7 +108,8 @@ impl Plan {
         let mut decoder = Decoder::plain_from(reader, self.limits, at as u64);
         let mut rest = Vec::new();
         let result = decoder.read_to_end(&mut rest);
-        let end = result.map_or_else(|error| DecompressError::find_in(&error).map(End::Bad), |_| Some(End::Good));
+        let end =
+            result.map_or_else(|error| DecompressError::find_in(&error).map(End::Bad), |_| Some(End::Good));
         assert_eq!((rest.as_slice(), end), (&decoded.data[at..], Some(decoded.end)));
         assert_eq!(decoder.decoded_bytes(), decoded.data.len() as u64);
     }
@@ -248,7 +248,8 @@ impl Members {
     }
 
     fn check(&self, data: &[u8], damage: &Damage, plan: &Plan) {
-        let (mut stored, mut parts, mut ends) = (Vec::new(), data.chunks(data.len() / self.count + 1), vec![]);
+        let (mut stored, mut parts, mut ends) =
+            (Vec::new(), data.chunks(data.len() / self.count + 1), vec![]);
         for _ in 0..self.count {
             stored.extend(self.member(parts.next().unwrap_or_default()));
             ends.push(stored.len());

@@ -173,8 +173,7 @@ impl Plan {
 
     fn has_room(&self, open: &[&[u8]], line: &[u8]) -> bool {
         let bytes: usize = open.iter().map(|line| line.len()).sum();
-        open.is_empty()
-            || (open.len() < self.size.max_lines && bytes + line.len() <= self.size.max_bytes)
+        open.is_empty() || (open.len() < self.size.max_lines && bytes + line.len() <= self.size.max_bytes)
     }
 
     fn pieces_of(&self, at: Position, line: &[u8]) -> Vec<Seen> {

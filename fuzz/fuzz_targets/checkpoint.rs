@@ -2,9 +2,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../checks/choices.rs"]
-mod choices;
 #[path = "../checks/checkpoint.rs"]
 mod checkpoint;
+#[path = "../checks/choices.rs"]
+mod choices;
 
 fuzz_target!(|input: &[u8]| checkpoint::check(input));

@@ -254,9 +254,25 @@ fn an_interrupted_run_that_lost_an_output_is_begun_afresh() {
 #[test]
 fn a_checkpoint_that_makes_no_sense_is_none() {
     let place = interrupted();
-    let checkpoint = place.text("out/_fhirline.partial");
     place.put("b.ndjson.gz", gzip(lines(&[GOAL])));
-    place.put("out/_fhirline.partial", &checkpoint[..checkpoint.len() / 2]);
+    for name in ["out/_fhirline.partial", "out/_fhirline-safe.partial"] {
+        let checkpoint = place.text(name);
+        place.put(name, &checkpoint[..checkpoint.len() / 2]);
+    }
     let ran = place.run(INTERRUPTED).ends_with(3);
     assert!(ran.out().contains("begun afresh: the checkpoint makes no sense"), "{}", ran.shown());
+}
+
+/// As after a crash of the machine that took what the latest vouches for.
+#[test]
+fn if_the_latest_checkpoint_does_not_hold_the_safe_one_does() {
+    for latest in ["", "{\"half\":"] {
+        let place = interrupted();
+        place.put("b.ndjson.gz", gzip(lines(&[GOAL])));
+        place.put("out/_fhirline.partial", latest);
+        let ran = place.run(INTERRUPTED).ends_with(3);
+        assert!(ran.out().contains("continued in b.ndjson.gz, line 1"), "{}", ran.shown());
+        assert_eq!(place.text("out/Goal.ndjson"), lines(&[GOAL]));
+        assert!(!place.path("out/_fhirline-safe.partial").exists());
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io;
 
 use fhirline_core::{PARTIAL_SUFFIX, Store};
+use fhirline_sink::safe_name;
 
 use crate::manifest::{self, Manifest};
 
@@ -12,7 +13,13 @@ use crate::manifest::{self, Manifest};
 const MARKER: &str = "_fhirline";
 
 /// What a checkpoint keeps beside the outputs.
-const SIDE_OBJECTS: [&str; 2] = ["_blocks-0.partial", "_blocks-1.partial"];
+const SIDE_OBJECTS: [&str; 5] = [
+    "_blocks-0.partial",
+    "_blocks-1.partial",
+    "_blocks-2.partial",
+    "_blocks-3.partial",
+    "_fhirline-safe.partial",
+];
 
 /// What a destination holds.
 #[derive(Debug)]
@@ -121,9 +128,17 @@ fn seal(store: &dyn Store, name: &str, stored_bytes: u64) -> io::Result<()> {
     store.resume(name, stored_bytes)?.ok_or_else(gone)?.seal()
 }
 
-/// The last checkpoint of an interrupted run; `None` before the first.
-pub(crate) fn checkpoint(store: &dyn Store) -> io::Result<Option<Vec<u8>>> {
-    Ok(get(store, &marker())?.filter(|bytes| !bytes.is_empty()))
+/// The checkpoints of an interrupted run: the latest, and the one that a crash of the machine cannot harm. None before the
+/// first.
+pub(crate) fn checkpoints(store: &dyn Store) -> io::Result<Vec<Vec<u8>>> {
+    let names = [marker(), safe_name(&marker())];
+    let found = names.iter().map(|name| get(store, name)).collect::<io::Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().filter(|bytes| !bytes.is_empty()).collect())
+}
+
+/// Says that the latest checkpoint does not hold any more, and keeps the claim.
+pub(crate) fn forget_latest(store: &dyn Store) -> io::Result<()> {
+    store.replace(&marker(), &[], false)
 }
 
 /// Says in an empty destination that it is ours from now on. The name alone says so: there may be no room for a byte more.
@@ -174,7 +189,8 @@ pub(crate) fn remove_complete(store: &dyn Store, manifest: &Manifest) -> io::Res
 /// be there, then what has its final name, while the manifest still tells that it is ours.
 pub(crate) fn remove_interrupted(store: &dyn Store, left: &Left) -> io::Result<()> {
     let marker = marker();
-    store.replace(&marker, &[], false)?;
+    store.remove(&safe_name(&marker))?;
+    forget_latest(store)?;
     let (provisional_names, sealed): (Vec<_>, Vec<_>) =
         left.names.iter().partition(|name| is_provisional(name));
     let mut names = sealed.into_iter().chain(provisional_names).filter(|name| **name != marker);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fhirline_core::{NoSpools, Spools};
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Selection as Sources, SkipReason};
@@ -60,6 +60,8 @@ pub struct Job {
     pub(crate) cancel: Cancel,
     /// For tests: the product uses the default.
     pub(crate) chunk_size: ChunkSize,
+    /// For tests, too.
+    pub(crate) sync_interval: Duration,
 }
 
 /// How a run goes, beside what the job says.
@@ -102,6 +104,7 @@ impl Job {
             expectation: None,
             cancel: Cancel::new(),
             chunk_size: ChunkSize::default(),
+            sync_interval: FlowOptions::default().sync_interval,
         })
     }
 
@@ -258,6 +261,7 @@ impl Job {
             from: going.from,
             places: self.replay.as_ref().map(|replay| replay.places(&failure)),
             chunk_size: self.chunk_size,
+            sync_interval: self.sync_interval,
             ..FlowOptions::default()
         };
         let outcome = run(self.entries(), &router, sink, &options, &self.cancel, on_event)?;

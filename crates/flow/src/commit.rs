@@ -1,4 +1,5 @@
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use fhirline_core::{BadRecord, Batch, LongLine, Position, Verdict};
 use fhirline_sink::{Offload, Sink};
@@ -71,7 +72,7 @@ impl<'c> Commit<'c> {
             done: Stamps::default(),
             source: None,
             next_sequence: 0,
-            pace: options.checkpoint_bytes.map(Pace::new),
+            pace: options.checkpoint_bytes.map(|bytes| Pace::new(bytes, options.sync_interval)),
             open: true,
         };
         if let Some(from) = &options.from {
@@ -216,7 +217,7 @@ impl<'c> Commit<'c> {
         if !matches!(error, RunError::Cancelled) || !self.makes_checkpoints() {
             return error;
         }
-        match self.checkpoint() {
+        match self.checkpoint(true) {
             Ok(()) => error,
             Err(failed) => failed,
         }
@@ -238,7 +239,7 @@ impl<'c> Commit<'c> {
             if self.makes_checkpoints() {
                 let source = self.source.take();
                 self.outcome.sources -= 1;
-                let noted = self.checkpoint();
+                let noted = self.checkpoint(true);
                 self.outcome.sources += 1;
                 self.source = source;
                 noted?;
@@ -262,12 +263,13 @@ impl<'c> Commit<'c> {
         self.pace.is_some() && self.open && self.outcome.failed_sources == 0
     }
 
-    fn checkpoint(&mut self) -> Result<(), RunError> {
+    fn checkpoint(&mut self, sync: bool) -> Result<(), RunError> {
+        let begun = Instant::now();
         let progress = serde_json::to_vec(&self.progress()).map_err(std::io::Error::from);
         let progress = progress.map_err(RunError::Checkpoint)?;
-        self.sink.checkpoint(&progress)?;
+        self.sink.checkpoint(&progress, sync)?;
         if let Some(pace) = &mut self.pace {
-            pace.made();
+            pace.made(begun, sync);
         }
         Ok(())
     }
@@ -329,8 +331,9 @@ impl<'c> Commit<'c> {
             source.end = end;
         }
         self.check_rejects(false)?;
-        if self.pace.as_mut().is_some_and(|pace| pace.is_due_after(read)) && self.makes_checkpoints() {
-            self.checkpoint()?;
+        let due = self.pace.as_mut().and_then(|pace| pace.due_after(read));
+        if let Some(sync) = due.filter(|_| self.makes_checkpoints()) {
+            self.checkpoint(sync)?;
         }
         let stored_bytes = self.outcome.stored_bytes + stored;
         let (before, current) = (&self.before, &self.current);

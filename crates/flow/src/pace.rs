@@ -3,35 +3,54 @@ use std::time::{Duration, Instant};
 /// Checkpoints take at most one part in so many of the time.
 const PART_OF_THE_TIME: u32 = 10;
 
-/// Says when a checkpoint is due. What the outputs hold does not depend on it.
+/// Says when a checkpoint is due, and when one that survives a crash of the machine. What the outputs hold does not depend
+/// on it.
 pub(crate) struct Pace {
     every_bytes: u64,
     /// Decoded bytes committed since the last.
     since_bytes: u64,
-    /// When the last was done, and how long it took.
-    last: Option<(Instant, Duration)>,
-    begun: Option<Instant>,
+    sync_interval: Duration,
+    any: Spell,
+    synced: Spell,
+}
+
+/// When the latest of a kind was done, and how long it took.
+#[derive(Clone, Copy)]
+struct Spell {
+    done: Instant,
+    took: Duration,
+}
+
+impl Spell {
+    fn new() -> Self {
+        Self { done: Instant::now(), took: Duration::ZERO }
+    }
+
+    fn is_over(self) -> bool {
+        self.done.elapsed() >= self.took * (PART_OF_THE_TIME - 1)
+    }
 }
 
 impl Pace {
-    pub(crate) fn new(every_bytes: u64) -> Self {
-        Self { every_bytes, since_bytes: 0, last: None, begun: None }
+    pub(crate) fn new(every_bytes: u64, sync_interval: Duration) -> Self {
+        Self { every_bytes, since_bytes: 0, sync_interval, any: Spell::new(), synced: Spell::new() }
     }
 
-    /// Whether one is due now that so many more bytes were committed. If it is, it is begun.
-    pub(crate) fn is_due_after(&mut self, bytes: u64) -> bool {
+    /// Whether one is due now that so many more bytes were committed; if so, whether it is to be synced.
+    pub(crate) fn due_after(&mut self, bytes: u64) -> Option<bool> {
         self.since_bytes += bytes;
-        let enough = self.since_bytes >= self.every_bytes;
-        let in_time = self.last.is_none_or(|(at, took)| at.elapsed() >= took * (PART_OF_THE_TIME - 1));
-        if enough && in_time {
-            self.begun = Some(Instant::now());
-        }
-        enough && in_time
+        let due = self.since_bytes >= self.every_bytes && self.any.is_over();
+        due.then(|| self.synced.done.elapsed() >= self.sync_interval && self.synced.is_over())
     }
 
-    pub(crate) fn made(&mut self) {
+    /// One was made, which was begun then.
+    pub(crate) fn made(&mut self, begun: Instant, synced: bool) {
         self.since_bytes = 0;
-        let took = self.begun.take().map_or(Duration::ZERO, |begun| begun.elapsed());
-        self.last = Some((Instant::now(), took));
+        let spell = Spell { done: Instant::now(), took: begun.elapsed() };
+        if synced {
+            self.synced = spell;
+        } else {
+            self.any = spell;
+        }
     }
 }

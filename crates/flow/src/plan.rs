@@ -1,6 +1,7 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, MemorySpools, Position, RecordSpan, RejectSpan, Spools};
 use fhirline_line_split::ChunkSize;
@@ -75,6 +76,8 @@ pub struct FlowOptions {
     pub spools: Arc<dyn Spools>,
     /// A checkpoint is made once so many decoded bytes were committed since the last; none if `None`.
     pub checkpoint_bytes: Option<u64>,
+    /// Checkpoints that survive a crash of the machine, and not only of the process, are made at most so often.
+    pub sync_interval: Duration,
     /// Where to go on: what an earlier run noted with its last checkpoint.
     pub from: Option<Progress>,
     /// Where records stood originally, if not where they are read.
@@ -97,6 +100,7 @@ impl Default for FlowOptions {
             memory: MemoryPlan::default(),
             spools: Arc::new(MemorySpools),
             checkpoint_bytes: None,
+            sync_interval: Duration::from_secs(5),
             from: None,
             places: None,
             chunk_size: ChunkSize::default(),

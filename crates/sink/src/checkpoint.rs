@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::ResumeError;
 use crate::names::Names;
+use crate::open_blocks::NAMES;
 use crate::split::{MAX_DESTINATIONS, MAX_FILES};
 
 /// The format that this version writes, and the only one that it reads.
@@ -288,7 +289,10 @@ impl State {
         let open_bytes = self.outputs.iter().try_fold(0, open).ok_or("the open blocks are too large")?;
         let blocks = self.blocks.as_ref();
         require(blocks.map_or(0, |blocks| blocks.bytes) == open_bytes, "the open blocks do not add up")?;
-        require(blocks.is_none_or(|blocks| blocks.number < 2 && blocks.bytes > 0), "no such blocks object")
+        require(
+            blocks.is_none_or(|blocks| blocks.number < NAMES.len() && blocks.bytes > 0),
+            "no such blocks object",
+        )
     }
 
     /// The destination and the stem of each output.

@@ -37,13 +37,17 @@
 //! A [`SplitSink`] made [`with_checkpoints`](SplitSink::with_checkpoints) writes its state beside the outputs whenever
 //! [`Sink::checkpoint`] is called. After a kill, [`SplitSink::resume`] goes on from there, and what it leaves in the end is
 //! what an unbroken run leaves, to the byte. So a checkpoint never cuts a block: where members end must not depend on when
-//! it was made. What blocks hold open is set aside in one of two objects that take turns (`_blocks-0.partial`,
-//! `_blocks-1.partial`), and the checkpoint takes the place of the one before in one step.
+//! it was made. What blocks hold open is set aside in objects that take turns (`_blocks-0.partial` to
+//! `_blocks-3.partial`), and the checkpoint takes the place of the one before in one step.
 //!
 //! A checkpoint holds lengths, counts, positions and digests. The state of hashers is not in it: on the way back every
 //! output is read up to where the checkpoint saw it and hashed again, which restores the state and proves that the bytes
-//! are still there. Without a checksum only the lengths are compared. With [`SplitOptions::durable`] all that a checkpoint
-//! refers to is safe on the disk before the checkpoint is.
+//! are still there. Without a checksum only the lengths are compared.
+//!
+//! With [`SplitOptions::durable`] there are two: the latest, which survives a kill and costs next to nothing, and the safe one, made
+//! when the caller asks for a sync: all that it refers to is on the disk before it is. After a crash of the machine the
+//! latest may vouch for bytes that are gone, which is seen, and the safe one holds. Without a checksum it could not be seen;
+//! then there are only safe ones.
 //!
 //! [`Sink::abandon_source`] cuts off what a checkpoint within that source refers to, and so takes that checkpoint back; it is
 //! best followed by the next one. [`Finished::seal`] ends the time in which any checkpoint holds.
@@ -74,7 +78,7 @@ pub use error::{ResumeError, SinkError};
 pub use lengths::Lengths;
 pub use offload::{Inline, Offload};
 pub use quarantine::{OUTCOME_NAME, RAW_NAME};
-pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, Resumed, SplitOptions, SplitSink};
+pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, Resumed, SplitOptions, SplitSink, safe_name};
 pub use stats::{StatsSink, TypeStats};
 
 use fhirline_core::{Batch, LongLine, SourceId};
@@ -105,13 +109,14 @@ pub trait Sink {
     /// When the sink cannot go back.
     fn abandon_source(&mut self) -> Result<(), SinkError>;
 
-    /// Notes durably all that was committed so far, and beside it `progress`, which is JSON: what the engine needs to go on
-    /// from here. Only called between commits. A sink that cannot be taken up again notes nothing.
+    /// Notes all that was committed so far, and beside it `progress`, which is JSON: what the engine needs to go on from
+    /// here. Only called between commits. With `sync` the note survives a crash of the machine, as far as the sink writes
+    /// anything that does; without, a crash of the process. A sink that cannot be taken up again notes nothing.
     ///
     /// # Errors
     /// When the sink cannot go on.
-    fn checkpoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
-        let _ = progress;
+    fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
+        let _ = (progress, sync);
         Ok(())
     }
 }

@@ -9,15 +9,18 @@ use crate::checkpoint::BlocksState;
 use crate::error::{ResumeError, SinkError};
 use crate::long::PIECE_BYTES;
 
-/// The two objects that take turns: the one that the latest checkpoint refers to is not touched.
-const NAMES: [&str; 2] = ["_blocks-0", "_blocks-1"];
+/// Objects that take turns, two for safe checkpoints and two for those in between: the one that the latest of a kind refers
+/// to is not touched.
+pub(crate) const NAMES: [&str; 4] = ["_blocks-0", "_blocks-1", "_blocks-2", "_blocks-3"];
 
 /// The objects that hold open blocks, under their provisional names for as long as they exist.
 #[derive(Default)]
 pub(crate) struct OpenBlocks {
-    objects: [Option<Box<dyn Partial>>; 2],
+    objects: [Option<Box<dyn Partial>>; NAMES.len()],
     /// The one that the latest checkpoint refers to.
     current: Option<usize>,
+    /// The one that was used last for a checkpoint that is safe, and for one that is not.
+    last: [Option<usize>; 2],
     /// Whether one was made since [`take_new`](Self::take_new).
     new: bool,
 }
@@ -34,7 +37,8 @@ impl OpenBlocks {
         if blocks.peek().is_none() {
             return Ok(None);
         }
-        let number = usize::from(self.current == Some(0));
+        let kind = usize::from(!durable);
+        let number = 2 * kind + usize::from(self.last[kind] == Some(2 * kind));
         let failed = |action| SinkError::store(action, NAMES[number]);
         let object = self.emptied(store, number)?;
         let mut written = BlocksState { number, bytes: 0, crc32c: 0 };
@@ -67,6 +71,9 @@ impl OpenBlocks {
     /// A checkpoint that refers to them is in place.
     pub(crate) fn referred(&mut self, blocks: Option<&BlocksState>) {
         self.current = blocks.map(|blocks| blocks.number);
+        if let Some(number) = self.current {
+            self.last[number / 2] = Some(number);
+        }
     }
 
     /// Whether there is a new name, which is none from now on.
@@ -104,17 +111,11 @@ impl OpenBlocks {
         if read == block.len() { Ok(block) } else { Err(damaged()) }
     }
 
-    /// The provisional name of the object that the checkpoint refers to.
-    pub(crate) fn current_name(&self) -> Option<String> {
-        self.current.map(|number| provisional(NAMES[number]))
-    }
-
-    /// Removes the objects.
-    pub(crate) fn discard(self) -> Result<(), SinkError> {
-        for (name, object) in NAMES.into_iter().zip(self.objects) {
-            object.map_or(Ok(()), Partial::discard).map_err(SinkError::store("remove", name))?;
-        }
-        Ok(())
+    /// Removes the objects, also those of an earlier run that this one went on with.
+    pub(crate) fn discard(self, store: &dyn Store) -> Result<(), SinkError> {
+        drop(self.objects);
+        let remove = |name| store.remove(&provisional(name)).map_err(SinkError::store("remove", name));
+        NAMES.into_iter().try_for_each(remove)
     }
 }
 

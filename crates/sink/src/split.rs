@@ -21,7 +21,7 @@ use crate::{Inline, Sink, long};
 mod resume;
 
 use resume::Checkpoints;
-pub use resume::Resumed;
+pub use resume::{Resumed, safe_name};
 
 /// At most this many outputs; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
@@ -106,7 +106,7 @@ impl Finished {
         if let Some(open_blocks) = self.open_blocks {
             // What the caller noted must not be lost in a crash that the removal survives.
             sync_names(&*self.store, self.durable)?;
-            open_blocks.discard()?;
+            open_blocks.discard(&*self.store)?;
         }
         self.outputs.into_iter().try_for_each(|(_, part)| part.seal())?;
         self.quarantine.into_iter().try_for_each(Part::seal)?;
@@ -400,8 +400,8 @@ impl Sink for SplitSink {
         self.cut_to_share(&Inline)
     }
 
-    fn checkpoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
-        self.write_checkpoint(progress)
+    fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
+        self.write_checkpoint(progress, sync)
     }
 }
 

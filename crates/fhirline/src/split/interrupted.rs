@@ -100,6 +100,8 @@ impl Place {
         let mut job = Job::new(sources).expect("sources").memory_bytes(1 << 30).threads(self.case.threads);
         job = job.allow_incomplete(self.case.broken == Broken::Allowed);
         job.chunk_size = ChunkSize { max_bytes: CHUNK_BYTES, ..ChunkSize::default() };
+        // All checkpoints are synced, or none but those of failed sources.
+        job.sync_interval = if self.case.threads == 1 { Duration::ZERO } else { Duration::MAX };
         job
     }
 

@@ -31,6 +31,13 @@ pub(super) struct Begun {
     pub(super) why_afresh: Option<String>,
 }
 
+/// What came of going on from a checkpoint.
+enum Attempt {
+    Begun(Box<Begun>),
+    /// It does not hold any more, and why.
+    Lost(String),
+}
+
 impl Run<'_> {
     /// Makes sure that the destination is free, or goes on with what it holds. Nothing is changed before it is certain that
     /// it may be.
@@ -72,13 +79,20 @@ impl Run<'_> {
         if let Some(report) = self.finish_sealing(&mut left)? {
             return Ok(Start::Done(Box::new(report)));
         }
-        let noted = destination::checkpoint(&*self.store).map_err(self.failed("look into"))?;
-        match noted.map(|bytes| parsed(&bytes)) {
-            Some(Ok((checkpoint, progress))) => self.go_on(&left, checkpoint, progress),
-            Some(Err(why)) => self.afresh(&left, Some(why)),
-            None if self.known.fingerprint.is_none() => self.afresh(&left, Some(A_STREAM.to_owned())),
-            None => self.afresh(&left, Some(NO_CHECKPOINT.to_owned())),
+        let noted = destination::checkpoints(&*self.store).map_err(self.failed("look into"))?;
+        let mut why = if self.known.fingerprint.is_none() { A_STREAM } else { NO_CHECKPOINT }.to_owned();
+        for bytes in noted {
+            match parsed(&bytes) {
+                Ok((checkpoint, progress)) => match self.go_on(&left, checkpoint, progress)? {
+                    Attempt::Begun(begun) => return Ok(Start::Begun(begun)),
+                    Attempt::Lost(lost) => why = lost,
+                },
+                Err(no_sense) => why = no_sense,
+            }
+            // What it vouches for is not all there; what comes to stand in its place may be something else.
+            destination::forget_latest(&*self.store).map_err(self.failed("write to"))?;
         }
+        self.afresh(&left, Some(why))
     }
 
     /// Completes a run that died when all but the names of its outputs was done.
@@ -98,8 +112,8 @@ impl Run<'_> {
         Ok(left.sealing.take().map(|sealing| recorded(*sealing.manifest)))
     }
 
-    /// Goes on where an interrupted run was, if it was this run and everything is as it was.
-    fn go_on(&self, left: &Left, checkpoint: Checkpoint, progress: Progress) -> Result<Start, JobError> {
+    /// Goes on where a checkpoint stands, if it is of this run and everything is as it was.
+    fn go_on(&self, left: &Left, checkpoint: Checkpoint, progress: Progress) -> Result<Attempt, JobError> {
         let name = || self.to.name();
         let differences = self.known.differences_to_run(checkpoint.run());
         if !differences.is_empty() {
@@ -108,10 +122,10 @@ impl Run<'_> {
         let same = progress.check_sources(self.job.entries());
         same.map_err(|source| JobError::SourceChanged { name: name(), source })?;
         if self.known.fingerprint.is_none() {
-            return self.afresh(left, Some(A_STREAM.to_owned()));
+            return Ok(Attempt::Lost(A_STREAM.to_owned()));
         }
         if left.any_sealed() {
-            return self.afresh(left, Some(SOME_SEALED.to_owned()));
+            return Ok(Attempt::Lost(SOME_SEALED.to_owned()));
         }
         // It would tell whoever comes next that the run had come to its end.
         destination::forget_manifest(&*self.store).map_err(self.failed("clean"))?;
@@ -120,10 +134,10 @@ impl Run<'_> {
             Ok((sink, resumed)) => {
                 let discarded_bytes = resumed.discarded_bytes;
                 let begun = Begun { sink, from: Some(progress), discarded_bytes, why_afresh: None };
-                Ok(Start::Begun(Box::new(begun)))
+                Ok(Attempt::Begun(Box::new(begun)))
             }
             Err(ResumeError::Sink(error)) => Err(error.into()),
-            Err(lost) => self.afresh(left, Some(lost.to_string())),
+            Err(lost) => Ok(Attempt::Lost(lost.to_string())),
         }
     }
 

@@ -13,18 +13,26 @@ use crate::checkpoint::{BlocksState, Checkpoint, OutputSavepoint, OutputState, P
 use crate::error::{ResumeError, SinkError};
 use crate::long::PIECE_BYTES;
 use crate::names::{Names, part_name};
-use crate::open_blocks::{OpenBlocks, provisional};
+use crate::open_blocks::{NAMES, OpenBlocks, provisional};
 use crate::output::Output;
 use crate::part::Part;
 use crate::quarantine::{OUTCOME_NAME, Quarantine, RAW_NAME};
 
 /// Where checkpoints are written, and what they hold beside the state of the sink.
 pub(super) struct Checkpoints {
+    /// Of the latest.
     name: String,
     run: Box<RawValue>,
     pub(super) open_blocks: OpenBlocks,
-    /// Whether the latest one was made since the source began.
+    /// Whether the latest one was made since the source began, and the same of the safe one.
     within_source: bool,
+    safe_within_source: bool,
+}
+
+/// The name of the safe checkpoint beside the latest of that name: of `_fhirline.partial` it is `_fhirline-safe.partial`.
+#[must_use]
+pub fn safe_name(name: &str) -> String {
+    format!("{}-safe{PARTIAL_SUFFIX}", name.trim_end_matches(PARTIAL_SUFFIX))
 }
 
 /// What was found when an interrupted run was taken up again.
@@ -41,7 +49,13 @@ impl SplitSink {
     #[must_use]
     pub fn with_checkpoints(mut self, name: impl Into<String>, run: Box<RawValue>) -> Self {
         let open_blocks = OpenBlocks::default();
-        self.checkpoints = Some(Checkpoints { name: name.into(), run, open_blocks, within_source: false });
+        self.checkpoints = Some(Checkpoints {
+            name: name.into(),
+            run,
+            open_blocks,
+            within_source: false,
+            safe_within_source: false,
+        });
         self
     }
 
@@ -65,7 +79,13 @@ impl SplitSink {
         let mut discarded_bytes = bytes_behind(&*store, &state, &named)?;
         let open_blocks = OpenBlocks::resume(&*store, state.blocks.as_ref())?;
         let mut sink = Self::new(store, options);
-        sink.checkpoints = Some(Checkpoints { name: name.into(), run, open_blocks, within_source: true });
+        sink.checkpoints = Some(Checkpoints {
+            name: name.into(),
+            run,
+            open_blocks,
+            within_source: true,
+            safe_within_source: true,
+        });
         sink.resume_parts(&state, named)?;
         sink.resume_savepoint(&state);
         discarded_bytes += sink.remove_younger()?;
@@ -73,16 +93,24 @@ impl SplitSink {
         Ok((sink, Resumed { discarded_bytes }))
     }
 
-    pub(super) fn write_checkpoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+    pub(super) fn write_checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
+        // Without a checksum nobody would see that a crash of the machine took what it vouches for.
+        if !sync && self.options.durable && self.options.checksum.is_none() {
+            return Ok(());
+        }
         let Some(mut checkpoints) = self.checkpoints.take() else { return Ok(()) };
-        let written = self.write_checkpoint_to(&mut checkpoints, progress);
+        let written = self.write_checkpoint_to(&mut checkpoints, progress, sync && self.options.durable);
         self.checkpoints = Some(checkpoints);
         written
     }
 
-    fn write_checkpoint_to(&mut self, to: &mut Checkpoints, progress: &[u8]) -> Result<(), SinkError> {
+    fn write_checkpoint_to(
+        &mut self,
+        to: &mut Checkpoints,
+        progress: &[u8],
+        durable: bool,
+    ) -> Result<(), SinkError> {
         self.write_waiting(0)?;
-        let durable = self.options.durable;
         if durable {
             self.parts_mut().try_for_each(Part::sync)?;
         }
@@ -94,7 +122,11 @@ impl SplitSink {
         let state = self.state(blocks);
         let failed = |error| SinkError::store("write to", &to.name)(error);
         let json = Checkpoint::write(&to.run, progress, &state).map_err(|error| failed(error.into()))?;
-        self.store.replace(&to.name, &json, durable).map_err(failed)?;
+        if durable {
+            self.store.replace(&safe_name(&to.name), &json, true).map_err(failed)?;
+            to.safe_within_source = true;
+        }
+        self.store.replace(&to.name, &json, false).map_err(failed)?;
         to.open_blocks.referred(blocks.as_ref());
         to.within_source = true;
         Ok(())
@@ -104,18 +136,22 @@ impl SplitSink {
     pub(super) fn leave_checkpoint_behind(&mut self) {
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.within_source = false;
+            checkpoints.safe_within_source = false;
         }
     }
 
-    /// Takes the latest checkpoint back if it holds what is about to be cut off: other bytes may come to stand there, and
-    /// without a checksum nobody would see it. Its name stays, for whoever sees by it whose the outputs are.
+    /// Takes the checkpoints back that hold what is about to be cut off: other bytes may come to stand there, and without a
+    /// checksum nobody would see it. The name of the latest stays, for whoever sees by it whose the outputs are.
     pub(super) fn withdraw_checkpoint(&mut self) -> Result<(), SinkError> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
-        if checkpoints.within_source {
-            let replaced = self.store.replace(&checkpoints.name, b"", self.options.durable);
-            replaced.map_err(SinkError::store("write to", &checkpoints.name))?;
-            checkpoints.within_source = false;
+        let failed = |error| SinkError::store("write to", &checkpoints.name)(error);
+        if checkpoints.safe_within_source {
+            self.store.replace(&safe_name(&checkpoints.name), b"", self.options.durable).map_err(failed)?;
         }
+        if checkpoints.within_source {
+            self.store.replace(&checkpoints.name, b"", self.options.durable).map_err(failed)?;
+        }
+        (checkpoints.within_source, checkpoints.safe_within_source) = (false, false);
         Ok(())
     }
 
@@ -171,11 +207,8 @@ impl SplitSink {
     /// Removes provisional names that the checkpoint does not know, and tells how many bytes of outputs went with them.
     fn remove_younger(&mut self) -> Result<u64, SinkError> {
         let names = self.store.list().map_err(SinkError::store("look into", &self.store.name()))?;
-        let checkpoints = self.checkpoints.iter();
-        let mut known: HashSet<String> = checkpoints
-            .flat_map(|of| [Some(of.name.clone()), of.open_blocks.current_name()])
-            .flatten()
-            .collect();
+        let checkpoints = self.checkpoints.iter().flat_map(|of| [of.name.clone(), safe_name(&of.name)]);
+        let mut known: HashSet<String> = checkpoints.chain(NAMES.map(provisional)).collect();
         known.extend(self.parts_mut().map(|part| provisional(part.name())));
         let mut removed_bytes = 0;
         for name in names.iter().filter(|name| name.ends_with(PARTIAL_SUFFIX) && !known.contains(*name)) {

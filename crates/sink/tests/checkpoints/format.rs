@@ -60,7 +60,7 @@ fn a_sink_that_took_nothing_can_be_taken_up_again() {
     let store = MemoryStore::new();
     let run = serde_json::value::RawValue::from_string("null".to_owned()).expect("JSON");
     let mut sink = SplitSink::new(Arc::new(store.clone()), options()).with_checkpoints(NAME, run);
-    sink.checkpoint(b" [1, 2]").expect("in memory");
+    sink.checkpoint(b" [1, 2]", true).expect("in memory");
     let json = store.contents(NAME).expect("a checkpoint");
     let checkpoint = Checkpoint::parse(&json).expect("ours");
     assert_eq!((checkpoint.run().get(), checkpoint.progress().get()), ("null", "[1, 2]"));
@@ -106,7 +106,7 @@ fn nonsense_is_refused() {
         ("/state/outputs/0/parts/0/stored_bytes", json!(-1)),
         ("/state/outputs/0/parts/0/records", json!((1u64 << 53) + 1)),
         ("/state/blocks", json!(null)),
-        ("/state/blocks/number", json!(2)),
+        ("/state/blocks/number", json!(4)),
         ("/state/blocks/bytes", json!(1)),
         ("/state/quarantine/files", json!(null)),
         ("/state/quarantine/savepoint_ordinal", json!(1_000_000)),
@@ -191,7 +191,7 @@ proptest! {
             if let Ok((mut sink, _)) = resumed {
                 // What is believed can at worst be the state of another run; going on from it is no defect.
                 let _ = sink.abandon_source();
-                let _ = sink.checkpoint(b"1");
+                let _ = sink.checkpoint(b"1", true);
             }
         }
         check_others(&store);

@@ -11,7 +11,7 @@ use fhirline_fetch::MemoryStore;
 use fhirline_route::{Router, Scratch};
 use fhirline_sink::{
     Checkpoint, Codec, Encoding, Finished, Inline, Offload, ResumeError, Sink, SinkError, SplitOptions,
-    SplitSink,
+    SplitSink, safe_name,
 };
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -154,6 +154,7 @@ pub(crate) fn sealed(finished: Finished, store: &dyn Store) -> Ran {
     let diverted_records = finished.diverted_records();
     finished.seal().expect("sealed");
     store.remove(NAME).expect("removed");
+    store.remove(&safe_name(NAME)).expect("removed");
     Ran { files: contents(store), outputs, quarantine, diverted_records }
 }
 
@@ -207,18 +208,42 @@ impl<'s> Run<'s> {
     }
 
     pub(crate) fn try_checkpoint(&mut self) -> Result<(), SinkError> {
-        let progress = format!("{{\"steps\":{}}}", self.taken);
-        self.sink.checkpoint(progress.as_bytes())
+        self.try_checkpoint_synced(true)
     }
 
-    /// Goes on from what lies in the store.
+    pub(crate) fn try_checkpoint_synced(&mut self, sync: bool) -> Result<(), SinkError> {
+        let progress = format!("{{\"steps\":{}}}", self.taken);
+        self.sink.checkpoint(progress.as_bytes(), sync)
+    }
+
+    /// Goes on from what lies in the store: from the latest checkpoint, or else from the safe one.
     pub(crate) fn resume(
         store: Arc<dyn Store>,
         options: SplitOptions,
         steps: &'s [Step],
         threads: bool,
     ) -> Result<Self, ResumeError> {
-        let json = store.get(NAME, Checkpoint::MAX_BYTES).expect("read").unwrap_or_default();
+        let failed =
+            |source| ResumeError::Sink(SinkError::Store { action: "write to", name: NAME.into(), source });
+        let latest = match Self::resume_from(NAME, Arc::clone(&store), options, steps, threads) {
+            Err(lost) if !matches!(lost, ResumeError::Sink(_)) => lost,
+            resumed => return resumed,
+        };
+        store.replace(NAME, b"", false).map_err(failed)?;
+        match Self::resume_from(&safe_name(NAME), store, options, steps, threads) {
+            Err(lost) if !matches!(lost, ResumeError::Sink(_)) => Err(latest),
+            resumed => resumed,
+        }
+    }
+
+    fn resume_from(
+        name: &str,
+        store: Arc<dyn Store>,
+        options: SplitOptions,
+        steps: &'s [Step],
+        threads: bool,
+    ) -> Result<Self, ResumeError> {
+        let json = store.get(name, Checkpoint::MAX_BYTES).expect("read").unwrap_or_default();
         let checkpoint = Checkpoint::parse(&json)?;
         assert_eq!(checkpoint.run().get(), run_text().get());
         let progress: serde_json::Value =

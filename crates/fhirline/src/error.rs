@@ -99,7 +99,7 @@ pub enum JobError {
     Replay(#[from] ReplayError),
     /// The run had to stop.
     #[error(transparent)]
-    Run(#[from] RunError),
+    Run(RunError),
 }
 
 impl JobError {
@@ -145,6 +145,18 @@ impl JobError {
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
             Self::Sources(_) => None,
+        }
+    }
+}
+
+impl From<RunError> for JobError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Places(why) => match why.downcast() {
+                Ok(replay) => Self::Replay(*replay),
+                Err(why) => Self::Run(RunError::Places(why)),
+            },
+            error => Self::Run(error),
         }
     }
 }

@@ -13,7 +13,7 @@ use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
-use crate::replay::{Failure, Replay};
+use crate::replay::Replay;
 use crate::report::{Account, length_report, memory_report};
 use crate::split::{self, SplitJob};
 use crate::{Expectation, JobError, Report};
@@ -247,7 +247,6 @@ impl Job {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Outcome, JobError> {
         let router = Router { proof: self.proof, selection: self.selection.clone(), grouping };
-        let failure = Failure::default();
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
@@ -259,13 +258,12 @@ impl Job {
             spools: going.spools,
             checkpoint_bytes: going.checkpoint_bytes,
             from: going.from,
-            places: self.replay.as_ref().map(|replay| replay.places(&failure)),
+            places: self.replay.as_ref().map(Replay::places),
             chunk_size: self.chunk_size,
             sync_interval: self.sync_interval,
             ..FlowOptions::default()
         };
         let outcome = run(self.entries(), &router, sink, &options, &self.cancel, on_event)?;
-        failure.take()?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
         }

@@ -12,7 +12,6 @@
 //! Both files are streamed, several times; what is kept does not grow with them.
 
 mod error;
-mod failure;
 mod files;
 mod outcomes;
 mod pairs;
@@ -37,7 +36,6 @@ use crate::manifest::{self, Manifest};
 use crate::{Job, JobError};
 
 pub use error::ReplayError;
-pub(crate) use failure::Failure;
 use files::Marked;
 use pairs::{By, Files};
 use places::Cursor;
@@ -144,17 +142,10 @@ impl Replay {
         Entries::new(self.files.clone(), self.by)
     }
 
-    /// Leads from a place in these sources to where the record stood. What keeps it from that is noted, to be looked at
-    /// before anything is taken for complete.
-    pub(crate) fn places(&self, failure: &Failure) -> Places {
+    /// Leads from a place in these sources to where the record stood.
+    pub(crate) fn places(&self) -> Places {
         let mut cursor = Cursor::new(self.files.clone(), self.by);
-        let failure = failure.clone();
-        Arc::new(Mutex::new(move |at| {
-            cursor.place(at).unwrap_or_else(|error| {
-                failure.note(error);
-                at
-            })
-        }))
+        Arc::new(Mutex::new(move |at| cursor.place(at).map_err(Into::into)))
     }
 }
 
@@ -294,7 +285,7 @@ mod tests {
         let refused = split(replay(&place), &place.path().join("again"), on_event).expect_err("changed");
         assert!(matches!(refused, JobError::Replay(ReplayError::Changed { .. })), "{refused:?}");
         assert!(!place.path().join("again/manifest.json").exists());
-        let names: Vec<_> = fs::read_dir(place.path().join("again/_quarantine")).expect("listed").collect();
+        let names: Vec<_> = fs::read_dir(place.path().join("again")).expect("listed").collect();
         let is_partial = |entry: &std::io::Result<fs::DirEntry>| {
             entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "partial"))
         };

@@ -136,7 +136,7 @@ impl<'c> Commit<'c> {
         debug_assert_eq!(batch.sequence, self.next_sequence, "batches are committed in sequence");
         self.next_sequence = batch.sequence + 1;
         batch.ledger.check()?;
-        self.find_places(batch);
+        self.find_places(batch)?;
         self.account_for_mark(batch.at);
         let source = self.source.as_ref().map_or("", |source| &source.name);
         self.current.add_batch(batch, source, &mut self.slots);
@@ -161,7 +161,7 @@ impl<'c> Commit<'c> {
         let read = line.ledger.bytes.read;
         let end = line.at.advanced(read, 1);
         if let Verdict::Rejected(why) = line.verdict {
-            line.at = self.place_of(line.at);
+            line.at = self.place_of(line.at)?;
             self.tell_reject(why, line.at, line.length);
         }
         let source = self.source.as_ref().map_or("", |source| &source.name);
@@ -308,17 +308,19 @@ impl<'c> Commit<'c> {
     }
 
     /// Finds where the rejects stood originally.
-    fn find_places(&self, batch: &mut Batch) {
+    fn find_places(&self, batch: &mut Batch) -> Result<(), RunError> {
         if self.options.places.is_some() {
-            let places = batch.rejects().map(|reject| self.place_of(reject.position)).collect();
-            batch.places = places;
+            let places = batch.rejects().map(|reject| self.place_of(reject.position));
+            batch.places = places.collect::<Result<_, _>>()?;
         }
+        Ok(())
     }
 
-    fn place_of(&self, at: Position) -> Position {
-        let Some(places) = &self.options.places else { return at };
+    fn place_of(&self, at: Position) -> Result<Position, RunError> {
+        let Some(places) = &self.options.places else { return Ok(at) };
         let mut place_of = places.lock().unwrap_or_else(PoisonError::into_inner);
-        Position { source: at.source, ..place_of(at) }
+        let place = place_of(at).map_err(RunError::Places)?;
+        Ok(Position { source: at.source, ..place })
     }
 
     fn tell_reject(&mut self, why: BadRecord, position: Position, length: u64) {

@@ -138,6 +138,9 @@ pub enum RunError {
     /// What the run has done could not be noted.
     #[error("cannot note how far the run has come")]
     Checkpoint(#[source] io::Error),
+    /// Where a record stood originally cannot be told.
+    #[error("cannot tell where a rejected record stood")]
+    Places(#[source] Box<dyn Error + Send + Sync>),
     /// More records were rejected than the caller allows.
     #[error("{rejected} of {read} records were rejected, more than {limit}")]
     TooManyRejects {

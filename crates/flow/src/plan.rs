@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -52,8 +53,8 @@ impl fmt::Display for RejectLimit {
 }
 
 /// Tells where a record stood originally, for sources that are copies of other ones: called with the position of each
-/// rejected record, in order.
-pub type Places = Arc<Mutex<dyn FnMut(Position) -> Position + Send>>;
+/// rejected record, in order. An error ends the run with [`RunError::Places`](crate::RunError::Places).
+pub type Places = Arc<Mutex<dyn FnMut(Position) -> Result<Position, Box<dyn Error + Send + Sync>> + Send>>;
 
 /// How a run goes.
 #[derive(Clone)]

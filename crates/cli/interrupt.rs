@@ -1,8 +1,9 @@
 use std::ffi::c_int;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use fhirline::{Cancel, ExitStatus};
@@ -14,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Stops the run on Ctrl-C (or a request to terminate) at the next batch; the process at once on the second.
 pub(crate) fn stop_on_interrupt(cancel: &Cancel) -> io::Result<()> {
+    // A file that grows beyond what the shell allows (ulimit -f) is to be an error of the write, and not the end.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mut signals = Signals::new(requests(&status))?;
     let cancel = cancel.clone();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 
 use fhirline_core::{PARTIAL_SUFFIX, Store};
-use fhirline_sink::safe_name;
+use fhirline_sink::{is_provisional_of_ours, safe_name};
 
 use crate::manifest::{self, Manifest};
 
@@ -72,20 +72,21 @@ pub(crate) fn look(store: &dyn Store) -> io::Result<Holds> {
 /// seal, names.
 fn left_by(mut names: Vec<String>, sealing: Option<&Sealing>) -> Vec<String> {
     let sealed: HashSet<&str> = sealing.iter().flat_map(|sealing| sealing.manifest.file_names()).collect();
-    names.retain(|name| is_provisional(name) || sealed.contains(name.as_str()));
+    names.retain(|name| is_provisional_of_ours(name) || sealed.contains(name.as_str()));
     names
 }
 
 impl Left {
     /// Whether some outputs have their final names already.
     pub(crate) fn any_sealed(&self) -> bool {
-        self.names.iter().any(|name| !is_provisional(name))
+        self.names.iter().any(|name| !is_provisional_of_ours(name))
     }
 
     /// Provisional names that are of no use once the outputs are sealed, if they are still there then.
     fn remains(&self) -> impl Iterator<Item = &str> {
         let kept = [marker(), provisional(manifest::NAME)];
-        let names = self.names.iter().filter(move |name| is_provisional(name) && !kept.contains(name));
+        let names =
+            self.names.iter().filter(move |name| is_provisional_of_ours(name) && !kept.contains(name));
         names.map(String::as_str)
     }
 }
@@ -192,7 +193,7 @@ pub(crate) fn remove_interrupted(store: &dyn Store, left: &Left) -> io::Result<(
     store.remove(&safe_name(&marker))?;
     forget_latest(store)?;
     let (provisional_names, sealed): (Vec<_>, Vec<_>) =
-        left.names.iter().partition(|name| is_provisional(name));
+        left.names.iter().partition(|name| is_provisional_of_ours(name));
     let mut names = sealed.into_iter().chain(provisional_names).filter(|name| **name != marker);
     names.try_for_each(|name| store.remove(name))
 }
@@ -204,10 +205,6 @@ pub(crate) fn marker() -> String {
 
 fn provisional(name: &str) -> String {
     format!("{name}{PARTIAL_SUFFIX}")
-}
-
-fn is_provisional(name: &str) -> bool {
-    name.ends_with(PARTIAL_SUFFIX)
 }
 
 /// A small object, or nothing if it is too large to be ours.

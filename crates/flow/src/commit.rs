@@ -34,9 +34,12 @@ pub(crate) struct Commit<'c> {
     current: Totals,
     /// The types that are counted by name.
     slots: Slots,
-    /// What the run is done with.
+    /// The sources that the run is done with, and how many things behind the last of them were passed over.
     done: Stamps,
+    passed_over: u64,
     source: Option<Reading>,
+    /// The source in whose middle an earlier run stopped is not open yet: its checkpoint holds until then.
+    pending: bool,
     next_sequence: u64,
     /// When the next checkpoint is due, if any are made.
     pace: Option<Pace>,
@@ -70,7 +73,9 @@ impl<'c> Commit<'c> {
             current: Totals::default(),
             slots: Slots::default(),
             done: Stamps::default(),
+            passed_over: 0,
             source: None,
+            pending: options.from.as_ref().is_some_and(|from| from.current.is_some()),
             next_sequence: 0,
             pace: options.checkpoint_bytes.map(|bytes| Pace::new(bytes, options.sync_interval)),
             open: true,
@@ -87,6 +92,7 @@ impl<'c> Commit<'c> {
         self.current = from.current.as_ref().map(|current| current.totals.restore()).unwrap_or_default();
         self.slots = Slots::after(&self.before, &self.current);
         self.done = from.done.clone();
+        self.passed_over = from.passed_over;
         self.outcome = from.outcome();
         let place = from.place();
         let place = place.unwrap_or_else(|| Place { source: String::new(), position: from.position() });
@@ -123,6 +129,7 @@ impl<'c> Commit<'c> {
         (self.on_event)(Event::SourceBegun { name: &name, stored_bytes });
         (self.on_event)(Event::Resumed { name: &name, position: at });
         self.source = Some(Reading { name, stamp, plain, end: at });
+        self.pending = false;
         Ok(())
     }
 
@@ -186,15 +193,19 @@ impl<'c> Commit<'c> {
             Some(error) => self.failed(end.name, end.at, end.stored_bytes, error)?,
         }
         if let Some(source) = self.source.take() {
-            self.done.push(source.stamp);
+            self.is_done_with(source.stamp);
         }
         self.current = Totals::default();
         Ok(())
     }
 
-    pub(crate) fn skipped(&mut self, name: String, why: String) {
+    /// Something that is not read; with a stamp, it is a source that does not look like data.
+    pub(crate) fn skipped(&mut self, name: String, why: String, stamp: Option<Stamp>) {
         (self.on_event)(Event::Skipped { name: &name, why: &why });
-        self.done.push(Stamp::of_name(&name));
+        match stamp {
+            Some(stamp) => self.is_done_with(stamp),
+            None => self.passed_over += 1,
+        }
         self.outcome.skipped_entries += 1;
         if self.outcome.skipped.len() < MAX_LISTED {
             self.outcome.skipped.push(Skipped { name, why });
@@ -206,6 +217,11 @@ impl<'c> Commit<'c> {
         self.check_rejects(true)?;
         self.outcome.totals = self.before;
         Ok(self.outcome)
+    }
+
+    fn is_done_with(&mut self, stamp: Stamp) {
+        self.done.push(stamp);
+        self.passed_over = 0;
     }
 
     pub(crate) fn check_cancel(&self) -> Result<(), RunError> {
@@ -260,7 +276,7 @@ impl<'c> Commit<'c> {
 
     /// Whether a later run could go on from here: not behind a source that failed, which it has to read again.
     fn makes_checkpoints(&self) -> bool {
-        self.pace.is_some() && self.open && self.outcome.failed_sources == 0
+        self.pace.is_some() && !self.pending && self.open && self.outcome.failed_sources == 0
     }
 
     fn checkpoint(&mut self, sync: bool) -> Result<(), RunError> {
@@ -275,8 +291,8 @@ impl<'c> Commit<'c> {
     }
 
     fn progress(&self) -> Progress {
-        // Of a source of which nothing was committed yet, nothing is noted: it is begun again.
-        let begun = self.source.as_ref().filter(|source| source.end.byte > 0);
+        // A source of which no record was committed yet is begun again: what it holds may not be told yet.
+        let begun = self.source.as_ref().filter(|_| self.current.ledger.records.read > 0);
         let current = begun.map(|source| Current {
             name: source.name.clone(),
             stamp: source.stamp,
@@ -293,6 +309,7 @@ impl<'c> Commit<'c> {
             skipped: saved_skips(&self.outcome),
             skipped_entries: self.outcome.skipped_entries,
             done: self.done.clone(),
+            passed_over: self.passed_over,
             before: SavedTotals::from(&self.before),
             current,
         }

@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::feed::{Begun, Feed, Halt, Resumed, SourceEnd, Step};
 use crate::outcome::Outcome;
 use crate::plan::FlowOptions;
+use crate::stamp::Stamp;
 
 /// How often a commit that waits for a source looks whether somebody asked it to stop.
 const LOOK_FOR_CANCEL: Duration = Duration::from_millis(100);
@@ -75,7 +76,7 @@ fn in_sequence(mut feed: Feed<'_>, shared: &Shared, commit: &mut Commit<'_>) -> 
             Step::Begun(begun) => commit.begin(begun)?,
             Step::Resumed(resumed) => commit.resume(resumed)?,
             Step::Ended(end) => commit.end(end)?,
-            Step::Skipped { name, why } => commit.skipped(name, why),
+            Step::Skipped { name, why, stamp } => commit.skipped(name, why, stamp),
         }
     }
     Ok(())
@@ -100,7 +101,7 @@ enum Ticket {
     Batch { promise: Receiver<Batch>, stored_bytes: u64 },
     Long { line: LongLine, stored_bytes: u64 },
     Ended(SourceEnd),
-    Skipped { name: String, why: String },
+    Skipped { name: String, why: String, stamp: Option<Stamp> },
     Halted(Halt),
 }
 
@@ -237,7 +238,7 @@ fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
         Step::Begun(begun) => Ticket::Begun(begun),
         Step::Resumed(resumed) => Ticket::Resumed(resumed),
         Step::Ended(end) => Ticket::Ended(end),
-        Step::Skipped { name, why } => Ticket::Skipped { name, why },
+        Step::Skipped { name, why, stamp } => Ticket::Skipped { name, why, stamp },
     }
 }
 
@@ -259,7 +260,7 @@ fn commit_tickets(
             Ticket::Begun(begun) => commit.begin(begun)?,
             Ticket::Resumed(resumed) => commit.resume(resumed)?,
             Ticket::Ended(end) => commit.end(end)?,
-            Ticket::Skipped { name, why } => commit.skipped(name, why),
+            Ticket::Skipped { name, why, stamp } => commit.skipped(name, why, stamp),
             Ticket::Halted(why) => return Err(stopped(why)),
         }
     }

@@ -23,10 +23,21 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) enum Step {
     Begun(Begun),
     Resumed(Resumed),
-    Chunk { chunk: Chunk, stored_bytes: u64 },
-    Long { line: LongLine, stored_bytes: u64 },
+    Chunk {
+        chunk: Chunk,
+        stored_bytes: u64,
+    },
+    Long {
+        line: LongLine,
+        stored_bytes: u64,
+    },
     Ended(SourceEnd),
-    Skipped { name: String, why: String },
+    /// With a stamp if it is a source.
+    Skipped {
+        name: String,
+        why: String,
+        stamp: Option<Stamp>,
+    },
 }
 
 /// A source that begins.
@@ -93,8 +104,9 @@ pub(crate) struct Feed<'s> {
     router: Router,
     options: FlowOptions,
     cancel: Cancel,
-    /// Entries that an earlier run was done with.
-    entries_done: u64,
+    /// Sources that an earlier run was done with, and things behind the last of them that it passed over.
+    sources_done: u64,
+    passed_over: u64,
     /// Where an earlier run stopped within the next source.
     resume: Option<Current>,
     /// The line that is being spooled.
@@ -175,7 +187,8 @@ impl<'s> Feed<'s> {
             router: router.clone(),
             options,
             cancel: cancel.clone(),
-            entries_done: from.as_ref().map_or(0, |from| from.done.len()),
+            sources_done: from.as_ref().map_or(0, |from| from.done.len()),
+            passed_over: from.as_ref().map_or(0, |from| from.passed_over),
             next_source: from.as_ref().map_or(0, |from| from.sources),
             resume: from.and_then(|from| from.current),
             long: None,
@@ -196,8 +209,12 @@ impl<'s> Feed<'s> {
 
     /// The next step; `None` at the end of the last source.
     pub(crate) fn next(&mut self) -> Result<Option<Step>, Halt> {
-        while self.entries_done > 0 && self.entries.next().is_some() {
-            self.entries_done -= 1;
+        while self.sources_done > 0 {
+            match self.entries.next() {
+                None => return Ok(None),
+                Some(Entry::Skipped { .. }) => {}
+                Some(_) => self.sources_done -= 1,
+            }
         }
         loop {
             if let Some(step) = self.ready.pop_front() {
@@ -207,6 +224,7 @@ impl<'s> Feed<'s> {
                 return self.advance().map(Some);
             }
             match self.entries.next() {
+                None if self.resume.is_some() => self.lose(SourceError::Open(io::ErrorKind::NotFound.into())),
                 None => return Ok(None),
                 Some(entry) => self.enter(entry)?,
             }
@@ -214,19 +232,33 @@ impl<'s> Feed<'s> {
     }
 
     fn enter(&mut self, entry: Entry) -> Result<(), Halt> {
-        match (entry, self.resume.take()) {
-            (Entry::Source { origin, .. } | Entry::Lines { origin }, Some(current)) => {
-                self.go_on(&*origin, &current)?;
+        match entry {
+            // Told by the earlier run.
+            Entry::Skipped { .. } if self.resume.is_some() => {}
+            Entry::Skipped { .. } if self.passed_over > 0 => self.passed_over -= 1,
+            Entry::Skipped { name, why } => self.ready.push_back(Step::Skipped { name, why, stamp: None }),
+            Entry::Source { origin, .. } | Entry::Lines { origin } if self.resume.is_some() => {
+                self.go_on(&*origin)?;
             }
-            (Entry::Source { origin, meant }, None) => self.begin(&*origin, meant)?,
-            (Entry::Lines { origin }, None) => self.begin_lines(&*origin)?,
-            (Entry::Skipped { name, why }, _) => self.ready.push_back(Step::Skipped { name, why }),
-            (Entry::Lost { name, error }, _) => {
+            Entry::Source { origin, meant } => self.begin(&*origin, meant)?,
+            Entry::Lines { origin } => self.begin_lines(&*origin)?,
+            Entry::Lost { error, .. } if self.resume.is_some() => self.lose(SourceError::Lost(error)),
+            Entry::Lost { name, error } => {
                 let stamp = Stamp::of_name(&name);
                 self.refuse(name, stamp, None, SourceError::Lost(error));
             }
         }
         Ok(())
+    }
+
+    /// The source in whose middle an earlier run stopped cannot be had any more.
+    fn lose(&mut self, error: SourceError) {
+        let Some(current) = self.resume.take() else { return };
+        let (name, stamp, plain) = (current.name, current.stamp, current.plain);
+        let at = Position { source: self.take_source_id(), byte: current.byte, line: current.line };
+        let resumed = Resumed { name: name.clone(), stored_bytes: None, stamp, plain, at, skipped_bytes: 0 };
+        self.ready.push_back(Step::Resumed(resumed));
+        self.ready.push_back(Step::Ended(SourceEnd::failed(name, at, error)));
     }
 
     /// What is known of a source, if anybody will want to know.
@@ -251,7 +283,8 @@ impl<'s> Feed<'s> {
         let opened = match open(origin, self.limits()) {
             Ok(opened) => opened,
             Err(SourceError::Decompress(DecompressError::Unsupported { what })) if !meant => {
-                self.ready.push_back(Step::Skipped { name, why: format!("it is {what}") });
+                let why = format!("it is {what}");
+                self.ready.push_back(Step::Skipped { name, why, stamp: Some(stamp) });
                 return Ok(());
             }
             Err(error) => {
@@ -263,9 +296,9 @@ impl<'s> Feed<'s> {
         match self.probe(meant)? {
             Probe::Go { untold } => self.begun(untold),
             Probe::Skip => {
-                if let Some(Open { name, .. }) = self.open.take() {
-                    self.ready
-                        .push_back(Step::Skipped { name, why: "it does not look like data".to_owned() });
+                if let Some(Open { name, stamp, .. }) = self.open.take() {
+                    let why = "it does not look like data".to_owned();
+                    self.ready.push_back(Step::Skipped { name, why, stamp: Some(stamp) });
                 }
             }
             Probe::Fail(error) => {
@@ -310,7 +343,8 @@ impl<'s> Feed<'s> {
     }
 
     /// Goes on in the middle of a source. If that cannot be done, it has failed in its middle.
-    fn go_on(&mut self, origin: &dyn Origin, current: &Current) -> Result<(), Halt> {
+    fn go_on(&mut self, origin: &dyn Origin) -> Result<(), Halt> {
+        let Some(current) = self.resume.take() else { return Ok(()) };
         let (name, stamp) = (origin.name().to_owned(), self.stamp(origin));
         let source = self.take_source_id();
         let at = Position { source, byte: current.byte, line: current.line };
@@ -561,6 +595,12 @@ impl<'s> Feed<'s> {
             Some(lease) => lease,
             None => self.budget.lease(chunk_lease_bytes())?,
         };
+        if let Some(open) = &mut self.open
+            && open.first_untold
+        {
+            // Lines before the first that is not blank; or that one, if it was not too long after all.
+            open.first_untold = lines.bytes.iter().all(u8::is_ascii_whitespace);
+        }
         let sequence = self.sequence;
         self.sequence += 1;
         Ok(Step::Chunk { chunk: Chunk { sequence, lines, lease }, stored_bytes: self.stored_bytes() })

@@ -24,8 +24,10 @@ pub struct Progress {
     pub(crate) stored_bytes: u64,
     pub(crate) skipped: Vec<SavedSkip>,
     pub(crate) skipped_entries: u64,
-    /// What was done with, in order: sources, and what was passed over.
+    /// The sources that were done with, in order.
     pub(crate) done: Stamps,
+    /// How many things behind the last of them were passed over.
+    pub(crate) passed_over: u64,
     pub(crate) before: SavedTotals,
     pub(crate) current: Option<Current>,
 }
@@ -86,7 +88,7 @@ impl Progress {
     /// # Errors
     /// The first that differs.
     pub fn check_sources(&self, entries: impl IntoIterator<Item = Entry>) -> Result<(), SourceChanged> {
-        let mut entries = entries.into_iter();
+        let mut entries = entries.into_iter().filter(|entry| !matches!(entry, Entry::Skipped { .. }));
         self.done.check(&mut entries)?;
         let Some(current) = &self.current else { return Ok(()) };
         let gone = || SourceChanged { name: current.name.clone(), changed: Changed::Gone };

@@ -118,7 +118,7 @@ impl Stamps {
     pub(crate) fn check(&self, entries: &mut dyn Iterator<Item = Entry>) -> Result<(), SourceChanged> {
         let gone = || SourceChanged { name: "a source".to_owned(), changed: Changed::Gone };
         for stamp in &self.first {
-            let (name, now) = stamp_for(&entries.next().ok_or_else(gone)?, stamp);
+            let (name, now) = stamp_of(&entries.next().ok_or_else(gone)?);
             if let Some(changed) = stamp.difference(&now) {
                 return Err(SourceChanged { name, changed });
             }
@@ -134,14 +134,6 @@ impl Stamps {
             Err(SourceChanged { name: last, changed: Changed::OneOfMany })
         }
     }
-}
-
-/// The stamp to compare with another one: of what was passed over then, only the name counts.
-fn stamp_for(entry: &Entry, then: &Stamp) -> (String, Stamp) {
-    let (name, now) = stamp_of(entry);
-    let by_name = *then == (Stamp { name: then.name, stored_bytes: None, modified: None, sample: None });
-    let now = if by_name { Stamp::of_name(&name) } else { now };
-    (name, now)
 }
 
 /// The name and the stamp of an entry as it is now.

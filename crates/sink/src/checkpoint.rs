@@ -355,8 +355,6 @@ impl PartSavepoint {
             && self.plain_bytes <= part.plain_bytes + open_bytes
             && self.records <= part.records;
         require(passed, "the savepoint is ahead")?;
-        // Otherwise the anchor is not the last one.
-        require(part.plain_bytes > self.plain_bytes || anchor == written, "the anchor is too early")?;
         require((anchor.0 == 0) == (anchor.1 == 0), "the anchor is at the start and is not")?;
         require(
             compressed || (anchor.0 == anchor.1 && anchor.1 == self.plain_bytes),

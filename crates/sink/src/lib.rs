@@ -78,7 +78,10 @@ pub use error::{ResumeError, SinkError};
 pub use lengths::Lengths;
 pub use offload::{Inline, Offload};
 pub use quarantine::{OUTCOME_NAME, RAW_NAME};
-pub use split::{Finished, MAX_DESTINATIONS, MAX_FILES, Resumed, SplitOptions, SplitSink, safe_name};
+pub use split::{
+    Finished, MAX_DESTINATIONS, MAX_FILES, Resumed, SplitOptions, SplitSink, is_provisional_of_ours,
+    safe_name,
+};
 pub use stats::{StatsSink, TypeStats};
 
 use fhirline_core::{Batch, LongLine, SourceId};

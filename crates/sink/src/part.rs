@@ -15,7 +15,7 @@ pub(crate) struct Part {
     partial: Box<dyn Partial>,
     /// What the store holds.
     written: Mark,
-    /// The last state of the store that lies at or before the savepoint.
+    /// The state of the store at the savepoint.
     anchor: Mark,
     /// Plain bytes and records taken so far, and as they were at the savepoint.
     taken: Extent,
@@ -169,13 +169,11 @@ impl Part {
         self.written.hasher.update(stored);
         self.written.stored_bytes += stored.len() as u64;
         self.written.plain_bytes += plain_bytes;
-        if self.written.plain_bytes <= self.savepoint.plain_bytes {
-            self.anchor = self.written.clone();
-        }
         Ok(())
     }
 
-    /// Remembers this moment as the one to go back to.
+    /// Remembers this moment as the one to go back to. Nothing may be on its way to the store: what is cut from now on is not
+    /// cut any more once it was gone back, be it from before this moment.
     pub(crate) fn set_savepoint(&mut self) {
         self.savepoint = self.taken;
         self.anchor = self.written.clone();
@@ -184,7 +182,7 @@ impl Part {
     /// Goes back to the savepoint. Nothing may be on its way to the store.
     pub(crate) fn go_back(&mut self, encoding: Encoding) -> Result<(), SinkError> {
         let to = self.savepoint;
-        if self.written.plain_bytes <= to.plain_bytes {
+        if self.written.stored_bytes == self.anchor.stored_bytes {
             self.open.truncate((to.plain_bytes - self.written.plain_bytes) as usize);
         } else {
             let count = to.plain_bytes - self.anchor.plain_bytes;

@@ -21,7 +21,7 @@ use crate::{Inline, Sink, long};
 mod resume;
 
 use resume::Checkpoints;
-pub use resume::{Resumed, safe_name};
+pub use resume::{Resumed, is_provisional_of_ours, safe_name};
 
 /// At most this many outputs; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
@@ -352,6 +352,7 @@ impl SplitSink {
 impl Sink for SplitSink {
     fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
         self.leave_checkpoint_behind();
+        self.write_waiting(0)?;
         self.savepoint = Savepoint {
             outputs: self.outputs.len(),
             names: self.names.clone(),

@@ -19,7 +19,7 @@ use super::dying_store::{Death, DyingStore, Life};
 use super::known::Known;
 use super::run::Run;
 use crate::sample::Sample;
-use crate::{Job, JobError, Report, SplitJob};
+use crate::{ExitStatus, Job, JobError, Report, SplitJob};
 
 /// Runs at once, each in a folder of its own: they wait more than they work.
 const WORKERS: usize = 6;
@@ -135,12 +135,21 @@ impl Place {
         to: &SplitJob,
         on_commit: &mut dyn FnMut(),
     ) -> Result<Report, JobError> {
-        let job = self.job();
+        self.run_job(&self.job(), store, to, on_commit)
+    }
+
+    fn run_job(
+        &self,
+        job: &Job,
+        store: Arc<dyn Store>,
+        to: &SplitJob,
+        on_commit: &mut dyn FnMut(),
+    ) -> Result<Report, JobError> {
         let mut plan = job.memory_plan(to.encoding).expect("enough");
         // So that members end, and are cut early, within so little input.
         (plan.block_bytes, plan.open_block_bytes) = (8 << 10, 24 << 10);
-        let known = Known::of(&job, to);
-        let run = Run { job: &job, to, plan, known, store, spools: Arc::new(MemorySpools) };
+        let known = Known::of(job, to);
+        let run = Run { job, to, plan, known, store, spools: Arc::new(MemorySpools) };
         run.run(&mut |event| {
             if let Event::Committed { .. } = event {
                 on_commit();
@@ -347,6 +356,59 @@ fn killed_at_every_operation_while_a_complete_run_is_replaced() {
 fn killed_at_every_operation_without_checkpoints() {
     let seen = dies_at_every_operation(Case { checkpoint_bytes: None, ..PLAIN });
     assert!(seen.resumed == 0 && seen.afresh > 20 && seen.sealed > 5, "{seen:?}");
+}
+
+/// What a source that failed has cut of the blocks from before it is put together again.
+#[test]
+fn a_source_that_failed_moves_no_member() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let place = Place::new(Case { codec, ..PLAIN });
+        let unbroken = place.unbroken();
+        for lost_bytes in [9, 1000, 4000] {
+            let folder = format!("out-{lost_bytes}");
+            place.put("b.ndjson.gz", &place.gzip[..place.gzip.len() - lost_bytes]);
+            assert_eq!(place.run_to_the_end(&folder).status, ExitStatus::Incomplete);
+            place.put_gzip(false);
+            place.run_to_the_end(&folder);
+            assert_same(&files(&place.path(&folder)), &unbroken, &folder);
+        }
+    }
+}
+
+/// The second comes before the run is back where the first one met it: nothing may be noted then.
+#[test]
+fn interrupted_again_before_it_had_gone_on() {
+    for threads in [1, 2] {
+        for case in [PLAIN, Case { codec: Codec::Gzip, ..PLAIN }] {
+            let place = Place::new(Case { threads, ..case });
+            let unbroken = place.unbroken();
+            for moment in [1, 3, 5, 8] {
+                let folder = format!("out-{moment}");
+                for after_commits in [moment, 0, 0] {
+                    interrupt(&place, &folder, after_commits);
+                }
+                place.run_to_the_end(&folder);
+                assert_same(&files(&place.path(&folder)), &unbroken, &folder);
+            }
+        }
+    }
+}
+
+/// A run that is asked to stop after so many commits.
+fn interrupt(place: &Place, folder: &str, after_commits: usize) {
+    let (job, to) = (place.job(), place.to(folder));
+    let (cancel, mut commits) = (job.cancel.clone(), 0);
+    if after_commits == 0 {
+        cancel.cancel();
+    }
+    let stopped = place.run_job(&job, place.store(folder), &to, &mut || {
+        commits += 1;
+        if commits == after_commits {
+            cancel.cancel();
+        }
+    });
+    let why = stopped.err().map(|error| error.exit_status());
+    assert_eq!(why, Some(ExitStatus::Interrupted), "after {after_commits} commits");
 }
 
 /// A plain source of which so much was read when the run died.

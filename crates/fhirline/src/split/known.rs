@@ -125,8 +125,6 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
         "maxLineBytes": job.max_line_bytes,
         "maxRatio": job.max_ratio,
         "maxDecodedBytes": job.max_decoded_bytes,
-        "maxRatio": job.max_ratio,
-        "maxDecodedBytes": job.max_decoded_bytes,
         "checksum": to.checksum.map(ChecksumKind::name),
         "maxRejects": job.max_rejects.map(|limit: RejectLimit| limit.to_string()),
         "allowIncomplete": job.allow_incomplete,

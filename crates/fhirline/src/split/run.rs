@@ -2,17 +2,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fhirline_core::{Spools, Store};
+use fhirline_core::{Imbalance, Spools, Store};
 use fhirline_flow::{MemoryPlan, Outcome, RunError};
 use fhirline_route::Grouping;
-use fhirline_sink::{Finished, Inline, SplitOptions, SplitSink};
+use fhirline_sink::{Finished, Inline, RAW_NAME, SplitOptions, SplitSink};
 
 use super::known::Known;
 use super::start::{Begun, Start};
 use crate::destination;
 use crate::job::{Going, OnEvent};
 use crate::manifest::{self, Manifest, Ours};
-use crate::report::{OutputReport, output_report, resumed_report};
+use crate::report::{Account, OutputReport, output_report, resumed_report};
 use crate::{Job, JobError, Report, SplitJob};
 
 /// A split into a store that nobody else writes to.
@@ -90,6 +90,7 @@ impl Run<'_> {
         if !self.job.cancel.pass_stopping() {
             return Err(RunError::Cancelled.into());
         }
+        check_outputs(&finished, &report.account)?;
         note_diverted(&finished, report);
         report.outputs = finished.outputs().into_iter().map(output_report).collect();
         let json = self.manifest(&finished, report).to_json();
@@ -119,6 +120,31 @@ impl Run<'_> {
         };
         let newest = self.known.newest.unwrap_or_else(SystemTime::now);
         Manifest::new(newest, &report.outputs, &quarantine, ours)
+    }
+}
+
+/// The last look: what the outputs hold is what the ledger says.
+fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError> {
+    let (outputs, quarantine) = (finished.outputs(), finished.quarantine());
+    let raw = quarantine.iter().filter(|file| file.name == RAW_NAME);
+    let (records, bytes) = (&account.ledger.records, &account.ledger.bytes);
+    let sums = [
+        ("records in the outputs", records.delivered, outputs.iter().map(|output| output.records).sum()),
+        (
+            "bytes in the outputs",
+            bytes.delivered + records.delivered,
+            outputs.iter().map(|output| output.plain_bytes).sum(),
+        ),
+        ("records in quarantine", records.quarantined, raw.clone().map(|file| file.records).sum()),
+        (
+            "bytes in quarantine",
+            bytes.quarantined + records.quarantined,
+            raw.map(|file| file.plain_bytes).sum(),
+        ),
+    ];
+    match sums.into_iter().find(|(_, read, accounted): &(_, u64, u64)| read != accounted) {
+        Some((of, read, accounted)) => Err(RunError::Ledger(Imbalance { of, read, accounted }).into()),
+        None => Ok(()),
     }
 }
 

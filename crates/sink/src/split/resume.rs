@@ -211,7 +211,7 @@ impl SplitSink {
         let mut known: HashSet<String> = checkpoints.chain(NAMES.map(provisional)).collect();
         known.extend(self.parts_mut().map(|part| provisional(part.name())));
         let mut removed_bytes = 0;
-        for name in names.iter().filter(|name| name.ends_with(PARTIAL_SUFFIX) && !known.contains(*name)) {
+        for name in names.iter().filter(|name| is_provisional_of_ours(name) && !known.contains(*name)) {
             if is_output(name, self.options.encoding.suffix()) {
                 let bytes = self.store.stored_bytes(name).map_err(SinkError::store("look for", name))?;
                 removed_bytes += bytes.unwrap_or(0);
@@ -320,4 +320,41 @@ fn is_output(provisional_name: &str, suffix: &str) -> bool {
     let name = provisional_name.strip_suffix(PARTIAL_SUFFIX).unwrap_or_default();
     let of_type = name.strip_suffix(suffix).is_some_and(|name| name.ends_with(".ndjson"));
     of_type || [RAW_NAME, OUTCOME_NAME].contains(&name)
+}
+
+/// Whether a name may be a provisional one of ours: of an output, the quarantine, the manifest, a checkpoint or what belongs to
+/// it, or what a store puts beside one of those for a moment. All others belong to somebody else.
+#[must_use]
+pub fn is_provisional_of_ours(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(PARTIAL_SUFFIX) else { return false };
+    let quarantined = [RAW_NAME, OUTCOME_NAME].iter().any(|file| stem.starts_with(file));
+    let ours = ["_fhirline", "_blocks-", "manifest.json"].iter().any(|start| stem.starts_with(start));
+    let output = [".ndjson", ".ndjson.gz", ".ndjson.zst"].iter().any(|end| stem.ends_with(end));
+    quarantined || (!stem.contains('/') && (ours || output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_not_finished_is_theirs() {
+        for ours in [
+            "Patient.ndjson.partial",
+            "Goal.0002.ndjson.zst.partial",
+            "_quarantine/lines.raw.partial",
+            "_quarantine/outcome.ndjson.partial",
+            "manifest.json.partial",
+            "manifest.json.partial.17-0.partial",
+            "_fhirline.partial",
+            "_fhirline-safe.partial.17-3.partial",
+            "_blocks-3.partial",
+        ] {
+            assert!(is_provisional_of_ours(ours), "{ours}");
+        }
+        for other in ["Patient.ndjson", "film.mkv.partial", "mine/a.ndjson.partial", "notes.txt", ".partial"]
+        {
+            assert!(!is_provisional_of_ours(other), "{other}");
+        }
+    }
 }

@@ -289,3 +289,39 @@ fn a_checkpoint_before_an_abandoned_source_stays() {
     let ran = sealed(run.sink.finish(&Inline).expect("in memory"), &store);
     assert!(ran == unbroken(&steps, compressed()));
 }
+
+/// The steps with nothing in place of sources that were abandoned.
+fn without_abandoned(steps: &[Step]) -> Vec<Step> {
+    let mut kept: Vec<Step> = steps.to_vec();
+    for end in (0..steps.len()).filter(|&at| matches!(steps[at], Step::Abandon)) {
+        let begun = steps[..end].iter().rposition(|step| matches!(step, Step::Begin(_))).unwrap_or(0);
+        kept[begun..=end].fill(Step::Batch(Vec::new()));
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Not even the ends of members tell of a source that was abandoned.
+    #[test]
+    fn an_abandoned_source_leaves_no_trace(options in options(), steps in steps()) {
+        prop_assert!(unbroken(&steps, options) == unbroken(&without_abandoned(&steps), options));
+    }
+}
+
+/// The abandoned source made one output's block too many, and it was cut although nothing of that source was in it.
+#[test]
+fn a_block_that_an_abandoned_source_had_cut_is_open_again() {
+    let options = SplitOptions { block_bytes: 900, open_block_bytes: 400, ..compressed() };
+    let steps = [
+        Step::Begin(0),
+        Step::Batch(vec![(0, 100), (0, 100)]),
+        Step::Begin(1),
+        Step::Batch(vec![(1, 100)]),
+        Step::Abandon,
+        Step::Begin(2),
+        Step::Batch(vec![(0, 10)]),
+    ];
+    assert!(unbroken(&steps, options) == unbroken(&without_abandoned(&steps), options));
+}

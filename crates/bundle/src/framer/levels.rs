@@ -1,0 +1,245 @@
+//! What stands between the parts: the few levels of containers, and their syntax.
+
+use crate::framed::{Container, Ending, EntryEnds, Framed, Known};
+use crate::look::Look;
+use crate::skim::{Skim, begins_value, is_blank};
+
+use super::parts::Purpose;
+use super::{Flow, Found, Framer, begins, ends};
+
+/// The innermost container that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// None, or an array of the source.
+    Outside,
+    Bundle,
+    /// The array behind `entry`.
+    Entries,
+    Entry,
+    /// The object with the key `providers`.
+    Wrapper,
+    /// The array behind that key.
+    Providers,
+    Provider,
+    /// The object behind its key `fhir`.
+    Lists,
+    /// An array of resources in it.
+    List,
+}
+
+impl Level {
+    /// The key whose value is unwrapped, in an object that has one.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Bundle => "entry",
+            Self::Entry => "resource",
+            Self::Wrapper => "providers",
+            Self::Provider => "fhir",
+            _ => "",
+        }
+    }
+}
+
+/// What may come next in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// The first item, or the end.
+    First,
+    /// An item.
+    Next,
+    /// The colon behind a key whose value is unwrapped.
+    Colon,
+    /// The value of that key.
+    Value,
+    /// A comma, or the end.
+    After,
+}
+
+impl Framer {
+    /// Passes over white space and takes one token of syntax, or begins a part.
+    pub(super) fn read_between(&mut self) -> Flow {
+        self.pass_blank();
+        let Some(&byte) = self.buffer.held().first() else { return Flow::Wait };
+        match (self.level, self.expect, byte) {
+            (Level::Outside, ..) if !self.in_array => self.outside(byte),
+            (_, Expect::After, b',') => self.pass_syntax(1, Expect::Next),
+            (_, Expect::Colon, b':') => self.pass_syntax(1, Expect::Value),
+            (_, Expect::First | Expect::After, b'}' | b']') => self.close(byte),
+            (_, Expect::First | Expect::Next | Expect::Value, _) if begins_value(byte) => self.item(byte),
+            _ => self.lose(byte),
+        }
+    }
+
+    /// Where no container is open: an object, or an array that is one.
+    fn outside(&mut self, byte: u8) -> Flow {
+        match (byte, self.known.take()) {
+            (b'{', Some(Known::Bundle(kind) | Known::BundleHead(kind))) => {
+                self.open_container(Container::Bundle(kind))
+            }
+            (b'{', Some(Known::ProvidersHead)) => self.open_container(Container::Providers),
+            (b'{', Some(Known::EntryHead)) => {
+                self.open_entry();
+                Flow::On
+            }
+            (b'{', None) => self.candidate(),
+            (b'[', _) => {
+                let begins = begins(self.at, Container::Array);
+                self.in_array = true;
+                self.pass_syntax(1, Expect::First);
+                Flow::Found(begins)
+            }
+            _ => self.lose(byte),
+        }
+    }
+
+    /// An item of the container that is open, or the value of a key that is unwrapped.
+    fn item(&mut self, byte: u8) -> Flow {
+        match (self.expect, byte) {
+            (Expect::Value, _) => self.unwrapped(byte),
+            (_, b'{') => self.object(),
+            (_, b'"') if self.in_object() => self.member(),
+            _ if self.in_object() => self.lose(byte),
+            _ if matches!(self.level, Level::Outside | Level::List) => self.resource(),
+            _ => self.begin(Purpose::NotObject, Skim::value()),
+        }
+    }
+
+    /// The value of a key that is unwrapped.
+    fn unwrapped(&mut self, byte: u8) -> Flow {
+        match (self.level, byte) {
+            (Level::Entry, _) => self.resource(),
+            (Level::Bundle, b'[') => self.enter(Level::Entries),
+            (Level::Wrapper, b'[') => self.enter(Level::Providers),
+            (Level::Lists, b'[') => self.enter(Level::List),
+            (Level::Provider, b'{') => self.enter(Level::Lists),
+            (Level::Provider, _) => self.begin(Purpose::NotObject, Skim::value()),
+            _ => self.begin(Purpose::NotArray, Skim::value()),
+        }
+    }
+
+    /// An object among the items of the container that is open.
+    fn object(&mut self) -> Flow {
+        match self.level {
+            Level::Outside => self.candidate(),
+            Level::Entries => self.begin(Purpose::Entry, Skim::object()),
+            Level::Providers => {
+                self.resources = 0;
+                self.enter(Level::Provider)
+            }
+            Level::List => self.resource(),
+            _ => self.lose(b'{'),
+        }
+    }
+
+    /// A key of the object that is open.
+    fn member(&mut self) -> Flow {
+        let purpose = match self.level {
+            Level::Bundle | Level::Wrapper => Purpose::BundleMember,
+            Level::Lists => Purpose::ListName,
+            _ => Purpose::EntryMember,
+        };
+        self.begin(purpose, Skim::member())
+    }
+
+    fn in_object(&self) -> bool {
+        use Level::{Bundle, Entry, Lists, Provider, Wrapper};
+        matches!(self.level, Bundle | Entry | Wrapper | Provider | Lists)
+    }
+
+    fn enter(&mut self, level: Level) -> Flow {
+        self.level = level;
+        self.pass_syntax(1, Expect::First)
+    }
+
+    fn resource(&mut self) -> Flow {
+        self.begin(Purpose::Resource, Skim::value())
+    }
+
+    fn candidate(&mut self) -> Flow {
+        if self.options.keep_bundles {
+            return self.begin(Purpose::Resource, Skim::value());
+        }
+        self.begin(Purpose::Candidate(Look::default()), Skim::object())
+    }
+
+    /// The end of the container that is open, if the bracket is its own.
+    fn close(&mut self, byte: u8) -> Flow {
+        let told = match (self.level, byte) {
+            (Level::Outside, b']') => {
+                self.in_array = false;
+                Some(ends(Container::Array, Ending::Closed))
+            }
+            (Level::Bundle | Level::Wrapper, b'}') => {
+                self.level = Level::Outside;
+                self.inside.take().map(|container| ends(container, Ending::Closed))
+            }
+            (Level::Entry, b'}') => self.close_entry(Level::Entries),
+            (Level::Provider, b'}') => self.close_entry(Level::Providers),
+            (Level::Entries, b']') => self.leave_to(Level::Bundle),
+            (Level::Providers, b']') => self.leave_to(Level::Wrapper),
+            (Level::Lists, b'}') => self.leave_to(Level::Provider),
+            (Level::List, b']') => self.leave_to(Level::Lists),
+            _ => return self.lose(byte),
+        };
+        self.pass_syntax(1, Expect::After);
+        told.map_or(Flow::On, |told| Flow::Found(Found::Told(told)))
+    }
+
+    fn leave_to(&mut self, level: Level) -> Option<Framed<'static>> {
+        self.level = level;
+        None
+    }
+
+    fn close_entry(&mut self, level: Level) -> Option<Framed<'static>> {
+        self.level = level;
+        Some(Framed::EntryEnds(EntryEnds { resources: self.resources }))
+    }
+
+    /// What stands there belongs nowhere.
+    fn lose(&mut self, byte: u8) -> Flow {
+        if byte == b'{' && self.before == b'\n' {
+            // A value begins here, and what is open lacks its end.
+            self.abandon();
+            return self.queued.take().map_or(Flow::On, |told| Flow::Found(Found::Told(told)));
+        }
+        self.begin(Purpose::Lost, Skim::lost())
+    }
+
+    /// Goes back to the beginning of the object that was looked at, which is a container, and into it.
+    pub(super) fn open_container(&mut self, container: Container) -> Flow {
+        let begins = begins(self.at, container);
+        self.inside = Some(container);
+        self.enter(if container == Container::Providers { Level::Wrapper } else { Level::Bundle });
+        Flow::Found(begins)
+    }
+
+    /// Goes back to the beginning of the entry that was looked at, and into it.
+    pub(super) fn open_entry(&mut self) {
+        self.resources = 0;
+        self.enter(Level::Entry);
+    }
+
+    /// Passes over a key whose value is unwrapped, which ends before `at`.
+    pub(super) fn pass_key(&mut self, at: usize) -> Flow {
+        self.pass_syntax(at, Expect::Colon)
+    }
+
+    /// Passes over syntax of a container; what was held to look at it is looked at anew.
+    pub(super) fn pass_syntax(&mut self, bytes: usize, next: Expect) -> Flow {
+        self.open = None;
+        self.take(bytes);
+        self.tally.container += bytes as u64;
+        self.expect = next;
+        Flow::On
+    }
+
+    fn pass_blank(&mut self) {
+        let held = self.buffer.held();
+        let length = held.iter().position(|&byte| !is_blank(byte)).unwrap_or(held.len());
+        if self.before != b'\r' {
+            self.tally.blank.interrupt();
+        }
+        self.tally.blank.add(&held[..length]);
+        self.take(length);
+    }
+}

@@ -1,0 +1,251 @@
+//! The parts: where each ends, and what it is.
+
+use fhirline_core::{BadRecord, Fault, Position};
+
+use crate::framed::{Container, Defect, Kind, Known};
+use crate::look::{Look, Verdict};
+use crate::skim::{Seen, Skim, Window};
+
+use super::levels::{Expect, Level};
+use super::{Flow, Found, Framer, LEAST_HELD_BYTES, Options};
+
+/// The part that is being read.
+pub(super) struct Open {
+    purpose: Purpose,
+    skim: Skim,
+    /// Where its first byte stands.
+    at: Position,
+    /// How many of its bytes were handed out already.
+    pub(super) offset: u64,
+    /// How many line ends these held.
+    line_ends: u64,
+    /// How many of the bytes held were read.
+    read: usize,
+}
+
+/// What the part that is being read will be, unless it is broken.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    Resource,
+    /// An object in which a Bundle may be found.
+    Candidate(Look),
+    BundleMember,
+    /// An entry in which a resource may be found.
+    Entry,
+    EntryMember,
+    ListName,
+    NotArray,
+    NotObject,
+    /// Nothing that could be read.
+    Lost,
+}
+
+impl Framer {
+    /// Begins a part at the first byte that is held.
+    pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
+        self.open = Some(Open { purpose, skim, at: self.at, offset: 0, line_ends: 0, read: 0 });
+        Flow::On
+    }
+
+    /// Reads on in the part that is open.
+    pub(super) fn read_part(&mut self) -> Flow {
+        let Some(open) = &mut self.open else { return Flow::On };
+        let held = self.buffer.held();
+        let room = open.room(&self.options);
+        let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
+        let seen = open.skim.pass(window, open.read);
+        match seen {
+            Seen::More => {
+                open.read = window.text.len();
+                if held.len() > room { self.hand_out_piece(room) } else { Flow::Wait }
+            }
+            Seen::Key(at) => {
+                open.read = at;
+                self.note_key(at)
+            }
+            Seen::Wanted(at, is_text) => {
+                open.read = at;
+                self.note_value(at, is_text)
+            }
+            Seen::End(at) => self.end_part(at),
+            Seen::Astray(at) => self.leave_part(at),
+        }
+    }
+
+    /// Takes a key of the part, which ends before `at`.
+    fn note_key(&mut self, at: usize) -> Flow {
+        let Some(open) = &mut self.open else { return Flow::On };
+        let is_held = open.offset == 0;
+        match &mut open.purpose {
+            Purpose::Candidate(look) => {
+                let is_wanted = look.key(open.skim.word());
+                open.skim.want_value(is_wanted);
+                if look.verdict() == Some(Verdict::Providers) {
+                    return self.find_providers(at);
+                }
+            }
+            Purpose::BundleMember | Purpose::EntryMember
+                if is_held && open.skim.word().is(self.level.key()) =>
+            {
+                return self.pass_key(at);
+            }
+            Purpose::ListName => {
+                self.expect = Expect::Colon;
+                return self.hand_out(at, Kind::ListName);
+            }
+            Purpose::Entry if open.skim.word().is("resource") => return self.find_resource(at),
+            _ => {}
+        }
+        Flow::On
+    }
+
+    /// Takes the value that the look at a candidate asked for, which ends before `at`.
+    fn note_value(&mut self, at: usize, is_text: bool) -> Flow {
+        let Some(open) = &mut self.open else { return Flow::On };
+        let Purpose::Candidate(look) = &mut open.purpose else { return Flow::On };
+        look.value(is_text.then_some(open.skim.word()));
+        match look.verdict() {
+            None | Some(Verdict::Providers) => Flow::On,
+            Some(Verdict::Whole) => {
+                open.purpose = Purpose::Resource;
+                open.skim.deafen();
+                Flow::On
+            }
+            Some(Verdict::Bundle(kind)) if open.offset == 0 => self.open_container(Container::Bundle(kind)),
+            Some(Verdict::Bundle(kind)) => {
+                self.inside = Some(Container::Bundle(kind));
+                (self.level, self.expect) = (Level::Bundle, Expect::After);
+                self.hand_out(at, Kind::SecondLook(Known::BundleHead(kind)))
+            }
+        }
+    }
+
+    /// The object that is looked at begins with the key `providers`, which ends before `at`.
+    fn find_providers(&mut self, at: usize) -> Flow {
+        if self.open.as_ref().is_some_and(|open| open.offset == 0) {
+            return self.open_container(Container::Providers);
+        }
+        self.inside = Some(Container::Providers);
+        (self.level, self.expect) = (Level::Wrapper, Expect::Colon);
+        self.hand_out(at, Kind::SecondLook(Known::ProvidersHead))
+    }
+
+    /// There is a resource in the entry that is looked at, behind the key that ends before `at`.
+    fn find_resource(&mut self, at: usize) -> Flow {
+        if self.open.as_ref().is_some_and(|open| open.offset == 0) {
+            self.open_entry();
+            return Flow::On;
+        }
+        self.resources = 0;
+        (self.level, self.expect) = (Level::Entry, Expect::Colon);
+        self.hand_out(at, Kind::SecondLook(Known::EntryHead))
+    }
+
+    /// The part ends before `at`.
+    fn end_part(&mut self, at: usize) -> Flow {
+        let Some(open) = &self.open else { return Flow::On };
+        let kind = match (open.skim.fault(), open.purpose) {
+            (None, Purpose::Candidate(look)) => match look.last_verdict() {
+                None => Kind::Resource,
+                Some(kind) if open.offset == 0 => return self.open_container(Container::Bundle(kind)),
+                Some(kind) => Kind::SecondLook(Known::Bundle(kind)),
+            },
+            (None, Purpose::NotArray | Purpose::NotObject)
+                if self.expect == Expect::Value
+                    && open.offset == 0
+                    && self.buffer.held()[..at] == *b"null" =>
+            {
+                return self.pass_syntax(at, Expect::After);
+            }
+            _ => open.kind(),
+        };
+        self.expect = Expect::After;
+        self.hand_out(at, kind)
+    }
+
+    /// The part is broken, and a new value begins at `at`.
+    fn leave_part(&mut self, at: usize) -> Flow {
+        let kind = self.open.as_ref().map_or(Kind::Undecided, Open::kind);
+        let flow = self.hand_out(at, kind);
+        self.abandon();
+        flow
+    }
+
+    /// Hands out the open part, which ends before `at`.
+    fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
+        let Some(open) = self.open.take() else { return Flow::On };
+        self.resources += u64::from(matches!(open.purpose, Purpose::Resource));
+        let (taken, line_ends) = self.take(at);
+        self.count(kind, open.offset + at as u64);
+        let line_ends = open.line_ends + line_ends;
+        Flow::Found(if open.offset == 0 {
+            Found::Part { at: open.at, kind, taken, line_ends }
+        } else {
+            Found::Piece { part_at: open.at, offset: open.offset, kind, taken, line_ends, last: true }
+        })
+    }
+
+    /// Hands out the first `bytes` of what is held of the open part, which is too long.
+    fn hand_out_piece(&mut self, bytes: usize) -> Flow {
+        let (taken, line_ends) = self.take(bytes);
+        let Some(open) = &mut self.open else { return Flow::On };
+        let (part_at, offset) = (open.at, open.offset);
+        open.offset += bytes as u64;
+        open.line_ends += line_ends;
+        open.read = 0;
+        let (kind, line_ends) = (open.kind_so_far(), open.line_ends);
+        Flow::Found(Found::Piece { part_at, offset, kind, taken, line_ends, last: false })
+    }
+
+    /// Hands out the open part, of which `held` bytes more are all there is.
+    pub(super) fn cut_part(&mut self, held: usize) -> Option<Found> {
+        let open = self.open.as_ref()?;
+        let end = BadRecord { fault: Fault::Incomplete, at: open.offset + held as u64 };
+        let kind = match open.skim.fault() {
+            // A head ends right behind a value.
+            None if self.only_head && open.skim.may_end() => open.kind(),
+            why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
+        };
+        match self.hand_out(held, kind) {
+            Flow::Found(found) => Some(found),
+            Flow::On | Flow::Wait => None,
+        }
+    }
+}
+
+impl Open {
+    /// How many bytes may be held of it before a piece is handed out.
+    fn room(&self, options: &Options) -> usize {
+        if self.offset == 0 {
+            options.max_held_bytes.max(LEAST_HELD_BYTES)
+        } else {
+            options.piece_bytes.max(1)
+        }
+    }
+
+    /// What it is, now that it has ended.
+    fn kind(&self) -> Kind {
+        if let Some(fault) = self.skim.fault() {
+            return Kind::Broken(Defect::Malformed(fault));
+        }
+        match self.purpose {
+            Purpose::Resource | Purpose::Candidate(_) => Kind::Resource,
+            Purpose::BundleMember => Kind::BundleMember,
+            Purpose::EntryMember => Kind::EntryMember,
+            Purpose::ListName => Kind::ListName,
+            Purpose::Entry => Kind::Entry,
+            Purpose::NotArray => Kind::Broken(Defect::NotArray),
+            Purpose::NotObject => Kind::Broken(Defect::NotObject),
+            // Its skim has a fault from the beginning.
+            Purpose::Lost => Kind::Undecided,
+        }
+    }
+
+    /// What it is as far as it has been read.
+    fn kind_so_far(&self) -> Kind {
+        match self.purpose {
+            Purpose::Candidate(_) | Purpose::Entry if self.skim.fault().is_none() => Kind::Undecided,
+            _ => self.kind(),
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Where one JSON value ends, read in windows cut anywhere.
+
+use std::ops::ControlFlow;
+
+use fhirline_core::{BadRecord, Fault};
+
+use crate::nesting::Nesting;
+use crate::word::Word;
+
+/// Passes over one JSON value, or one member of an object, and finds its end.
+///
+/// It knows strings, brackets, commas and colons, and looks into nothing else: escapes, numbers and names may be any that
+/// end where they should. Once it has seen that the value is broken, it goes by brackets and quotes alone, up to the
+/// value's end or to a line that begins with `{` in column 0, whichever comes first.
+#[derive(Clone)]
+pub(crate) struct Skim {
+    state: State,
+    nesting: Nesting,
+    /// Keys at this depth are told.
+    listens_at: Option<u64>,
+    /// The value at that depth is wanted as well.
+    wants_value: bool,
+    /// That value is a string.
+    is_text: bool,
+    /// The string that is being read goes to `word`.
+    collects: bool,
+    word: Word,
+    fault: Option<BadRecord>,
+    /// Whether the byte before the window is a line end.
+    line_start: bool,
+}
+
+/// Why the reading paused. Offsets are those in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// The window is read.
+    More,
+    /// A key that is listened for ends before this offset; [`Skim::word`] holds it.
+    Key(usize),
+    /// The value that was wanted ends before this offset; if it is a string (`true`), [`Skim::word`] holds it.
+    Wanted(usize, bool),
+    /// The value ends before this offset.
+    End(usize),
+    /// The value is broken, and a line that begins with `{` begins at this offset.
+    Astray(usize),
+}
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Value,
+    /// A value, or the end of the array.
+    FirstElement,
+    /// A key, or the end of the object.
+    FirstKey,
+    Key,
+    Colon,
+    /// A comma, or the end of the container.
+    After,
+    Text {
+        is_key: bool,
+    },
+    /// The byte behind a backslash.
+    Escape {
+        is_key: bool,
+    },
+    /// The rest of a number or name.
+    Scalar,
+    /// Anything, for the value is broken.
+    Broken,
+    BrokenText,
+    BrokenEscape,
+    /// Anything, for even the brackets say nothing any more.
+    Lost,
+}
+
+/// Where to read on, or why to pause.
+type Flow = ControlFlow<Seen, usize>;
+
+/// A window, and the offset of its first byte in the value.
+#[derive(Clone, Copy)]
+pub(crate) struct Window<'w> {
+    pub(crate) text: &'w [u8],
+    pub(crate) offset: u64,
+}
+
+impl Skim {
+    /// Passes over one value.
+    pub(crate) fn value() -> Self {
+        Self::new(State::Value, None)
+    }
+
+    /// Passes over one object, and tells of its keys.
+    pub(crate) fn object() -> Self {
+        Self::new(State::Value, Some(1))
+    }
+
+    /// Passes over one member: a key, which is told, and its value.
+    pub(crate) fn member() -> Self {
+        Self::new(State::Key, Some(0))
+    }
+
+    /// Passes over what is no value, up to the next line that begins with `{`.
+    pub(crate) fn lost() -> Self {
+        let fault = Some(BadRecord { fault: Fault::NotJson, at: 0 });
+        Self { fault, ..Self::new(State::Lost, None) }
+    }
+
+    fn new(state: State, listens_at: Option<u64>) -> Self {
+        Self {
+            state,
+            nesting: Nesting::default(),
+            listens_at,
+            wants_value: false,
+            is_text: false,
+            collects: false,
+            word: Word::default(),
+            fault: None,
+            line_start: false,
+        }
+    }
+
+    /// What was seen to be wrong first, if anything.
+    pub(crate) fn fault(&self) -> Option<BadRecord> {
+        self.fault
+    }
+
+    /// The key, or the value that was wanted.
+    pub(crate) fn word(&self) -> &Word {
+        &self.word
+    }
+
+    /// Says whether the value behind the key that was just told is wanted.
+    pub(crate) fn want_value(&mut self, is_wanted: bool) {
+        self.wants_value = is_wanted;
+        self.is_text = false;
+    }
+
+    /// Whether the value is a number or name that may end here, if anything ends it.
+    pub(crate) fn may_end(&self) -> bool {
+        self.state == State::Scalar && self.nesting.depth() == 0
+    }
+
+    /// Tells of keys no more.
+    pub(crate) fn deafen(&mut self) {
+        self.listens_at = None;
+    }
+
+    /// Reads on from `from`.
+    pub(crate) fn pass(&mut self, window: Window<'_>, from: usize) -> Seen {
+        let mut at = from;
+        while at < window.text.len() {
+            match self.step(window, at) {
+                ControlFlow::Continue(next) => at = next,
+                ControlFlow::Break(seen) => return seen,
+            }
+        }
+        if let Some(&last) = window.text.last() {
+            self.line_start = last == b'\n';
+        }
+        Seen::More
+    }
+
+    #[inline]
+    fn step(&mut self, window: Window<'_>, at: usize) -> Flow {
+        match self.state {
+            State::Text { is_key } => self.text(window, at, is_key),
+            State::Escape { is_key } => self.escape(window, at, is_key),
+            State::Scalar => self.scalar(window, at),
+            State::Broken => self.broken(window, at),
+            State::BrokenText => self.broken_text(window, at),
+            State::BrokenEscape => self.broken_escape(window, at),
+            State::Lost => self.lost_line(window, at),
+            _ => match window.text[at] {
+                b' ' | b'\t' | b'\n' | b'\r' => ControlFlow::Continue(after_blank(window.text, at)),
+                _ => self.token(window, at),
+            },
+        }
+    }
+
+    /// Takes a byte that begins something, or stands between things.
+    #[inline]
+    fn token(&mut self, window: Window<'_>, at: usize) -> Flow {
+        match (self.state, window.text[at]) {
+            (State::FirstElement, b']') | (State::FirstKey, b'}') => return self.close(window, at),
+            (State::Value | State::FirstElement, first) => return self.begin(window, at, first),
+            (State::FirstKey | State::Key, b'"') => self.begin_text(true),
+            (State::Colon, b':') => self.state = State::Value,
+            (State::After, byte) => return self.after(window, at, byte),
+            _ => return self.refuse(window, at, Fault::NotJson),
+        }
+        ControlFlow::Continue(at + 1)
+    }
+
+    /// Takes the first byte of a value.
+    #[inline]
+    fn begin(&mut self, window: Window<'_>, at: usize, first: u8) -> Flow {
+        match first {
+            b'"' => self.begin_text(false),
+            b'{' | b'[' => {
+                if !self.nesting.open(first == b'{') {
+                    self.fault
+                        .get_or_insert(BadRecord { fault: Fault::TooDeep, at: window.offset + at as u64 });
+                    self.state = State::Broken;
+                    return ControlFlow::Continue(at + 1);
+                }
+                self.state = if first == b'{' { State::FirstKey } else { State::FirstElement };
+            }
+            _ if begins_value(first) => self.state = State::Scalar,
+            _ => return self.refuse(window, at, Fault::NotJson),
+        }
+        ControlFlow::Continue(at + 1)
+    }
+
+    #[inline]
+    fn begin_text(&mut self, is_key: bool) {
+        self.state = State::Text { is_key };
+        if self.listens() && (is_key || self.wants_value) {
+            self.word.clear();
+            self.collects = true;
+            self.is_text = !is_key;
+        }
+    }
+
+    #[inline]
+    fn listens(&self) -> bool {
+        self.listens_at == Some(self.nesting.depth())
+    }
+
+    /// Takes what stands behind a value.
+    #[inline]
+    fn after(&mut self, window: Window<'_>, at: usize, byte: u8) -> Flow {
+        match (byte, self.nesting.in_object()) {
+            (b',', true) => self.state = State::Key,
+            (b',', false) => self.state = State::Value,
+            (b'}', true) | (b']', false) => return self.close(window, at),
+            _ => return self.refuse(window, at, Fault::NotJson),
+        }
+        ControlFlow::Continue(at + 1)
+    }
+
+    #[inline]
+    fn close(&mut self, window: Window<'_>, at: usize) -> Flow {
+        self.nesting.close();
+        self.ended(window, at + 1)
+    }
+
+    /// A value has ended before `at`: perhaps the one value, or the one that is wanted.
+    #[inline]
+    fn ended(&mut self, window: Window<'_>, at: usize) -> Flow {
+        self.state = State::After;
+        if self.nesting.depth() == 0 {
+            return ControlFlow::Break(Seen::End(at));
+        }
+        if self.wants_value && self.listens() {
+            self.wants_value = false;
+            return ControlFlow::Break(Seen::Wanted(at, self.is_text));
+        }
+        self.pass_comma(window, at)
+    }
+
+    /// Passes a comma and the quote of a key if they stand at `at`: what is taken at once costs no turn of the loop.
+    #[inline]
+    fn pass_comma(&mut self, window: Window<'_>, at: usize) -> Flow {
+        if window.text.get(at) != Some(&b',') {
+            return ControlFlow::Continue(at);
+        }
+        if !self.nesting.in_object() {
+            self.state = State::Value;
+            return ControlFlow::Continue(at + 1);
+        }
+        self.state = State::Key;
+        if window.text.get(at + 1) != Some(&b'"') {
+            return ControlFlow::Continue(at + 1);
+        }
+        self.begin_text(true);
+        ControlFlow::Continue(at + 2)
+    }
+
+    #[inline]
+    fn text(&mut self, window: Window<'_>, at: usize, is_key: bool) -> Flow {
+        let rest = &window.text[at..];
+        let plain = plain_length(rest);
+        if self.collects {
+            self.word.push(&rest[..plain]);
+        }
+        let end = at + plain;
+        match rest.get(plain) {
+            None => ControlFlow::Continue(end),
+            Some(b'"') => self.end_text(window, end + 1, is_key),
+            Some(b'\\') => {
+                self.collect(b'\\');
+                self.state = State::Escape { is_key };
+                ControlFlow::Continue(end + 1)
+            }
+            Some(_) => self.refuse_text(window, end),
+        }
+    }
+
+    #[inline]
+    fn end_text(&mut self, window: Window<'_>, end: usize, is_key: bool) -> Flow {
+        let told = std::mem::take(&mut self.collects);
+        if !is_key {
+            return self.ended(window, end);
+        }
+        if told {
+            self.state = State::Colon;
+            return ControlFlow::Break(Seen::Key(end));
+        }
+        // As in `pass_comma`.
+        if window.text.get(end) == Some(&b':') {
+            self.state = State::Value;
+            return ControlFlow::Continue(end + 1);
+        }
+        self.state = State::Colon;
+        ControlFlow::Continue(end)
+    }
+
+    fn escape(&mut self, window: Window<'_>, at: usize, is_key: bool) -> Flow {
+        let byte = window.text[at];
+        if byte == b'\n' {
+            return self.refuse_text(window, at);
+        }
+        self.collect(byte);
+        self.state = State::Text { is_key };
+        ControlFlow::Continue(at + 1)
+    }
+
+    fn collect(&mut self, byte: u8) {
+        if self.collects {
+            self.word.push(&[byte]);
+        }
+    }
+
+    #[inline]
+    fn scalar(&mut self, window: Window<'_>, at: usize) -> Flow {
+        let rest = &window.text[at..];
+        match rest.iter().position(|&byte| ends_scalar(byte)) {
+            None => ControlFlow::Continue(window.text.len()),
+            Some(length) => self.ended(window, at + length),
+        }
+    }
+
+    /// The value is broken at `at`.
+    #[cold]
+    fn refuse(&mut self, window: Window<'_>, at: usize, fault: Fault) -> Flow {
+        self.fault.get_or_insert(BadRecord { fault, at: window.offset + at as u64 });
+        // Where no bracket of the value is open, none can tell its end.
+        self.state = if self.nesting.depth() == 0 { State::Lost } else { State::Broken };
+        ControlFlow::Continue(at)
+    }
+
+    /// The value is broken at a line end within a string.
+    #[cold]
+    fn refuse_text(&mut self, window: Window<'_>, at: usize) -> Flow {
+        let flow = self.refuse(window, at, Fault::NotJson);
+        if self.state == State::Broken {
+            self.state = State::BrokenText;
+        }
+        flow
+    }
+
+    fn broken(&mut self, window: Window<'_>, at: usize) -> Flow {
+        if self.is_way_out(window, at) {
+            return ControlFlow::Break(Seen::Astray(at));
+        }
+        match window.text[at] {
+            b'"' => self.state = State::BrokenText,
+            first @ (b'{' | b'[') => {
+                self.nesting.open(first == b'{');
+            }
+            last @ (b'}' | b']') => {
+                self.nesting.close_nearest(last == b'}');
+                if self.nesting.depth() == 0 {
+                    return ControlFlow::Break(Seen::End(at + 1));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(at + 1)
+    }
+
+    fn broken_text(&mut self, window: Window<'_>, at: usize) -> Flow {
+        if self.is_way_out(window, at) {
+            return ControlFlow::Break(Seen::Astray(at));
+        }
+        let rest = &window.text[at..];
+        let Some(plain) = memchr::memchr3(b'"', b'\\', b'\n', rest) else {
+            return ControlFlow::Continue(window.text.len());
+        };
+        match rest[plain] {
+            b'"' => self.state = State::Broken,
+            b'\\' => self.state = State::BrokenEscape,
+            _ => {}
+        }
+        ControlFlow::Continue(at + plain + 1)
+    }
+
+    fn broken_escape(&mut self, window: Window<'_>, at: usize) -> Flow {
+        self.state = State::BrokenText;
+        // A line end is never passed over: the next line may be the way out.
+        ControlFlow::Continue(if window.text[at] == b'\n' { at } else { at + 1 })
+    }
+
+    fn lost_line(&mut self, window: Window<'_>, at: usize) -> Flow {
+        if self.is_way_out(window, at) {
+            return ControlFlow::Break(Seen::Astray(at));
+        }
+        let line_end = memchr::memchr(b'\n', &window.text[at..]);
+        ControlFlow::Continue(line_end.map_or(window.text.len(), |length| at + length + 1))
+    }
+
+    /// Whether a `{` stands there in column 0.
+    fn is_way_out(&self, window: Window<'_>, at: usize) -> bool {
+        let before = at.checked_sub(1).map(|before| window.text[before] == b'\n');
+        window.text[at] == b'{' && before.unwrap_or(self.line_start)
+    }
+}
+
+/// The offset of the first byte behind `at` that is not white space.
+#[inline]
+fn after_blank(text: &[u8], at: usize) -> usize {
+    let rest = &text[at + 1..];
+    at + 1 + rest.iter().position(|&byte| !is_blank(byte)).unwrap_or(rest.len())
+}
+
+/// Bytes up to the first quote, backslash or line end; all if there is none.
+#[inline]
+pub(crate) fn plain_length(text: &[u8]) -> usize {
+    /// Most strings are shorter: a call of `memchr` takes longer than these words do.
+    const WORDS: usize = 4;
+    let (words, _) = text.as_chunks();
+    for (index, word) in words.iter().take(WORDS).enumerate() {
+        let ends = ends_in(u64::from_le_bytes(*word));
+        if ends != 0 {
+            return index * size_of::<u64>() + ends.trailing_zeros() as usize / 8;
+        }
+    }
+    let from = words.len().min(WORDS) * size_of::<u64>();
+    let rest = &text[from..];
+    from + memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len())
+}
+
+/// The high bit of each byte that is a quote, a backslash or a line end; of those behind the first such byte it may be wrong.
+#[inline]
+fn ends_in(word: u64) -> u64 {
+    const LOW: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let zeros = |word: u64| word.wrapping_sub(LOW) & !word;
+    let is = |byte: u8| zeros(word ^ u64::from_le_bytes([byte; 8]));
+    (is(b'"') | is(b'\\') | is(b'\n')) & HIGH
+}
+
+/// White space in the sense of JSON.
+#[inline]
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// Whether a JSON value can begin with this byte.
+pub(crate) fn begins_value(byte: u8) -> bool {
+    matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n')
+}
+
+/// Whether a number or name ends before this byte.
+pub(crate) fn ends_scalar(byte: u8) -> bool {
+    is_blank(byte) || matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | b'"')
+}

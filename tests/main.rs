@@ -2,6 +2,7 @@
 
 mod cli;
 mod faults;
+mod fuzz_corpus;
 mod hostile_cuts;
 mod kill;
 mod laws;

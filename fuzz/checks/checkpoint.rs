@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 
 use super::choices::Choices;
 
-/// The name under which checkpoints are noted.
-const NAME: &str = "_fhirline.partial";
+/// The names of the latest checkpoint, and of the one beside it that survives a crash of the machine.
+const NAMES: [&str; 2] = ["_fhirline.partial", "_fhirline-safe.partial"];
 
 /// Two sources, the second one compressed: types, rejects, blank lines, and a line that is spooled.
 static SOURCES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
@@ -42,12 +42,13 @@ pub(crate) fn check(input: &[u8]) {
     let mut choices = Choices::new(input);
     let plan = Plan::choose(&mut choices);
     let (unbroken, commits) = plan.unbroken();
-    let store = plan.interrupted(usize::from(choices.byte()) % (commits + 1));
+    let stops_after = usize::from(choices.byte()) % (commits + 1);
+    let store = plan.interrupted_again(plan.interrupted(stops_after), usize::from(choices.byte() % 6));
     let before = contents(&store);
     Damage::choose(&store, &mut choices).befall(&store, choices.rest());
     let after = contents(&store);
-    let is_noted =
-        before.get(NAME).is_some_and(|bytes| !bytes.is_empty()) && after.get(NAME) == before.get(NAME);
+    let noted = |files: &Files| NAMES.map(|name| files.get(name).cloned().unwrap_or_default());
+    let is_noted = noted(&before).concat() != b"" && noted(&after) == noted(&before);
     match plan.gone_on(&store) {
         End::Whole(files) => assert!(files == unbroken, "other files"),
         End::Afresh => assert!(!is_noted || after != before, "nothing was wrong with the checkpoint"),
@@ -69,8 +70,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 struct Plan {
     threads: usize,
-    chunk_size: ChunkSize,
     split: SplitOptions,
+    /// Whether the second interruption is a stop, and not a kill.
+    stopped_again: bool,
 }
 
 impl Plan {
@@ -85,15 +87,14 @@ impl Plan {
             open_block_bytes: choices.size() as u64,
             ..SplitOptions::default()
         };
-        let chunk_size = ChunkSize { max_bytes: 300, max_lines: 3 };
-        Self { threads: 1 + usize::from(flags[2]), chunk_size, split }
+        Self { threads: 1 + usize::from(flags[2]), split, stopped_again: flags[3] }
     }
 
     /// What a run leaves that nothing happens to, and how often it commits.
     fn unbroken(&self) -> (Files, usize) {
         let (store, mut commits) = (MemoryStore::new(), 0);
         let mut sink = SplitSink::new(Arc::new(store.clone()), self.split);
-        self.run(&mut sink, None, &mut |_| commits += 1).expect("memory takes all");
+        self.run(&mut sink, None, &Cancel::new(), &mut || commits += 1).expect("memory takes all");
         sink.finish(&Inline).and_then(Finished::seal).expect("memory takes all");
         (contents(&store), commits)
     }
@@ -102,40 +103,67 @@ impl Plan {
     fn interrupted(&self, commits: usize) -> MemoryStore {
         let store = MemoryStore::new();
         let known = RawValue::from_string("{}".to_owned()).expect("JSON");
-        let mut sink = SplitSink::new(Arc::new(store.clone()), self.split).with_checkpoints(NAME, known);
-        let mut left = commits;
-        let stopped = self.run(&mut sink, None, &mut |cancel| {
+        let mut sink = SplitSink::new(Arc::new(store.clone()), self.split).with_checkpoints(NAMES[0], known);
+        self.stop(&mut sink, None, commits);
+        store
+    }
+
+    /// What is left when the run that goes on is interrupted, too, after so many commits: stopped, which it notes, or killed
+    /// behind what was noted before.
+    fn interrupted_again(&self, store: MemoryStore, commits: usize) -> MemoryStore {
+        let going = copy_of(&store);
+        let Some((mut sink, progress)) = self.taken_up(&going, NAMES[0]) else { return store };
+        if self.stopped_again {
+            self.stop(&mut sink, Some(progress), commits);
+            return going;
+        }
+        let (mut left, mut killed) = (commits, store);
+        let ended = self.run(&mut sink, Some(progress), &Cancel::new(), &mut || {
+            left = left.wrapping_sub(1);
+            if left == 0 {
+                killed = copy_of(&going);
+            }
+        });
+        assert!(ended.is_ok());
+        killed
+    }
+
+    /// Runs until somebody asks to stop after so many commits.
+    fn stop(&self, sink: &mut SplitSink, from: Option<Progress>, commits: usize) {
+        let (cancel, mut left) = (Cancel::new(), commits);
+        if left == 0 {
+            cancel.cancel();
+        }
+        let stopped = self.run(sink, from, &cancel, &mut || {
             left = left.saturating_sub(1);
             if left == 0 {
                 cancel.cancel();
             }
         });
         assert!(matches!(stopped, Ok(_) | Err(RunError::Cancelled)));
-        store
     }
 
     /// What comes of the same run when it finds what the store holds.
     fn gone_on(&self, store: &MemoryStore) -> End {
-        let Some((mut sink, progress)) = self.taken_up(store) else { return End::Afresh };
-        match self.run(&mut sink, Some(progress), &mut |_| ()) {
+        let taken_up = NAMES.into_iter().find_map(|name| self.taken_up(store, name));
+        let Some((mut sink, progress)) = taken_up else { return End::Afresh };
+        match self.run(&mut sink, Some(progress), &Cancel::new(), &mut || ()) {
             Ok(outcome) if outcome.failed_sources == 0 => {}
             _ => return End::Stopped,
         }
         sink.finish(&Inline).and_then(Finished::seal).expect("memory takes all");
         // They go when the run is over.
-        for name in [NAME, "_blocks-0.partial", "_blocks-1.partial"] {
-            store.remove(name).expect("in memory");
-        }
+        NAMES.into_iter().for_each(|name| store.remove(name).expect("in memory"));
         End::Whole(contents(store))
     }
 
-    fn taken_up(&self, store: &MemoryStore) -> Option<(SplitSink, Progress)> {
-        let noted = store.get(NAME, Checkpoint::MAX_BYTES).expect("in memory")?;
+    fn taken_up(&self, store: &MemoryStore, name: &str) -> Option<(SplitSink, Progress)> {
+        let noted = store.get(name, Checkpoint::MAX_BYTES).expect("in memory")?;
         let checkpoint = Checkpoint::parse(&noted).ok()?;
         let progress: Progress = serde_json::from_str(checkpoint.progress().get()).ok()?;
         progress.check_sources(sources()).ok()?;
         let store = Arc::new(store.clone());
-        let (sink, _) = SplitSink::resume(store, self.split, NAME, checkpoint).ok()?;
+        let (sink, _) = SplitSink::resume(store, self.split, NAMES[0], checkpoint).ok()?;
         Some((sink, progress))
     }
 
@@ -143,21 +171,21 @@ impl Plan {
         &self,
         sink: &mut SplitSink,
         from: Option<Progress>,
-        on_commit: &mut dyn FnMut(&Cancel),
+        cancel: &Cancel,
+        on_commit: &mut dyn FnMut(),
     ) -> Result<Outcome, RunError> {
         let options = FlowOptions {
             threads: self.threads,
-            chunk_size: self.chunk_size,
+            chunk_size: ChunkSize { max_bytes: 300, max_lines: 3 },
             held_line_bytes: 100,
             // Only a run that is stopped makes one: how often others do is a matter of time.
             checkpoint_bytes: Some(u64::MAX),
             from,
             ..FlowOptions::default()
         };
-        let cancel = Cancel::new();
-        run(sources(), &Router::default(), sink, &options, &cancel, &mut |event| {
+        run(sources(), &Router::default(), sink, &options, cancel, &mut |event| {
             if let Event::Committed { .. } = event {
-                on_commit(&cancel);
+                on_commit();
             }
         })
     }
@@ -171,6 +199,14 @@ fn sources() -> impl Iterator<Item = Entry> + Send {
 fn contents(store: &MemoryStore) -> Files {
     let names = store.list().expect("in memory");
     names.into_iter().map(|name| (name.clone(), store.contents(&name).expect("it was listed"))).collect()
+}
+
+fn copy_of(store: &MemoryStore) -> MemoryStore {
+    let copy = MemoryStore::new();
+    for (name, bytes) in contents(store) {
+        copy.replace(&name, &bytes, false).expect("in memory");
+    }
+    copy
 }
 
 /// What becomes of a file that an interrupted run left.
@@ -187,8 +223,8 @@ impl Damage {
         let (kind, names) = (choices.byte(), store.list().expect("in memory"));
         let any = names[usize::from(choices.byte()) % names.len()].clone();
         match kind % 6 {
-            0 => Self::Replaced(NAME.to_owned()),
-            1..4 => Self::Edited(NAME.to_owned()),
+            0 => Self::Replaced(NAMES[0].to_owned()),
+            1..4 => Self::Edited(NAMES[0].to_owned()),
             4 => Self::Edited(any),
             _ => Self::Removed(any),
         }

@@ -164,3 +164,8 @@ fn plain_bytes_hold_next_to_nothing() {
     assert_eq!(decoder.compression(), Compression::None);
     assert!(decoder.memory_bytes() <= 512);
 }
+
+#[test]
+fn an_xz_that_ends_before_its_first_block_keeps_to_the_limit() {
+    assert!(needed(b"\xfd7zXZ\0\0\x01\x69\x22\xde\x36", 1000) > 1000);
+}

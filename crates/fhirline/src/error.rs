@@ -185,9 +185,10 @@ fn run_hint(error: &RunError) -> Option<String> {
         RunError::TooManyRejects { .. } => Some(
             "without a limit, `fhirline stats` counts all faults and names the first place of each".into(),
         ),
-        RunError::Ledger(_) | RunError::WorkerLost => {
-            Some("this is a defect of fhirline; nothing was given its final name".into())
-        }
+        RunError::Ledger(_) | RunError::WorkerLost => Some(
+            "this is a defect of fhirline; nothing was given its final name; --overwrite begins afresh"
+                .into(),
+        ),
         _ => None,
     }
 }

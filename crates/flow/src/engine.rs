@@ -87,6 +87,7 @@ fn stopped(why: Halt) -> RunError {
         // Nobody closes the budget while the commit, its other user, is at work.
         Halt::Closed => RunError::Cancelled,
         Halt::Spool(error) => RunError::Sink(spool_error(error)),
+        Halt::Changed(changed) => RunError::Changed(changed),
     }
 }
 

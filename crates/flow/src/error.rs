@@ -7,6 +7,7 @@ use fhirline_decompress::{Compression, DecompressError};
 use fhirline_sink::SinkError;
 
 use crate::plan::MemoryPlan;
+use crate::progress::SourceChanged;
 
 /// Why a source could not be read to its end. What was read before may be sound, but it is not all.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,9 @@ pub enum RunError {
     /// What the run has done could not be noted.
     #[error("cannot note how far the run has come")]
     Checkpoint(#[source] io::Error),
+    /// A source changed while an interrupted run was taken up again.
+    #[error("cannot go on with the interrupted run")]
+    Changed(#[source] SourceChanged),
     /// Where a record stood originally cannot be told.
     #[error("cannot tell where a rejected record stood")]
     Places(#[source] Box<dyn Error + Send + Sync>),

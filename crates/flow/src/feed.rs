@@ -13,8 +13,8 @@ use crate::entry::Entry;
 use crate::error::{NotLines, SourceError};
 use crate::format::{Format, FormatProbe, HEAD_BYTES, MAGIC_BYTES, looks_like_data};
 use crate::plan::{FlowOptions, READ_BYTES, chunk_lease_bytes, long_line_bytes};
-use crate::progress::Current;
-use crate::stamp::{Stamp, stamp};
+use crate::progress::{Current, SourceChanged};
+use crate::stamp::{Stamp, Stamps, stamp};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -70,6 +70,8 @@ pub(crate) enum Halt {
     Closed,
     /// A long line cannot be kept.
     Spool(io::Error),
+    /// A source is not what an earlier run has read of it.
+    Changed(SourceChanged),
 }
 
 impl From<BudgetClosed> for Halt {
@@ -104,8 +106,8 @@ pub(crate) struct Feed<'s> {
     router: Router,
     options: FlowOptions,
     cancel: Cancel,
-    /// Sources that an earlier run was done with, and things behind the last of them that it passed over.
-    sources_done: u64,
+    /// Sources that an earlier run was done with, and how many things behind the last of them it passed over.
+    done: Option<Stamps>,
     passed_over: u64,
     /// Where an earlier run stopped within the next source.
     resume: Option<Current>,
@@ -187,7 +189,7 @@ impl<'s> Feed<'s> {
             router: router.clone(),
             options,
             cancel: cancel.clone(),
-            sources_done: from.as_ref().map_or(0, |from| from.done.len()),
+            done: from.as_ref().map(|from| from.done.clone()),
             passed_over: from.as_ref().map_or(0, |from| from.passed_over),
             next_source: from.as_ref().map_or(0, |from| from.sources),
             resume: from.and_then(|from| from.current),
@@ -209,12 +211,10 @@ impl<'s> Feed<'s> {
 
     /// The next step; `None` at the end of the last source.
     pub(crate) fn next(&mut self) -> Result<Option<Step>, Halt> {
-        while self.sources_done > 0 {
-            match self.entries.next() {
-                None => return Ok(None),
-                Some(Entry::Skipped { .. }) => {}
-                Some(_) => self.sources_done -= 1,
-            }
+        if let Some(done) = self.done.take() {
+            let mut sources = self.entries.by_ref().filter(|entry| !matches!(entry, Entry::Skipped { .. }));
+            // They were compared before; but reading back what the outputs hold may take long.
+            done.check(&mut sources).map_err(Halt::Changed)?;
         }
         loop {
             if let Some(step) = self.ready.pop_front() {
@@ -254,6 +254,7 @@ impl<'s> Feed<'s> {
     /// The source in whose middle an earlier run stopped cannot be had any more.
     fn lose(&mut self, error: SourceError) {
         let Some(current) = self.resume.take() else { return };
+        self.passed_over = 0;
         let (name, stamp, plain) = (current.name, current.stamp, current.plain);
         let at = Position { source: self.take_source_id(), byte: current.byte, line: current.line };
         let resumed = Resumed { name: name.clone(), stored_bytes: None, stamp, plain, at, skipped_bytes: 0 };
@@ -345,7 +346,11 @@ impl<'s> Feed<'s> {
     /// Goes on in the middle of a source. If that cannot be done, it has failed in its middle.
     fn go_on(&mut self, origin: &dyn Origin) -> Result<(), Halt> {
         let Some(current) = self.resume.take() else { return Ok(()) };
+        self.passed_over = 0;
         let (name, stamp) = (origin.name().to_owned(), self.stamp(origin));
+        if let Some(changed) = current.stamp.difference(&stamp) {
+            return Err(Halt::Changed(SourceChanged { name, changed }));
+        }
         let source = self.take_source_id();
         let at = Position { source, byte: current.byte, line: current.line };
         self.splitter.restart_at(at);

@@ -6,7 +6,7 @@ use std::fmt;
 use fhirline_core::{ChecksumKind, Destination, Fault, ResourceType};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::ResumeError;
 use crate::names::Names;
@@ -61,10 +61,14 @@ impl Checkpoint {
         if version != VERSION {
             return Err(ResumeError::UnknownFormat { version });
         }
-        let file: Read = serde_json::from_slice(bytes).map_err(not_ours)?;
-        file.state.check().map_err(malformed)?;
-        let named = file.state.named().map_err(malformed)?;
-        Ok(Self { run: file.run, progress: file.progress, state: file.state, named })
+        let file: File<Box<RawValue>> = serde_json::from_slice(bytes).map_err(not_ours)?;
+        if file.crc32c != digest([&file.run, &file.progress, &file.state]) {
+            return Err(malformed("its checksum is wrong"));
+        }
+        let state: State = serde_json::from_str(file.state.get()).map_err(not_ours)?;
+        state.check().map_err(malformed)?;
+        let named = state.named().map_err(malformed)?;
+        Ok(Self { run: file.run, progress: file.progress, state, named })
     }
 
     /// What whoever started the run wanted to find again: [`with_checkpoints`](crate::SplitSink::with_checkpoints).
@@ -80,8 +84,9 @@ impl Checkpoint {
     }
 
     pub(crate) fn write(run: &RawValue, progress: &[u8], state: &State) -> serde_json::Result<Vec<u8>> {
-        let progress = serde_json::from_slice(progress)?;
-        serde_json::to_vec(&Written { fhirline_checkpoint: VERSION, run, progress, state })
+        let (progress, state) = (serde_json::from_slice(progress)?, &*to_raw_value(state)?);
+        let crc32c = digest([run, progress, state]);
+        serde_json::to_vec(&File { fhirline_checkpoint: VERSION, crc32c, run, progress, state })
     }
 }
 
@@ -96,22 +101,20 @@ struct Version {
     fhirline_checkpoint: u64,
 }
 
-#[derive(Deserialize)]
+/// The file. A digit of it that is another one would be believed, but for the checksum.
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
-    #[serde(rename = "fhirline_checkpoint")]
-    _version: u64,
-    run: Box<RawValue>,
-    progress: Box<RawValue>,
-    state: State,
+struct File<R> {
+    fhirline_checkpoint: u64,
+    /// Of the three values behind it, as they are written.
+    crc32c: u32,
+    run: R,
+    progress: R,
+    state: R,
 }
 
-#[derive(Serialize)]
-struct Written<'c> {
-    fhirline_checkpoint: u64,
-    run: &'c RawValue,
-    progress: &'c RawValue,
-    state: &'c State,
+fn digest(values: [&RawValue; 3]) -> u32 {
+    values.into_iter().fold(0, |digest, value| crc32c::crc32c_append(digest, value.get().as_bytes()))
 }
 
 /// The state of a sink, except the bytes of open blocks. Names of files are not in it: they follow from the destinations,

@@ -76,6 +76,13 @@ impl OpenBlocks {
         }
     }
 
+    /// An older checkpoint refers to them, and may still be needed; what the one gone on with refers to comes first.
+    pub(crate) fn keep(&mut self, blocks: Option<&BlocksState>) {
+        if let Some(blocks) = blocks {
+            self.last[blocks.number / 2].get_or_insert(blocks.number);
+        }
+    }
+
     /// Whether there is a new name, which is none from now on.
     pub(crate) fn take_new(&mut self) -> bool {
         std::mem::take(&mut self.new)

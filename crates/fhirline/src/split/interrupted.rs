@@ -375,6 +375,37 @@ fn a_source_that_failed_moves_no_member() {
     }
 }
 
+/// What is passed over before and behind the source in which the run stopped is told once.
+#[test]
+fn what_is_passed_over_is_told_as_in_an_unbroken_run() {
+    let place = Place::new(PLAIN);
+    for (number, name) in ["a", "c", "e"].into_iter().enumerate() {
+        fs::create_dir_all(place.path(&format!("many/{name}"))).expect("made");
+        place.put(&format!("many/{name}/.hidden"), b"{}");
+        place.put(&format!("many/{name}.ndjson"), &sample(number as u64, 60 << 10));
+    }
+    let job = || {
+        let mut job = Job::new([place.path("many")]).expect("sources").memory_bytes(1 << 30).threads(1);
+        job.chunk_size = place.job().chunk_size;
+        job
+    };
+    let to = |folder: &str| place.to(folder);
+    place.run_job(&job(), place.store("unbroken"), &to("unbroken"), &mut || ()).expect("sound");
+    for moment in [2, 6, 10, 12] {
+        let (stopped, folder, mut commits) = (job(), format!("out-{moment}"), 0);
+        let cancel = stopped.cancel.clone();
+        let why = place.run_job(&stopped, place.store(&folder), &to(&folder), &mut || {
+            commits += 1;
+            if commits == moment {
+                cancel.cancel();
+            }
+        });
+        assert!(why.is_err(), "after {moment} commits");
+        place.run_job(&job(), place.store(&folder), &to(&folder), &mut || ()).expect("sound");
+        assert_same(&files(&place.path(&folder)), &files(&place.path("unbroken")), &folder);
+    }
+}
+
 /// The second comes before the run is back where the first one met it: nothing may be noted then.
 #[test]
 fn interrupted_again_before_it_had_gone_on() {

@@ -74,18 +74,17 @@ impl SplitSink {
         checkpoint: Checkpoint,
     ) -> Result<(Self, Resumed), ResumeError> {
         let Checkpoint { run, state, named, .. } = checkpoint;
+        let name = name.into();
         check_options(&state, &options)?;
         // Nothing is cut before all that can be seen without is known to be there.
         let mut discarded_bytes = bytes_behind(&*store, &state, &named)?;
-        let open_blocks = OpenBlocks::resume(&*store, state.blocks.as_ref())?;
+        let mut open_blocks = OpenBlocks::resume(&*store, state.blocks.as_ref())?;
+        if let Some(safe) = safe_checkpoint(&*store, &name)? {
+            open_blocks.keep(safe.state.blocks.as_ref());
+        }
         let mut sink = Self::new(store, options);
-        sink.checkpoints = Some(Checkpoints {
-            name: name.into(),
-            run,
-            open_blocks,
-            within_source: true,
-            safe_within_source: true,
-        });
+        sink.checkpoints =
+            Some(Checkpoints { name, run, open_blocks, within_source: true, safe_within_source: true });
         sink.resume_parts(&state, named)?;
         sink.resume_savepoint(&state);
         discarded_bytes += sink.remove_younger()?;
@@ -122,11 +121,12 @@ impl SplitSink {
         let state = self.state(blocks);
         let failed = |error| SinkError::store("write to", &to.name)(error);
         let json = Checkpoint::write(&to.run, progress, &state).map_err(|error| failed(error.into()))?;
+        // In this order the latest is never older than the safe one, unless the machine crashes.
+        self.store.replace(&to.name, &json, false).map_err(failed)?;
         if durable {
             self.store.replace(&safe_name(&to.name), &json, true).map_err(failed)?;
             to.safe_within_source = true;
         }
-        self.store.replace(&to.name, &json, false).map_err(failed)?;
         to.open_blocks.referred(blocks.as_ref());
         to.within_source = true;
         Ok(())
@@ -233,6 +233,17 @@ impl SplitSink {
         }
         Ok(())
     }
+}
+
+/// The safe checkpoint beside the latest of that name, if it makes sense.
+fn safe_checkpoint(store: &dyn Store, name: &str) -> Result<Option<Checkpoint>, SinkError> {
+    let name = safe_name(name);
+    let found = store.stored_bytes(&name).map_err(SinkError::store("look for", &name))?;
+    if found.is_none_or(|bytes| bytes > Checkpoint::MAX_BYTES) {
+        return Ok(None);
+    }
+    let bytes = store.get(&name, Checkpoint::MAX_BYTES).map_err(SinkError::store("read", &name))?;
+    Ok(bytes.and_then(|bytes| Checkpoint::parse(&bytes).ok()))
 }
 
 fn state_of(output: &Output, before_savepoint: bool) -> OutputState {

@@ -159,3 +159,14 @@ fn other_options_are_refused() {
     }
     assert!(contents(&store) == before);
 }
+
+#[test]
+fn no_flipped_bit_of_a_checkpoint_is_believed() {
+    let (store, _) = left_by(options(Codec::Gzip, Some(ChecksumKind::Crc32c)));
+    let noted = store.contents(NAME).expect("a checkpoint");
+    for bit in 0..noted.len() * 8 {
+        let mut damaged = noted.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(Checkpoint::parse(&damaged).is_err(), "bit {bit}");
+    }
+}

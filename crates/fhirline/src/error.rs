@@ -185,6 +185,9 @@ fn run_hint(error: &RunError) -> Option<String> {
         RunError::TooManyRejects { .. } => Some(
             "without a limit, `fhirline stats` counts all faults and names the first place of each".into(),
         ),
+        RunError::Changed(_) => {
+            Some("put the source back as it was, or give --overwrite to begin afresh".into())
+        }
         RunError::Ledger(_) | RunError::WorkerLost => Some(
             "this is a defect of fhirline; nothing was given its final name; --overwrite begins afresh"
                 .into(),

@@ -338,10 +338,23 @@ fn is_output(provisional_name: &str, suffix: &str) -> bool {
 #[must_use]
 pub fn is_provisional_of_ours(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(PARTIAL_SUFFIX) else { return false };
-    let quarantined = [RAW_NAME, OUTCOME_NAME].iter().any(|file| stem.starts_with(file));
-    let ours = ["_fhirline", "_blocks-", "manifest.json"].iter().any(|start| stem.starts_with(start));
+    let stem = without_number(stem);
+    let fixed = [RAW_NAME, OUTCOME_NAME, "manifest.json", "_fhirline", "_fhirline-safe", "spool"];
     let output = [".ndjson", ".ndjson.gz", ".ndjson.zst"].iter().any(|end| stem.ends_with(end));
-    quarantined || (!stem.contains('/') && (ours || output))
+    fixed.contains(&stem) || NAMES.contains(&stem) || (output && !stem.contains('/'))
+}
+
+/// Without what a store adds to the name of an object that it is about to put in place: `.` and two numbers (process and count)
+/// behind a name that is final or provisional.
+fn without_number(stem: &str) -> &str {
+    match stem.rsplit_once('.') {
+        Some((base, number))
+            if number.contains('-') && number.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) =>
+        {
+            base.strip_suffix(PARTIAL_SUFFIX).unwrap_or(base)
+        }
+        _ => stem,
+    }
 }
 
 #[cfg(test)]
@@ -360,6 +373,7 @@ mod tests {
             "_fhirline.partial",
             "_fhirline-safe.partial.17-3.partial",
             "_blocks-3.partial",
+            "spool.17-0.partial",
         ] {
             assert!(is_provisional_of_ours(ours), "{ours}");
         }

@@ -217,8 +217,9 @@ mod tests {
             mut cuts in prop::collection::vec(0usize..200, 0..8),
             crlf in any::<bool>(),
         ) {
-            // A CR right before the line end is a part of it.
-            let content = content.strip_suffix(b"\r").unwrap_or(&content);
+            // A CR right before the line end is a part of it; two would leave one.
+            let kept = content.iter().rposition(|&byte| byte != b'\r').map_or(0, |last| last + 1);
+            let content = &content[..kept];
             cuts.retain(|&cut| cut <= content.len());
             cuts.sort_unstable();
             compare(&router, content, &cuts, if crlf { b"\r\n" } else { b"\n" });

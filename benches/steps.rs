@@ -58,7 +58,7 @@ fn chunks_of(input: &[u8]) -> Vec<Lines> {
 
 fn copy_of(lines: &Lines) -> Chunk {
     let lines = Lines { at: lines.at, bytes: lines.bytes.clone(), ends: lines.ends.clone() };
-    Chunk { sequence: 0, lines, lease: Lease::free_of_charge() }
+    Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() }
 }
 
 fn split(criterion: &mut Criterion) {

@@ -59,11 +59,16 @@ fn counts_that_were_declared() {
 }
 
 #[test]
+fn bundles_that_are_kept() {
+    check_cases(|case| case.options.contains("--keep-bundles"));
+}
+
+#[test]
 fn no_case_is_left_out() {
     let tested = |case: &Case| {
         case.generate.is_some()
             || case.options.is_empty()
-            || ["--max-ratio", "--max-decoded-bytes", "--expect"]
+            || ["--max-ratio", "--max-decoded-bytes", "--expect", "--keep-bundles"]
                 .iter()
                 .any(|name| case.options.contains(name))
     };

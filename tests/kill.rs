@@ -1,5 +1,7 @@
 //! The program killed at random moments, and the same command again: the destination is as if nothing had happened.
 
+mod containers;
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -13,8 +15,6 @@ use super::support::{Files, assert_same, files_in, gzip_members, sample, say};
 /// In each of four tests.
 const KILLS: usize = 25;
 
-const SOURCES: [&str; 3] = ["a.ndjson", "b.ndjson.gz", "c.ndjson"];
-
 /// What of the compressed source is there until it is mended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gzip {
@@ -25,7 +25,8 @@ enum Gzip {
 /// Sources, and the options of a run over them.
 struct Place {
     folder: TempDir,
-    options: &'static str,
+    sources: Vec<&'static str>,
+    options: String,
     gzip: Vec<u8>,
 }
 
@@ -39,14 +40,22 @@ struct Seen {
 }
 
 impl Place {
-    fn new(options: &'static str) -> Self {
+    fn new(options: &str) -> Self {
         let plain = sample(2, 1 << 20);
+        let sources =
+            [("a.ndjson", sample(1, 4 << 20)), ("b.ndjson.gz", Vec::new()), ("c.ndjson", sample(3, 2 << 20))];
+        let mut place = Self::with(&sources, options);
         // Members of other lengths than anything else here.
-        let gzip = gzip_members(&plain.chunks(300_000).collect::<Vec<_>>());
-        let place = Self { folder: TempDir::new().expect("a folder"), options, gzip };
-        place.put("a.ndjson", &sample(1, 4 << 20));
+        place.gzip = gzip_members(&plain.chunks(300_000).collect::<Vec<_>>());
         place.put_gzip(Gzip::Whole);
-        place.put("c.ndjson", &sample(3, 2 << 20));
+        place
+    }
+
+    fn with(sources: &[(&'static str, Vec<u8>)], options: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let names = sources.iter().map(|(name, _)| *name).collect();
+        let place = Self { folder, sources: names, options: options.to_owned(), gzip: Vec::new() };
+        sources.iter().for_each(|(name, bytes)| place.put(name, bytes));
         place
     }
 
@@ -73,7 +82,7 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.arg("split").args(SOURCES).args(["-o", out, "--json", "--checkpoint-bytes", "256KiB"]);
+        command.arg("split").args(&self.sources).args(["-o", out, "--json", "--checkpoint-bytes", "256KiB"]);
         command.args(self.options.split_whitespace());
         command
     }

@@ -18,8 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fhirline-decompress", &["fhirline-core"]),
     ("fhirline-line-split", &["fhirline-core"]),
     ("fhirline-parse", &["fhirline-core"]),
-    ("fhirline-route", &["fhirline-core", "fhirline-parse"]),
-    ("fhirline-sink", &["fhirline-core"]),
+    ("fhirline-route", &["fhirline-core", "fhirline-bundle", "fhirline-parse"]),
+    ("fhirline-sink", &["fhirline-bundle", "fhirline-core"]),
     ("fhirline-bundle", &["fhirline-core", "fhirline-parse"]),
     (
         "fhirline-flow",

@@ -1,6 +1,7 @@
 //! Tests of the whole program, one module a theme.
 
 mod cli;
+mod containers;
 mod faults;
 mod fuzz_corpus;
 mod hostile_cuts;

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Count records, sizes and faults by type; write nothing.
     Stats(StatsArgs),
+    /// Write FHIR Bundles.
+    Bundle(BundleArgs),
     /// Run the rejected records of an earlier split again, each under the place that it had.
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
@@ -71,9 +73,92 @@ pub(crate) struct SplitArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUS)]
+pub(crate) struct BundleArgs {
+    /// Files, folders (read recursively), patterns, or - for standard input. Compression (gzip, zstd, bzip2, xz) is found
+    /// from the bytes, never from the name
+    #[arg(value_name = "SOURCE", required_unless_present = "restore")]
+    pub(crate) sources: Vec<OsString>,
+    /// Instead of reading sources, give back the Bundles that `fhirline split --keep-entry-metadata` has read: DIR is what it
+    /// has left. Each has a file of its own. A run that read anything but whole Bundles, or rejected or left out anything in
+    /// them, is refused
+    #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESTORE)]
+    pub(crate) restore: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) output: BundleOutputArgs,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+/// What has no meaning where Bundles are given back as they were.
+const NOT_WITH_RESTORE: [&str; 18] = [
+    "sources",
+    "types",
+    "exclude_type",
+    "max_line_bytes",
+    "max_ratio",
+    "max_decoded_bytes",
+    "max_rejects",
+    "on_reject",
+    "keep_bundles",
+    "allow_incomplete",
+    "trust_input",
+    "bundle_type",
+    "method",
+    "max_entries",
+    "max_bytes",
+    "base",
+    "on_duplicate",
+    "threads",
+];
+
+/// Where to write Bundles, and how.
+#[derive(Debug, Args)]
+pub(crate) struct BundleOutputArgs {
+    /// The file to write to, if its name ends in .json: further Bundles are X.0002.json, ..., rejected records go to
+    /// _X.quarantine. Else a folder, new or empty: Bundle.0001.json, Bundle.0002.json, ..., _quarantine
+    #[arg(short = 'o', long = "output", value_name = "DEST")]
+    pub(crate) path: PathBuf,
+    /// What the Bundles are for
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "collection", help_heading = "Output")]
+    pub(crate) bundle_type: BundleType,
+    /// What a server is asked to do with the entries of a batch or transaction: put each under its id, which must be a legal
+    /// one (other resources go to quarantine), or make each under a new id. Put unless given
+    #[arg(long, value_enum, value_name = "METHOD", help_heading = "Output")]
+    pub(crate) method: Option<Method>,
+    /// Go on in another Bundle before one holds more entries than this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
+    pub(crate) max_entries: Option<u64>,
+    /// Go on in another Bundle before one has more bytes than this; a longer resource has a Bundle of its own
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Output")]
+    pub(crate) max_bytes: Option<u64>,
+    /// What each fullUrl begins with: URL/Patient/1. Without it https://fhirline.invalid/fhir, which lets relative references
+    /// find their targets within the Bundle. Resources without a legal type and id have urn:uuid:
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    pub(crate) base: Option<String>,
+    /// What becomes of a resource whose fullUrl stands in the Bundle already: it has urn:uuid:, it begins the next Bundle, or it
+    /// fails the run. New-bundle where resources are put, else uuid, unless given
+    #[arg(long, value_enum, value_name = "ACTION", help_heading = "Output")]
+    pub(crate) on_duplicate: Option<OnDuplicate>,
+    /// Lay white space out for people; nothing else of a resource is changed
+    #[arg(long, help_heading = "Output")]
+    pub(crate) pretty: bool,
+    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
+    pub(crate) durability: Durability,
+    /// Replace Bundles of the same names, and their quarantine, once the new ones are complete
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
 pub(crate) struct ReplayArgs {
     /// The folder _quarantine of a complete run, the folder that holds it, or a copy of either. Mend records in lines.raw
-    /// first (best in a copy), each on its line; empty a line to drop its record
+    /// first (best in a copy), each on as many lines as it has; empty them to drop it
     #[arg(value_name = "QUARANTINE")]
     pub(crate) quarantine: PathBuf,
     #[command(flatten)]
@@ -104,6 +189,10 @@ pub(crate) struct OutputArgs {
     /// Go on in another file before one holds more records than this
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Output")]
     pub(crate) max_file_records: Option<u64>,
+    /// Keep what Bundles say of themselves in _bundles.ndjson, and what their entries say beside their resources in
+    /// _entry_metadata.ndjson. Entries without a resource are always kept, in _entries.ndjson
+    #[arg(long, help_heading = "Output")]
+    pub(crate) keep_entry_metadata: bool,
     /// The hash of each output in the manifest
     #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
     pub(crate) checksum: Checksum,
@@ -187,6 +276,10 @@ pub(crate) struct InputArgs {
     /// What a rejected record does: go to quarantine, or fail the run
     #[arg(long, value_enum, value_name = "ACTION", default_value = "quarantine")]
     pub(crate) on_reject: OnReject,
+    /// Take Bundles for records like any other. Without it, the resources in them are the records, except in Bundles that mean
+    /// something as a whole (document, message, subscription-notification)
+    #[arg(long)]
+    pub(crate) keep_bundles: bool,
     /// Keep what the complete sources hold although others are incomplete; the exit status is still 5
     #[arg(long)]
     pub(crate) allow_incomplete: bool,
@@ -251,6 +344,26 @@ pub(crate) enum Checksum {
 pub(crate) enum Durability {
     Seal,
     None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BundleType {
+    Collection,
+    Batch,
+    Transaction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    Put,
+    Post,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDuplicate {
+    Uuid,
+    NewBundle,
+    Fail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

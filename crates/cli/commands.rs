@@ -6,13 +6,13 @@ use anyhow::Context;
 use serde_json::json;
 
 use fhirline::{
-    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, RejectLimit, Report, Selection,
-    SplitJob,
+    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, MemoryPlan, RejectLimit, Report,
+    Selection, SplitJob,
 };
 
 use crate::args::{
     CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, OutputArgs, ReplayArgs,
-    ResourceArgs, SourceArgs, SplitArgs, StatsArgs, TellArgs,
+    ResourceArgs, SplitArgs, StatsArgs, TellArgs,
 };
 use crate::interrupt::stop_on_interrupt;
 use crate::reporter::Reporter;
@@ -26,7 +26,7 @@ pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
-    let job = with_expectation(job_of(&args.sources, &args.input, &args.resources)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.resources)?, &args.expect)?;
     split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
@@ -71,7 +71,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.sources, &args.input, &args.resources)?;
+    let job = job_of(&args.sources.sources, &args.input, &args.resources)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
@@ -89,7 +89,7 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 }
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    let job = with_expectation(job_of(&args.sources, &args.input, &args.resources)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.resources)?, &args.expect)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
@@ -99,17 +99,26 @@ fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 }
 
 /// Tells what came of a run, in words or as JSON.
-fn conclude(report: &Report, tell: &TellArgs, words: impl FnOnce() -> String) -> anyhow::Result<ExitStatus> {
-    let json = json_of(report)?;
-    let written = write_report(&json, tell.report.as_deref());
+pub(crate) fn conclude(
+    report: &Report,
+    tell: &TellArgs,
+    words: impl FnOnce() -> String,
+) -> anyhow::Result<ExitStatus> {
+    let told = tell_report(&json_of(report)?, tell, words);
+    tell_failures(report);
+    told?;
+    Ok(report.status)
+}
+
+/// Tells a report in words or as the JSON that it is given as, and writes that to the file that was asked for.
+pub(crate) fn tell_report(json: &str, tell: &TellArgs, words: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let written = write_report(json, tell.report.as_deref());
     if tell.json {
         summary::print_plain(json.as_bytes())?;
     } else if !tell.quiet {
         summary::print(&words())?;
     }
-    tell_failures(report);
-    written?;
-    Ok(report.status)
+    written
 }
 
 fn tell_failures(report: &Report) {
@@ -128,7 +137,7 @@ fn write_report(json: &str, file: Option<&Path>) -> anyhow::Result<()> {
 
 /// Sees to it that whoever asked for a report gets one of a run that could not be done, too. A run that stopped because
 /// nobody reads it any more is no failure.
-fn reported(
+pub(crate) fn reported(
     tell: &TellArgs,
     sources: &[OsString],
     to_standard_output: bool,
@@ -176,14 +185,17 @@ fn json_of(report: &Report) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
-fn job_of(sources: &SourceArgs, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
-    configured(Job::new(&sources.sources)?, args, resources)
+pub(crate) fn job_of(
+    sources: &[OsString],
+    args: &InputArgs,
+    resources: &ResourceArgs,
+) -> anyhow::Result<Job> {
+    configured(Job::new(sources)?, args, resources)
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.
 fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
-    let cancel = Cancel::new();
-    stop_on_interrupt(&cancel).context(Broken("cannot listen for Ctrl-C".into()))?;
+    let cancel = interruptible()?;
     let selection = Selection {
         only: args.types.iter().copied().collect(),
         except: args.exclude_type.iter().copied().collect(),
@@ -194,6 +206,7 @@ fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::R
         .max_ratio(args.max_ratio)
         .max_decoded_bytes(args.max_decoded_bytes)
         .allow_incomplete(args.allow_incomplete)
+        .keep_bundles(args.keep_bundles)
         .trust_input(args.trust_input)
         .select(selection)
         .cancelled_by(cancel);
@@ -205,6 +218,13 @@ fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::R
         OnReject::Quarantine => args.max_rejects.map(|rejects| rejects.0),
     };
     Ok(limit.into_iter().fold(job, Job::max_rejects))
+}
+
+/// What Ctrl-C stops.
+pub(crate) fn interruptible() -> anyhow::Result<Cancel> {
+    let cancel = Cancel::new();
+    stop_on_interrupt(&cancel).context(Broken("cannot listen for Ctrl-C".into()))?;
+    Ok(cancel)
 }
 
 fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
@@ -226,6 +246,7 @@ fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
         .checksum(checksum)
         .max_file_bytes(args.max_file_bytes)
         .max_file_records(args.max_file_records)
+        .keep_entry_metadata(args.keep_entry_metadata)
         .durable(args.durability == Durability::Seal)
         .checkpoint_bytes(Some(args.checkpoint_bytes).filter(|bytes| *bytes > 0))
         .overwrite(args.overwrite))
@@ -240,23 +261,27 @@ fn encoding_of(args: &OutputArgs) -> anyhow::Result<Encoding> {
     Encoding::new(codec, args.level).context("cannot use --level")
 }
 
-fn total_bytes(job: &Job, tell: &TellArgs) -> Option<u64> {
+pub(crate) fn total_bytes(job: &Job, tell: &TellArgs) -> Option<u64> {
     if tell.quiet { None } else { job.total_bytes() }
 }
 
 fn tell_memory(job: &Job, encoding: Encoding, tell: &TellArgs) -> anyhow::Result<()> {
     if tell.verbose {
-        let plan = job.memory_plan(encoding)?;
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        note(format_args!(
-            "memory: {} MiB = {} base + {} overhead + {} compression + {} heart (of which {} for a decoder)",
-            mib(plan.ceiling_bytes),
-            mib(plan.base_bytes),
-            mib(plan.overhead_bytes),
-            mib(plan.open_block_bytes + plan.compression_bytes),
-            mib(plan.heart_bytes),
-            mib(plan.decoder_bytes)
-        ));
+        tell_plan(&job.memory_plan(encoding)?);
     }
     Ok(())
+}
+
+/// Tells how the memory is divided.
+pub(crate) fn tell_plan(plan: &MemoryPlan) {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    note(format_args!(
+        "memory: {} MiB = {} base + {} overhead + {} compression + {} heart (of which {} for a decoder)",
+        mib(plan.ceiling_bytes),
+        mib(plan.base_bytes),
+        mib(plan.overhead_bytes),
+        mib(plan.open_block_bytes + plan.compression_bytes),
+        mib(plan.heart_bytes),
+        mib(plan.decoder_bytes)
+    ));
 }

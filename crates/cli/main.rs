@@ -1,6 +1,7 @@
 //! The command line of fhirline: arguments to a [`fhirline::Job`], a terminal reporter, exit statuses. Glue only.
 
 mod args;
+mod bundle;
 mod commands;
 mod demo;
 mod interrupt;
@@ -29,6 +30,7 @@ fn run() -> ExitCode {
         Command::Split(args) => commands::split(&args),
         Command::Cat(args) => commands::cat(&args),
         Command::Stats(args) => commands::stats(&args),
+        Command::Bundle(args) => bundle::bundle(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions { shell } => pages::completions(shell),

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 use indicatif::{HumanBytes, HumanCount};
 
-use fhirline::{ExitStatus, Reconciliation, Report};
+use fhirline::{BundlesReport, BytesReport, ExitStatus, Reconciliation, Report, RestoreReport};
 
 use crate::trouble::{on_standard_output, shown};
 
@@ -33,7 +33,7 @@ pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> Stri
     let mut text = types_table(report);
     text.push_str(&account(report));
     if sealed {
-        let files = report.outputs.len();
+        let files = report.outputs.len() + report.sidecars.len();
         let _ = writeln!(text, "{} in {destination}, listed in manifest.json", counted(files as u64, "file"));
     }
     if report.already_complete {
@@ -46,6 +46,57 @@ pub(crate) fn of_split(report: &Report, destination: &str, sealed: bool) -> Stri
     }
     text.push_str(&continued(report));
     text.push_str(&ending(report));
+    text
+}
+
+/// The end of a run that writes Bundles: the account, the Bundles, and how it ended.
+pub(crate) fn of_bundle(report: &Report, destination: &str) -> String {
+    let destination = shown(destination);
+    let mut text = account(report);
+    match &report.bundles {
+        Some(bundles) => text.push_str(&of_bundles(bundles, &destination)),
+        None => {
+            let _ = writeln!(
+                text,
+                "nothing in {destination} has its final name (what arrived ends in .partial): run the same command again once all sources are whole"
+            );
+        }
+    }
+    text.push_str(&ending(report));
+    text
+}
+
+/// The end of a run that gives Bundles back.
+pub(crate) fn of_restore(report: &RestoreReport, destination: &str) -> String {
+    let (bundles, noun) =
+        (counted(report.bundles, "Bundle"), if report.entries == 1 { "entry" } else { "entries" });
+    let (destination, entries, bytes) =
+        (shown(destination), HumanCount(report.entries), HumanBytes(report.bytes));
+    format!(
+        "{bundles} in {destination}: {entries} {noun}, {bytes}\n{GOOD}{}{GOOD:#} (exit status {})\n",
+        report.status, report.exit_code
+    )
+}
+
+/// How many Bundles there are, and what is odd about them.
+fn of_bundles(bundles: &BundlesReport, destination: &str) -> String {
+    let (written, entries) = (counted(bundles.written, "Bundle"), HumanCount(bundles.entries));
+    let noun = if bundles.entries == 1 { "entry" } else { "entries" };
+    let mut text = format!("{written} in {destination}: {entries} {noun}, {}\n", HumanBytes(bundles.bytes));
+    let odd = [
+        ("duplicates", bundles.duplicates, "resource", "with the fullUrl of another in the same Bundle"),
+        ("urn:uuid", bundles.uuids, "resource", "without a URL of their own"),
+        ("too-long", bundles.too_long, "Bundle", "of one entry that is longer than --max-bytes"),
+        (
+            "memory",
+            bundles.ended.fingerprints,
+            "Bundle",
+            "ended because --memory is too little to remember more URLs",
+        ),
+    ];
+    for (what, count, noun, why) in odd.into_iter().filter(|(_, count, ..)| *count > 0) {
+        let _ = writeln!(text, "{ODD}{what}{ODD:#}: {} {why}", counted(count, noun));
+    }
     text
 }
 
@@ -150,8 +201,6 @@ fn account(report: &Report) -> String {
         HumanCount(records.filtered),
         HumanCount(records.quarantined)
     );
-    let around =
-        bytes.terminators + bytes.white_space + bytes.byte_order_marks + bytes.container + bytes.sidecars;
     let _ = writeln!(
         text,
         "{} read = {} delivered + {} filtered + {} quarantined + {} around them",
@@ -159,8 +208,9 @@ fn account(report: &Report) -> String {
         HumanCount(bytes.delivered),
         HumanCount(bytes.filtered),
         HumanCount(bytes.quarantined),
-        HumanCount(around)
+        HumanCount(around(&bytes))
     );
+    text.push_str(&containers(report));
     for fault in &account.faults {
         let first = &fault.first;
         let _ = writeln!(
@@ -178,6 +228,31 @@ fn account(report: &Report) -> String {
     }
     for note in &account.notes {
         let _ = writeln!(text, "note: {}", shown(note));
+    }
+    text
+}
+
+/// The bytes that are no record's.
+fn around(bytes: &BytesReport) -> u64 {
+    let white = bytes.terminators + bytes.white_space + bytes.byte_order_marks;
+    white + bytes.container + bytes.metadata + bytes.sidecars
+}
+
+/// What was opened, and what in it is no record; nothing if nothing was.
+fn containers(report: &Report) -> String {
+    let found = report.account.ledger.containers;
+    let counts =
+        [(found.bundles, "Bundle"), (found.arrays, "array"), (found.provider_lists, "provider list")];
+    let opened = counts.iter().filter(|(count, _)| *count > 0).map(|(count, noun)| counted(*count, noun));
+    let mut text = opened.collect::<Vec<_>>().join(", ");
+    if found.bare_entries > 0 {
+        let kept = report.sidecars.iter().find(|file| file.name.starts_with("_entries."));
+        let place = kept.map_or_else(String::new, |file| format!(" in {}", shown(&file.name)));
+        let entries = if found.bare_entries == 1 { "entry" } else { "entries" };
+        let _ = write!(text, "; {} {entries} without a resource{place}", HumanCount(found.bare_entries));
+    }
+    if !text.is_empty() {
+        text.push('\n');
     }
     text
 }

@@ -2,8 +2,10 @@
 //! relative names only, so that what it prints is the same everywhere.
 
 mod bad_input;
+mod bundle;
 mod cat;
 mod compression;
+mod containers;
 mod destination;
 mod exit_status;
 mod expect;
@@ -15,6 +17,7 @@ mod place;
 mod privacy;
 mod readme;
 mod replay;
+mod restore;
 mod sources;
 mod stats;
 mod system;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::place::{BROKEN, GOAL, PATIENT, Place, Ran, has, lines};
 
+mod values;
+
 const OUTCOMES: &str = "_quarantine/outcome.ndjson";
 const RAW: &str = "_quarantine/lines.raw";
 
@@ -102,6 +104,22 @@ fn whatever_a_record_begins_like_it_is_a_line() {
     for name in [RAW, OUTCOMES] {
         assert!(place.read(&format!("again/{name}")) == place.read(&format!("out/{name}")), "{name}");
     }
+}
+
+/// One CR before LF is a part of the line end; what is before that is the record's.
+#[test]
+fn a_record_keeps_a_cr_at_its_end() {
+    let place = Place::with([("a.ndjson", format!("{PATIENT}\r\r\n{BROKEN}\r\r\n{{}}\r\r\r\n{BROKEN}\r"))]);
+    place.run("split a.ndjson -o out").ends_with(3);
+    assert_eq!(place.text(&format!("out/{RAW}")), format!("{BROKEN}\r\n{{}}\r\r\n{BROKEN}\r\n"));
+    place.run("replay out -o again").ends_with(3);
+    for name in [RAW, OUTCOMES] {
+        assert_eq!(place.text(&format!("again/{name}")), place.text(&format!("out/{name}")), "{name}");
+    }
+    mend(&place, "{}", PATIENT);
+    place.run("replay out -o third").ends_with(3);
+    assert_eq!(place.text("third/Patient.ndjson"), lines(&[PATIENT]));
+    assert_eq!(place.text(&format!("third/{RAW}")), format!("{BROKEN}\r\n{BROKEN}\r\n"));
 }
 
 #[test]

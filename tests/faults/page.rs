@@ -9,7 +9,7 @@ const HEAD: &str = "\
 
 Every kind of trouble that is known from exports in the wild, and what comes of it. Each has small sources that show it
 (`fixtures/faults`), and a test runs every one of them through the program: it checks the counts, the exit status and the
-messages below, and that every line of a source that could be read is in an output or in quarantine, byte for byte.
+messages below, and that every record of a source that could be read is in an output or in quarantine, byte for byte.
 
 The exit status is 0 if all is well, 3 if records are in quarantine, 4 if the counts are not those that the sender
 declared, 5 if a source could not be read to its end. With 5 nothing gets a final name: the
@@ -66,6 +66,7 @@ fn said(case: &Case) -> String {
         case.hint.as_ref().map(|hint| format!("hint: ... {hint} ...")),
         differ,
         counted(case.blank_lines, "blank lines"),
+        counted(case.bare_entries, "entries without a resource"),
         counted(case.duplicate_keys, "duplicate keys"),
         counted(case.byte_order_marks, "bytes of marks"),
     ];

@@ -44,6 +44,8 @@ pub(super) struct Case {
     #[serde(default)]
     pub(super) blank_lines: u64,
     #[serde(default)]
+    pub(super) bare_entries: u64,
+    #[serde(default)]
     pub(super) duplicate_keys: u64,
     #[serde(default)]
     pub(super) byte_order_marks: u64,

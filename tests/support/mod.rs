@@ -1,5 +1,6 @@
 //! What several test modules need: sources that are cut at will, runs into memory, and the slow reader.
 
+pub(crate) mod containers;
 pub(crate) mod slow_reader;
 
 use std::collections::BTreeMap;
@@ -132,6 +133,12 @@ impl Setting {
     /// Longer lines pass through a spool.
     pub(crate) fn held_line_bytes(mut self, bytes: usize) -> Self {
         self.flow.held_line_bytes = bytes;
+        self
+    }
+
+    /// What Bundles and entries say of themselves is kept.
+    pub(crate) fn keep_entry_metadata(mut self) -> Self {
+        self.flow.keep_entry_metadata = true;
         self
     }
 

@@ -1,5 +1,9 @@
-//! The same job done in the slowest and plainest way, by other code: bytes in memory, one line at a time, `serde_json`.
-//! It shares nothing with the product but the names of faults.
+//! The same job done in the slowest and plainest way, by other code: bytes in memory, one line or one value at a time,
+//! `serde_json`. It shares nothing with the product but the names of faults.
+
+// The fuzz target comes here by another way.
+#[path = "slow_reader/containers.rs"]
+mod containers;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,20 +14,36 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Files;
+use containers::{Item, is_container, items_of, minified};
+
+pub(crate) use containers::members;
 
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 const MAX_DEPTH: usize = 1000;
 
 /// What becomes of sources, predicted.
+#[derive(Default)]
 pub(crate) struct SlowReader {
-    max_line_bytes: u64,
+    max_line_bytes: Option<u64>,
+    keep_bundles: bool,
     /// The outputs, and `_quarantine/lines.raw` if there are rejects.
     pub(crate) files: Files,
+    /// What is delivered, of all types together.
+    pub(crate) together: Vec<u8>,
     pub(crate) rejects: Vec<Rejected>,
-    /// Sources that do not hold one resource a line.
+    /// Sources that cannot be read at all.
     pub(crate) refused: Vec<String>,
+    /// Sources whose values are not all sound: what becomes of those is not for this reader to say.
+    pub(crate) unpredicted: Vec<String>,
+    /// Whether lines are no records in one of the sources.
+    pub(crate) spans_lines: bool,
     pub(crate) delivered: u64,
+    /// Values and entries that were found in containers.
+    pub(crate) unwrapped: u64,
     pub(crate) blank_lines: u64,
+    /// What Bundles and their entries say beside that, member by member.
+    pub(crate) of_bundles: Vec<String>,
+    pub(crate) of_entries: Vec<String>,
     stems: BTreeMap<String, Vec<String>>,
 }
 
@@ -34,40 +54,51 @@ pub(crate) struct Rejected {
     pub(crate) line: u64,
     pub(crate) byte: u64,
     pub(crate) length: u64,
+    /// On how many lines it stands.
+    pub(crate) lines: u64,
     pub(crate) fault: Option<&'static str>,
+}
+
+/// A source that is read.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    name: &'s str,
+    bytes: &'s [u8],
 }
 
 impl SlowReader {
     pub(crate) fn new(max_line_bytes: u64) -> Self {
-        let (files, rejects, refused, stems) = Default::default();
-        Self { max_line_bytes, files, rejects, refused, delivered: 0, blank_lines: 0, stems }
+        Self { max_line_bytes: Some(max_line_bytes), ..Self::default() }
+    }
+
+    /// One to which Bundles are resources like any other.
+    pub(crate) fn keeping_bundles() -> Self {
+        Self { keep_bundles: true, ..Self::default() }
     }
 
     /// Takes one source, already decoded.
-    pub(crate) fn read(&mut self, source: &str, bytes: &[u8]) {
+    pub(crate) fn read(&mut self, name: &str, bytes: &[u8]) {
         let text = bytes.strip_prefix(MARK).unwrap_or(bytes);
-        if !holds_lines(text) {
-            self.refused.push(source.to_owned());
-            return;
+        let source = Source { name, bytes };
+        match format_of(text) {
+            Format::Lines => self.lines(source, text),
+            Format::Values => self.values(source, text),
+            Format::Other => self.refused.push(name.to_owned()),
         }
-        let mut byte = bytes.len() - text.len();
-        for (number, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
+    }
+
+    fn lines(&mut self, source: Source<'_>, text: &[u8]) {
+        for line in text.split_inclusive(|&byte| byte == b'\n') {
             let content = without_end(line);
-            if let Some(fault) = self.line(content) {
-                let (line, byte, length) = (number as u64 + 1, byte as u64, content.len() as u64);
-                let source = source.to_owned();
-                self.rejects.push(Rejected { source, line, byte, length, fault });
-                let raw = self.files.entry("_quarantine/lines.raw".to_owned()).or_default();
-                raw.extend_from_slice(content);
-                raw.push(b'\n');
+            if let Some(fault) = self.line(source, content) {
+                self.reject(source, content, fault);
             }
-            byte += line.len();
         }
     }
 
     /// Delivers a line if it is sound; else what is wrong with it.
-    fn line(&mut self, content: &[u8]) -> Option<Option<&'static str>> {
-        if content.len() as u64 > self.max_line_bytes {
+    fn line(&mut self, source: Source<'_>, content: &[u8]) -> Option<Option<&'static str>> {
+        if self.is_too_long(content) {
             return Some(Some("too-long"));
         }
         let record = trim(content);
@@ -79,12 +110,76 @@ impl SlowReader {
             Ok(name) => name,
             Err(fault) => return Some(fault),
         };
-        let stem = self.stem(&name);
-        let output = self.files.entry(format!("{stem}.ndjson")).or_default();
-        output.extend_from_slice(record);
-        output.push(b'\n');
-        self.delivered += 1;
+        let value: &RawValue = serde_json::from_slice(record).expect("it has a type");
+        if name == "Bundle" && !self.keep_bundles && is_container(value) {
+            self.items(source, value);
+        } else {
+            self.deliver(&name, record);
+        }
         None
+    }
+
+    fn is_too_long(&self, content: &[u8]) -> bool {
+        self.max_line_bytes.is_some_and(|most| content.len() as u64 > most)
+    }
+
+    /// Takes values that need not be one a line. All of them must be objects or arrays.
+    fn values(&mut self, source: Source<'_>, text: &[u8]) {
+        self.spans_lines = true;
+        let values: Result<Vec<&RawValue>, _> =
+            serde_json::Deserializer::from_slice(text).into_iter().collect();
+        let is_nested = |value: &&RawValue| value.get().starts_with(['{', '[']);
+        match values {
+            Ok(values)
+                if values.iter().all(is_nested) && depth_of(&String::from_utf8_lossy(text)) < MAX_DEPTH =>
+            {
+                values.into_iter().for_each(|value| self.items(source, value));
+            }
+            _ => self.unpredicted.push(source.name.to_owned()),
+        }
+    }
+
+    fn items(&mut self, source: Source<'_>, value: &RawValue) {
+        for item in items_of(value, self.keep_bundles) {
+            self.unwrapped += u64::from(item != Item::Record(value.get()));
+            match item {
+                Item::Record(record) if self.is_too_long(record.as_bytes()) => {
+                    self.reject(source, record.as_bytes(), Some("too-long"));
+                }
+                Item::Record(record) => match type_of(record.as_bytes()) {
+                    Ok(name) => self.deliver(&name, on_one_line(record).as_bytes()),
+                    Err(fault) => self.reject(source, record.as_bytes(), fault),
+                },
+                Item::Entry(entry) => self.put("_entries.ndjson", on_one_line(entry).as_bytes()),
+                Item::OfBundle(member) => self.of_bundles.push(on_one_line(member).into_owned()),
+                Item::OfEntry(member) => self.of_entries.push(on_one_line(member).into_owned()),
+                Item::Bad(value, fault) => self.reject(source, value.as_bytes(), Some(fault)),
+            }
+        }
+    }
+
+    fn deliver(&mut self, name: &str, record: &[u8]) {
+        let stem = self.stem(name);
+        self.put(&format!("{stem}.ndjson"), record);
+        self.together.extend_from_slice(record);
+        self.together.push(b'\n');
+        self.delivered += 1;
+    }
+
+    /// Sets aside what stands there in the source.
+    fn reject(&mut self, source: Source<'_>, content: &[u8], fault: Option<&'static str>) {
+        let byte = content.as_ptr() as usize - source.bytes.as_ptr() as usize;
+        let line_ends = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let (line, lines) = (line_ends(&source.bytes[..byte]) + 1, line_ends(content) + 1);
+        let (byte, length) = (byte as u64, content.len() as u64);
+        self.rejects.push(Rejected { source: source.name.to_owned(), line, byte, length, lines, fault });
+        self.put("_quarantine/lines.raw", content);
+    }
+
+    fn put(&mut self, name: &str, line: &[u8]) {
+        let output = self.files.entry(name.to_owned()).or_default();
+        output.extend_from_slice(line);
+        output.push(b'\n');
     }
 
     /// The name of the output for a type: itself, or with a number if an earlier one differs in case only.
@@ -212,18 +307,51 @@ fn decoded(string: &RawValue) -> Cow<'_, str> {
     serde_json::from_str(string.get()).map_or(Cow::Borrowed("\u{FFFD}"), Cow::Owned)
 }
 
-/// Whether the first lines say that every line is a record of its own.
-fn holds_lines(text: &[u8]) -> bool {
+/// A record that spans lines loses the white space between its tokens; any other is as it was.
+fn on_one_line(record: &str) -> Cow<'_, str> {
+    if record.contains('\n') { Cow::Owned(minified(record)) } else { Cow::Borrowed(record) }
+}
+
+/// What a source holds.
+enum Format {
+    /// Every line is a record of its own, or a Bundle.
+    Lines,
+    /// Values over any lines.
+    Values,
+    Other,
+}
+
+fn format_of(text: &[u8]) -> Format {
     let magics: [&[u8]; 4] = [b"\xFF\xFE", b"\xFE\xFF", b"PK\x03\x04", b"PAR1"];
     if magics.iter().any(|magic| text.starts_with(magic)) || trim(text).starts_with(b"<") {
-        return false;
+        return Format::Other;
     }
     let mut lines = text.split(|&byte| byte == b'\n').map(trim).filter(|line| !line.is_empty());
-    let Some(first) = lines.next() else { return true };
-    if is_value(first) {
-        return !first.starts_with(b"[") && type_of(first).as_deref() != Ok("Bundle");
+    let Some(first) = lines.next() else { return Format::Lines };
+    let is_whole = is_value(first);
+    if !is_whole && !may_become_value(first) {
+        return Format::Lines;
     }
-    !may_become_value(first) || lines.next().is_none_or(|next| next.starts_with(b"{") && is_value(next))
+    if is_opened(first) {
+        return Format::Values;
+    }
+    if is_whole {
+        return Format::Lines;
+    }
+    let stands_alone = match lines.next() {
+        Some(next) => {
+            let has_type = type_of(next) != Err(Some("no-resource-type"));
+            next.starts_with(b"{") && is_value(next) && has_type
+        }
+        None => !["\"entry\"", "\"Bundle\""].iter().any(|word| String::from_utf8_lossy(first).contains(word)),
+    };
+    if stands_alone { Format::Lines } else { Format::Values }
+}
+
+/// An array, or an object whose first key is `providers`: opened wherever it ends.
+fn is_opened(first: &[u8]) -> bool {
+    let key = first.strip_prefix(b"{").map(trim);
+    first.starts_with(b"[") || key.is_some_and(|key| key.starts_with(b"\"providers\""))
 }
 
 fn is_value(line: &[u8]) -> bool {
@@ -252,12 +380,12 @@ pub(crate) fn told_rejects(outcomes: &[u8]) -> Vec<(Rejected, String)> {
         assert_eq!(outcome["resourceType"], "OperationOutcome");
         let issue = &outcome["issue"][0];
         let number = |name: &str| part(issue, name)["valueDecimal"].as_u64().expect("a number");
-        assert_eq!((number("ordinal"), number("lines")), (index as u64 + 1, 1));
+        assert_eq!(number("ordinal"), index as u64 + 1);
         let source = part(issue, "source")["valueString"].as_str().expect("a text").to_owned();
         let (line, byte, length) = (number("line"), number("byte"), number("length"));
         assert!(number("at") <= length, "the fault is within the record");
         let code = issue["details"]["coding"][0]["code"].as_str().expect("a code").to_owned();
-        (Rejected { source, line, byte, length, fault: None }, code)
+        (Rejected { source, line, byte, length, lines: number("lines"), fault: None }, code)
     };
     outcomes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate().map(told).collect()
 }

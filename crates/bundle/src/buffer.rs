@@ -13,6 +13,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// A buffer that holds these bytes.
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        Self { start: 0, end: bytes.len(), bytes }
+    }
+
     /// What is held.
     #[inline]
     pub(crate) fn held(&self) -> &[u8] {
@@ -21,11 +26,7 @@ impl Buffer {
 
     /// Room behind what is held. `longest` bytes may come to be held at a time.
     pub(crate) fn space(&mut self, bytes: usize, longest: usize) -> &mut [u8] {
-        if self.start > 0 {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
+        self.close_up();
         let end = self.end + bytes;
         if self.bytes.len() < end {
             let size = self.size_for(bytes, longest);
@@ -35,12 +36,34 @@ impl Buffer {
         &mut self.bytes[self.end..end]
     }
 
-    /// How large the buffer is, or will be made, for a read of `bytes`. It has one of two sizes: it is never grown by steps,
-    /// which would hold a long part twice.
+    /// How large the buffer is, or will be made, for a read of `bytes`. It is given one of two sizes: it is never grown by
+    /// steps, which would hold a long part twice.
     pub(crate) fn size_for(&self, bytes: usize, longest: usize) -> usize {
         let end = self.held().len() + bytes;
         let usual = CHUNK_BYTES.saturating_add(bytes);
-        if end <= usual { usual } else { longest.saturating_add(bytes).max(end) }
+        let size = if end <= usual { usual } else { longest.saturating_add(bytes).max(end) };
+        size.max(self.size())
+    }
+
+    /// How large the buffer is.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives back all memory but that of what is held.
+    pub(crate) fn release(&mut self) {
+        self.close_up();
+        self.bytes.truncate(self.end);
+        self.bytes.shrink_to_fit();
+    }
+
+    /// Moves what is held to the front.
+    fn close_up(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
     }
 
     /// Says that the first `bytes` of the space hold input now.

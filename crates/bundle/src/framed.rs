@@ -1,9 +1,11 @@
 use std::fmt;
 
-use fhirline_core::{BadRecord, Position};
+use fhirline_core::{BadRecord, Position, ResourceType};
+use fhirline_parse::prove_value;
 
 use crate::bundle_type::BundleType;
 use crate::compact::Compactor;
+use crate::skim::{is_blank, text_end};
 use crate::tally::BlankTally;
 
 /// What the framer found.
@@ -16,10 +18,17 @@ pub enum Framed<'f> {
     /// A piece of something that is too long to be held.
     Piece(Piece<'f>),
     /// An entry that had a resource, or a provider, has ended: what came since the entry before, or the Bundle's beginning, of resources
-    /// and [`Kind::EntryMember`]s, belongs to it.
+    /// and [`Kind::EntryMember`]s, belongs to it. Or an entry was broken, and came as that ([`EntryEnds::resources`] is 0).
     EntryEnds(EntryEnds),
     /// A container ends.
     Ends(Ends),
+    /// Lines are records from here on, says the first value of a source that was asked for it
+    /// ([`Framer::telling_lines`](crate::Framer::telling_lines)): it stood on one line, broken or not and a container or not
+    /// (but an array), and nothing but white space is behind it on that line. What follows is the
+    /// [`rest`](crate::Framer::rest) at the framer's [`position`](crate::Framer::position), the beginning of a line, and all
+    /// input not given yet: a splitter of lines goes on there, and nothing more comes from this framer. A source that ends
+    /// with its first line has no line from here on.
+    Lines,
 }
 
 /// What holds resources without being one.
@@ -132,9 +141,39 @@ pub struct Part<'f> {
     pub bytes: &'f [u8],
     /// How many line ends there are in it.
     pub line_ends: u64,
+    /// Whether it is known to be JSON, all of it, and UTF-8. If not, nothing is known.
+    pub proven: bool,
+    /// Its type, if it is proven to be a resource that has one and looks like it. If there is none, nothing is known.
+    pub resource_type: Option<ResourceType>,
 }
 
-impl Part<'_> {
+impl<'f> Part<'f> {
+    /// Proves that the part is JSON and UTF-8: one value; or a key, with a value behind it if there is one.
+    ///
+    /// # Errors
+    /// What is wrong first, and where in the part. What is [`Kind::Broken`] is looked at as one value; what was found there
+    /// before is in its [`Defect`].
+    pub fn prove(&self) -> Result<(), BadRecord> {
+        if self.proven {
+            return Ok(());
+        }
+        let Some((key, value)) = self.member() else { return prove_value(self.bytes) };
+        let before = (self.bytes.len() - value.len()) as u64;
+        prove_value(key)?;
+        prove_value(value).map_err(|bad| BadRecord { at: before + bad.at, ..bad })
+    }
+
+    /// The key of a member, with its quotes, and its value; `None` if the part is something else.
+    #[must_use]
+    pub fn member(&self) -> Option<(&'f [u8], &'f [u8])> {
+        if !matches!(self.kind, Kind::BundleMember | Kind::EntryMember) {
+            return None;
+        }
+        let (key, rest) = self.bytes.split_at(text_end(self.bytes, 0));
+        let value = rest.iter().position(|&byte| byte != b':' && !is_blank(byte))?;
+        Some((key, &rest[value..]))
+    }
+
     /// Appends the part as it is delivered: its exact bytes if it stands on one line, and else without the white space
     /// between its tokens. Returns what was left out.
     pub fn append_to(&self, out: &mut Vec<u8>) -> BlankTally {
@@ -155,6 +194,7 @@ impl fmt::Debug for Part<'_> {
             .field("kind", &self.kind)
             .field("bytes", &self.bytes.len())
             .field("line_ends", &self.line_ends)
+            .field("proven", &self.proven)
             .finish()
     }
 }

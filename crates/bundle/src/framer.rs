@@ -6,13 +6,17 @@ use crate::buffer::{Buffer, Taken};
 use crate::framed::{Begins, Container, Ending, Ends, Framed, Kind, Known, Part, Piece};
 use crate::tally::Tally;
 use levels::{Expect, Level};
+use lines::Lines;
 use parts::Open;
+use walk::{Proof, Walks};
 
 pub use place::Place;
 
 mod levels;
+mod lines;
 mod parts;
 mod place;
+mod walk;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -60,6 +64,10 @@ pub struct Framer {
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
     open: Option<Open>,
+    /// Which of the parts that begin are walked over.
+    walks: Walks,
+    /// Whether it is to be found out if lines are records.
+    lines: Lines,
     /// What comes right behind what was handed out last.
     queued: Option<Framed<'static>>,
     begun: bool,
@@ -80,7 +88,7 @@ enum Flow {
 /// [`Framed`] whose bytes are still to be looked up.
 enum Found {
     Told(Framed<'static>),
-    Part { at: Position, kind: Kind, taken: Taken, line_ends: u64 },
+    Part { at: Position, kind: Kind, taken: Taken, line_ends: u64, proof: Proof },
     Piece { part_at: Position, offset: u64, kind: Kind, taken: Taken, line_ends: u64, last: bool },
 }
 
@@ -109,6 +117,8 @@ impl Framer {
             is_second_look: false,
             only_head: false,
             open: None,
+            walks: Walks::From(0),
+            lines: Lines::Unasked,
             queued: None,
             begun: true,
             finished: false,
@@ -124,6 +134,27 @@ impl Framer {
         Self { known: Some(known), is_second_look: true, only_head, ..Self::at(at, options) }
     }
 
+    /// Lets the first value of the source tell whether lines are records: see [`Framed::Lines`].
+    #[must_use]
+    pub fn telling_lines(self) -> Self {
+        Self { lines: Lines::Asked, ..self }
+    }
+
+    /// Goes the slow way to the end of every part, so that none is [`proven`](Part::proven). For tests, which compare both
+    /// ways.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only_skimming(self) -> Self {
+        Self { walks: Walks::Over, ..self }
+    }
+
+    /// Takes over bytes that were read already, without copying them: all of them are input. For the beginning only: nothing
+    /// may have been given to this framer before.
+    pub fn adopt(&mut self, bytes: Vec<u8>) {
+        debug_assert!(self.buffer.size() == 0, "only the first input can be adopted");
+        self.buffer = Buffer::of(bytes);
+    }
+
     /// Room to read into; exactly `bytes` long.
     pub fn space(&mut self, bytes: usize) -> &mut [u8] {
         let longest = self.longest();
@@ -134,6 +165,17 @@ impl Framer {
     #[must_use]
     pub fn buffer_bytes_for(&self, bytes: usize) -> usize {
         self.buffer.size_for(bytes, self.longest())
+    }
+
+    /// How large the buffer is now.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer.size()
+    }
+
+    /// Gives back all memory of the buffer but that of what is held; it is taken again when there must be room.
+    pub fn release(&mut self) {
+        self.buffer.release();
     }
 
     /// Most bytes that are held when more input is asked for.
@@ -167,6 +209,12 @@ impl Framer {
         self.buffer.held().len()
     }
 
+    /// What was neither handed out nor passed over of the input: it begins at [`position`](Self::position).
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        self.buffer.held()
+    }
+
     /// Where the next byte stands that was neither handed out nor passed over.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -176,10 +224,14 @@ impl Framer {
     /// Where every byte went so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.tally
+        let mut tally = self.tally;
+        // What it remembers for the next white space is nobody else's.
+        tally.blank.interrupt();
+        tally
     }
 
-    /// What comes next, or `None` if more input is needed (or, after [`finish`](Self::finish), nothing is left).
+    /// What comes next, or `None` if more input is needed (or, after [`finish`](Self::finish), nothing is left). Behind
+    /// [`Framed::Lines`] nothing comes.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end, and what comes is borrowed")]
     pub fn next(&mut self) -> Option<Framed<'_>> {
         let found = self.find()?;
@@ -207,8 +259,16 @@ impl Framer {
     fn show(&self, found: Found) -> Framed<'_> {
         match found {
             Found::Told(told) => told,
-            Found::Part { at, kind, taken, line_ends } => {
-                Framed::Part(Part { at, kind, bytes: self.buffer.taken(taken), line_ends })
+            Found::Part { at, kind, taken, line_ends, proof } => {
+                let Proof { proven, resource_type } = proof;
+                Framed::Part(Part {
+                    at,
+                    kind,
+                    bytes: self.buffer.taken(taken),
+                    line_ends,
+                    proven,
+                    resource_type,
+                })
             }
             Found::Piece { part_at, offset, kind, taken, line_ends, last } => {
                 let bytes = self.buffer.taken(taken);
@@ -241,7 +301,7 @@ impl Framer {
     fn take(&mut self, bytes: usize) -> (Taken, u64) {
         let taken = self.buffer.take(bytes);
         let text = self.buffer.taken(taken);
-        let line_ends = memchr::memchr_iter(b'\n', text).count() as u64;
+        let line_ends = line_ends_in(text);
         self.before = text.last().copied().unwrap_or(self.before);
         self.at = self.at.advanced(text.len() as u64, line_ends);
         (taken, line_ends)
@@ -284,6 +344,16 @@ impl Framer {
         let cut = inside.or_else(|| std::mem::take(&mut self.in_array).then_some(Container::Array))?;
         Some(Found::Told(ends(cut, Ending::CutOff)))
     }
+}
+
+#[inline]
+fn line_ends_in(text: &[u8]) -> u64 {
+    /// Most of what is taken is syntax: a call of `memchr` takes longer than so few bytes.
+    const FEW: usize = 16;
+    if text.len() <= FEW {
+        return text.iter().map(|&byte| u64::from(byte == b'\n')).sum();
+    }
+    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 fn ends(container: Container, ending: Ending) -> Framed<'static> {

@@ -63,6 +63,9 @@
 //! the line is given its bytes. What was proven to be one object before has no broken parts, for the framer refuses nothing
 //! that is JSON but what is said below of `entry`.
 //!
+//! A source whose format is not known can be given to a framer too: with [`Framer::telling_lines`] the first value decides
+//! whether lines are records ([`Framed::Lines`]), and what is behind it is then for a splitter of lines.
+//!
 //! A framer can be given up anywhere and another one can go on, within a Bundle too ([`Framer::place`]).
 //!
 //! # What is proven, and what is not
@@ -71,8 +74,12 @@
 //! [`MAX_DEPTH`](fhirline_parse::MAX_DEPTH) deep, every string in it ends before its line does, and keys, colons, values
 //! and commas stand where they should. Nothing is proven of what stands within strings, numbers and names, nor that they
 //! are UTF-8, nor that a resource is an object: for that, a resource goes through
-//! [`envelope`](fhirline_parse::envelope()) or a [`Scanner`](fhirline_parse::Scanner) like any other record, and so must
+//! [`envelope`](fhirline_parse::envelope()) or a [`Scanner`] like any other record, and so must
 //! whatever else is to be written as JSON. Of containers the syntax is proven whole.
+//!
+//! A resource that was held whole is nearly always proven as well, for its end is found quickest by the walk that proves it:
+//! [`Part::proven`] says so, and [`Part::prove`] makes up for it where it is not. Whether it is depends on how much was held;
+//! nothing else that comes out does.
 //!
 //! # What is wrong, and what becomes of it
 //!
@@ -91,6 +98,7 @@
 //! | nesting beyond the depth | the value is broken, up to its own end |
 //! | something behind the Bundle | it is the next value, or broken like what stands between values |
 //! | the source ends in a value | broken ([`Fault::Incomplete`](fhirline_core::Fault::Incomplete)) |
+//! | the source ends in an object with `entry` that may be a Bundle | broken, and [`Ending::CutOff`] although none began |
 //! | the source ends in a container | [`Ending::CutOff`] |
 //! | the reading broke off ([`Framer::break_off`]) | what is not whole is dropped, and counted |
 //!
@@ -123,9 +131,16 @@ mod nesting;
 mod skim;
 mod tally;
 mod word;
+mod write;
 
 pub use bundle_type::BundleType;
-pub use compact::Compactor;
+pub use compact::{Compactor, compact_in_place};
 pub use framed::{Begins, Container, Defect, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
 pub use framer::{Framer, Options, Place};
+// Who writes Bundles has to read what resources say of themselves, and needs no arrow to `parse` for it.
+pub use fhirline_parse::{Envelope, Proof, ScannedEnvelope, Scanner, envelope};
 pub use tally::{BlankTally, Tally};
+pub use write::{
+    BaseUrl, BaseUrlError, Ended, Entry, Form, Mark, Method, OnDuplicate, OpenEntry, Placed, Pretty, Recall,
+    Refused, Serial, WriteOptions, WriteTally, Writer,
+};

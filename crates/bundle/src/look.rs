@@ -9,6 +9,7 @@ use crate::word::Word;
 pub(crate) struct Look {
     has_keys: bool,
     has_providers: bool,
+    has_entry: bool,
     awaited: Option<Name>,
     is_bundle: Option<bool>,
     kind: Option<BundleType>,
@@ -35,6 +36,7 @@ impl Look {
     /// Takes a key at the top level of the object, and says whether its value is wanted.
     pub(crate) fn key(&mut self, key: &Word) -> bool {
         self.has_providers |= !self.has_keys && key.is("providers");
+        self.has_entry |= key.is("entry");
         self.has_keys = true;
         self.awaited = if self.is_bundle.is_none() && key.is("resourceType") {
             Some(Name::ResourceType)
@@ -55,6 +57,11 @@ impl Look {
         }
     }
 
+    /// Whether the object, of which a key was seen, is probably not one that is unwrapped.
+    pub(crate) fn promises_whole(&self) -> bool {
+        self.has_keys && !self.has_providers && !self.has_entry && self.is_bundle.is_none()
+    }
+
     /// What the object is, as soon as nothing that follows can change it.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         if self.has_providers {
@@ -64,6 +71,11 @@ impl Look {
             (false, _) => Some(Verdict::Whole),
             (true, kind) => kind.map(verdict_on),
         }
+    }
+
+    /// The type of the Bundle that the object may be, if it is cut off.
+    pub(crate) fn cut_verdict(&self) -> Option<BundleType> {
+        (self.has_entry && self.is_bundle != Some(false)).then_some(self.kind.unwrap_or(BundleType::Absent))
     }
 
     /// The type of the Bundle that the object is, if it is to be unwrapped, once all of it was seen.

@@ -4,7 +4,7 @@ use fhirline_parse::MAX_DEPTH;
 
 /// How many containers may be open at once: those of a resource, and around it an entry, its array and its Bundle, when
 /// the Bundle is looked at from its beginning. A resource that is too deep all the same is found by its own proof.
-const DEEPEST: usize = MAX_DEPTH + 3;
+pub(crate) const DEEPEST: usize = MAX_DEPTH + 3;
 
 /// Levels that fit into one word.
 const WORD: usize = 64;

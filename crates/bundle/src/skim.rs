@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use fhirline_core::{BadRecord, Fault};
+use fhirline_parse::{MAX_DEPTH, blank_length, first_value};
 
-use crate::nesting::Nesting;
+use crate::nesting::{DEEPEST, Nesting};
 use crate::word::Word;
 
 /// Passes over one JSON value, or one member of an object, and finds its end.
@@ -28,6 +29,8 @@ pub(crate) struct Skim {
     fault: Option<BadRecord>,
     /// Whether the byte before the window is a line end.
     line_start: bool,
+    /// Whether objects within the value are jumped over.
+    jumps: bool,
 }
 
 /// Why the reading paused. Offsets are those in the window.
@@ -117,7 +120,14 @@ impl Skim {
             word: Word::default(),
             fault: None,
             line_start: false,
+            jumps: false,
         }
+    }
+
+    /// Jumps over objects within the value whose end the walk of [`first_value`] finds in the window. That changes nothing but
+    /// how long it takes: what the walk comes through is nothing that is broken or told of.
+    pub(crate) fn jumping(self, jumps: bool) -> Self {
+        Self { jumps, ..self }
     }
 
     /// What was seen to be wrong first, if anything.
@@ -198,6 +208,12 @@ impl Skim {
         match first {
             b'"' => self.begin_text(false),
             b'{' | b'[' => {
+                if first == b'{'
+                    && self.may_jump()
+                    && let Ok(object) = first_value(&window.text[at..])
+                {
+                    return self.ended(window, at + object.length);
+                }
                 if !self.nesting.open(first == b'{') {
                     self.fault
                         .get_or_insert(BadRecord { fault: Fault::TooDeep, at: window.offset + at as u64 });
@@ -210,6 +226,16 @@ impl Skim {
             _ => return self.refuse(window, at, Fault::NotJson),
         }
         ControlFlow::Continue(at + 1)
+    }
+
+    /// Whether an object that begins here may be jumped over. Not the value itself, which was walked over in vain; none
+    /// whose keys are told; and none so far in that the walk would find it less deep than it is. An object that lies in others
+    /// is therefore walked over a few times at most.
+    #[inline]
+    fn may_jump(&self) -> bool {
+        const DEEPEST_JUMP: u64 = (DEEPEST - MAX_DEPTH) as u64;
+        let depth = self.nesting.depth();
+        self.jumps && (1..=DEEPEST_JUMP).contains(&depth) && self.listens_at.is_none_or(|told| told <= depth)
     }
 
     #[inline]
@@ -420,8 +446,7 @@ impl Skim {
 /// The offset of the first byte behind `at` that is not white space.
 #[inline]
 fn after_blank(text: &[u8], at: usize) -> usize {
-    let rest = &text[at + 1..];
-    at + 1 + rest.iter().position(|&byte| !is_blank(byte)).unwrap_or(rest.len())
+    at + 1 + blank_length(&text[at + 1..])
 }
 
 /// Bytes up to the first quote, backslash or line end; all if there is none.
@@ -439,6 +464,21 @@ pub(crate) fn plain_length(text: &[u8]) -> usize {
     let from = words.len().min(WORDS) * size_of::<u64>();
     let rest = &text[from..];
     from + memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len())
+}
+
+/// The offset behind the string whose opening quote stands at `quote`; the end of the text if it does not end.
+pub(crate) fn text_end(text: &[u8], quote: usize) -> usize {
+    let mut at = quote + 1;
+    while let Some(rest) = text.get(at..) {
+        let end = at + plain_length(rest);
+        match text.get(end) {
+            Some(b'"') => return end + 1,
+            Some(b'\\') => at = end + 2,
+            Some(_) => at = end + 1,
+            None => break,
+        }
+    }
+    text.len()
 }
 
 /// The high bit of each byte that is a quote, a backslash or a line end; of those behind the first such byte it may be wrong.

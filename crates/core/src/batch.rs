@@ -12,17 +12,43 @@ pub enum Destination {
     Unknown,
     /// The one output of all records together, in the order of the source.
     Together,
+    /// The sidecar of entries that have no resource.
+    Entries,
+    /// The sidecar of what Bundles say of themselves.
+    Bundles,
+    /// The sidecar of what entries say beside their resources.
+    EntryMetadata,
 }
 
 impl Destination {
-    /// The name of the output without suffixes: `Patient`, `_unknown`, `_all`.
+    /// The destinations that are no resource types.
+    pub const FIXED: [Self; 5] =
+        [Self::Unknown, Self::Together, Self::Entries, Self::Bundles, Self::EntryMetadata];
+
+    /// The name of the output without suffixes: `Patient`, `_unknown`, `_entries`.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Resource(resource_type) => resource_type.as_str(),
             Self::Unknown => "_unknown",
             Self::Together => "_all",
+            Self::Entries => "_entries",
+            Self::Bundles => "_bundles",
+            Self::EntryMetadata => "_entry_metadata",
         }
+    }
+
+    /// The destination of that [`name`](Self::name); `None` if there can be none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let fixed = Self::FIXED.into_iter().find(|fixed| fixed.name() == name);
+        fixed.or_else(|| ResourceType::new(name).map(Self::Resource))
+    }
+
+    /// Whether what goes there stands beside the resources and is no record.
+    #[must_use]
+    pub fn is_sidecar(&self) -> bool {
+        matches!(self, Self::Entries | Self::Bundles | Self::EntryMetadata)
     }
 }
 
@@ -61,6 +87,8 @@ pub struct RejectSpan {
     pub span: RecordSpan,
     /// Records of the chunk before this one, good or bad: rejects with consecutive ordinals are neighbours.
     pub ordinal: u32,
+    /// Physical lines that it spans.
+    pub lines: u32,
     /// Why.
     pub why: BadRecord,
 }
@@ -76,7 +104,7 @@ pub struct Filtered {
     pub bytes: u64,
 }
 
-/// The lines of one chunk, regrouped by destination, with the broken ones beside them.
+/// The records of one chunk, regrouped by destination, with the broken ones beside them.
 ///
 /// `bytes` holds the runs one after the other and then the rejects, each record followed by one 0x0A: a run is appended to
 /// its output as it is, and the rejects to the quarantine as they are.
@@ -102,6 +130,8 @@ pub struct Batch {
     pub rejects_from: usize,
     /// Records left out on request.
     pub filtered: Vec<Filtered>,
+    /// Names of providers that the chunk's containers gave.
+    pub providers: Vec<String>,
     /// The account of the chunk.
     pub ledger: Ledger,
     /// What the chunk paid.
@@ -144,7 +174,7 @@ impl Batch {
             rest = tail;
             let place = self.places.get(number).copied();
             let position = place.unwrap_or_else(|| position_of(self.at, &reject.span));
-            Reject { why: reject.why, position, ordinal: reject.ordinal, bytes }
+            Reject { why: reject.why, position, ordinal: reject.ordinal, lines: reject.lines, bytes }
         })
     }
 
@@ -156,6 +186,7 @@ impl Batch {
         self.rejects.clear();
         self.places.clear();
         self.filtered.clear();
+        self.providers.clear();
         self.rejects_from = 0;
         self.ledger = Ledger::default();
         self.lease = None;
@@ -209,7 +240,7 @@ impl fmt::Debug for Records<'_> {
     }
 }
 
-/// One delivered record: its exact source bytes and where they stood.
+/// One delivered record: its source bytes and where they stood.
 #[derive(Clone, Copy)]
 pub struct Record<'b> {
     /// Where it stood.
@@ -233,7 +264,9 @@ pub struct Reject<'b> {
     pub position: Position,
     /// Records of the same batch before this one, good or bad.
     pub ordinal: u32,
-    /// Its bytes, without line end.
+    /// Physical lines that it spans.
+    pub lines: u32,
+    /// Its bytes, without the line end behind it.
     pub bytes: &'b [u8],
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Lease, Position};
+use crate::{BadRecord, Destination, Lease, Ledger, Position, ResourceType};
 
 /// A chunk holds at most this many bytes of whole lines, unless one line alone is longer.
 ///
@@ -58,14 +58,117 @@ impl fmt::Debug for Lines {
     }
 }
 
-/// The unit that travels through the pipeline: whole lines, their place in the run, and the lease that pays for them and
+/// Records of one source that does not hold one a line: what was found in Bundles, arrays, and values over several lines.
+#[derive(Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Where the chunk begins.
+    pub at: Position,
+    /// Where what follows it begins.
+    pub end: Position,
+    /// The parts, one right behind the other.
+    pub bytes: Vec<u8>,
+    /// What they are, in order.
+    pub list: Vec<PartSpan>,
+    /// Types of resources that are known already.
+    pub types: Vec<ResourceType>,
+    /// The account of what lies between them, and of all bytes read.
+    pub ledger: Ledger,
+    /// Names of providers that containers gave.
+    pub providers: Vec<String>,
+}
+
+/// One part: what it is and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSpan {
+    /// What it is.
+    pub kind: PartKind,
+    /// Offset of its first byte in [`Parts::bytes`].
+    pub from: u32,
+    /// Its length in bytes.
+    pub length: u32,
+    /// Offset of its first byte in the source from the beginning of the chunk.
+    pub offset: u32,
+    /// Lines between the first line of the chunk and the one on which it begins.
+    pub line: u32,
+    /// Line ends in it.
+    pub line_ends: u32,
+    /// Whether it was proven to be JSON.
+    pub proven: bool,
+    /// The place of its type in [`Parts::types`], if it was proven to be a resource of that type, with no key twice that counts.
+    pub known_type: Option<u8>,
+}
+
+/// What a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// A resource, or what stands in the place of one.
+    Resource,
+    /// A line with its line end: a resource, or blank.
+    Line,
+    /// An entry without a resource.
+    Entry,
+    /// What cannot be read.
+    Broken(BadRecord),
+    /// A line of our own for a sidecar.
+    Sidecar(Destination),
+}
+
+impl Parts {
+    /// Empties the buffers and keeps their memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.list.clear();
+        self.types.clear();
+        self.providers.clear();
+        self.ledger = Ledger::default();
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("at", &self.at)
+            .field("end", &self.end)
+            .field("parts", &self.list.len())
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a chunk holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    /// One record a line.
+    Lines(Lines),
+    /// What was found in containers.
+    Parts(Box<Parts>),
+}
+
+impl Content {
+    /// The buffer that holds the records.
+    #[must_use]
+    pub fn buffer(&self) -> &Vec<u8> {
+        match self {
+            Self::Lines(lines) => &lines.bytes,
+            Self::Parts(parts) => &parts.bytes,
+        }
+    }
+}
+
+impl From<Lines> for Content {
+    fn from(lines: Lines) -> Self {
+        Self::Lines(lines)
+    }
+}
+
+/// The unit that travels through the pipeline: whole records, their place in the run, and the lease that pays for them and
 /// for all that will become of them.
 #[derive(Debug)]
 pub struct Chunk {
     /// Place in the run, from 0 and without gaps; results are committed strictly in this order.
     pub sequence: u64,
-    /// The lines.
-    pub lines: Lines,
-    /// Pays for the lines and for the batch that they become.
+    /// The records.
+    pub content: Content,
+    /// Pays for the records and for the batch that they become.
     pub lease: Lease,
 }

@@ -26,11 +26,19 @@ pub enum Fault {
     ResourceTypeNotString,
     /// The top-level `resourceType` is the empty string.
     ResourceTypeEmpty,
+    /// The `entry` of a Bundle is not an array.
+    EntryNotArray,
+    /// An entry of a Bundle is not an object.
+    EntryNotObject,
+    /// The resource has no `id`, and needs one.
+    NoId,
+    /// The `id` is not what FHIR allows (1 to 64 letters, digits, `-` and `.`), and has to be.
+    IllegalId,
 }
 
 impl Fault {
     /// Every fault, in the order of the enum.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::TooLong,
         Self::ByteOrderMark,
         Self::NotUtf8,
@@ -42,6 +50,10 @@ impl Fault {
         Self::NoResourceType,
         Self::ResourceTypeNotString,
         Self::ResourceTypeEmpty,
+        Self::EntryNotArray,
+        Self::EntryNotObject,
+        Self::NoId,
+        Self::IllegalId,
     ];
 
     /// The stable name of the fault in reports, in kebab case.
@@ -59,6 +71,10 @@ impl Fault {
             Self::NoResourceType => "no-resource-type",
             Self::ResourceTypeNotString => "resource-type-not-string",
             Self::ResourceTypeEmpty => "resource-type-empty",
+            Self::EntryNotArray => "entry-not-array",
+            Self::EntryNotObject => "entry-not-object",
+            Self::NoId => "no-id",
+            Self::IllegalId => "illegal-id",
         }
     }
 
@@ -73,8 +89,8 @@ impl Fault {
     pub fn issue_type(self) -> &'static str {
         match self {
             Self::TooLong => "too-long",
-            Self::NoResourceType | Self::ResourceTypeEmpty => "required",
-            Self::ResourceTypeNotString => "value",
+            Self::NoResourceType | Self::ResourceTypeEmpty | Self::NoId => "required",
+            Self::ResourceTypeNotString | Self::IllegalId => "value",
             _ => "structure",
         }
     }
@@ -94,6 +110,10 @@ impl fmt::Display for Fault {
             Self::NoResourceType => "no resourceType",
             Self::ResourceTypeNotString => "resourceType is not a string",
             Self::ResourceTypeEmpty => "resourceType is empty",
+            Self::EntryNotArray => "entry of a Bundle is not an array",
+            Self::EntryNotObject => "entry of a Bundle is not an object",
+            Self::NoId => "no id",
+            Self::IllegalId => "id is not a legal FHIR id",
         })
     }
 }

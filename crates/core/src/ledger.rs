@@ -32,8 +32,27 @@ pub struct ByteTally {
     pub byte_order_marks: u64,
     /// Syntax of containers around their entries (Bundle, array).
     pub container: u64,
-    /// Bytes kept in files beside the resources (entries without a resource, entry metadata).
+    /// What Bundles and entries say of themselves, where nobody asked to keep it.
+    pub metadata: u64,
+    /// Bytes kept in files beside the resources (entries without a resource, and metadata on request).
     pub sidecars: u64,
+}
+
+/// The containers that were opened. They are no records; what stands in them is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContainerTally {
+    /// JSON arrays of resources.
+    pub arrays: u64,
+    /// Bundles.
+    pub bundles: u64,
+    /// Bundles without a `type`, or with one that FHIR does not know.
+    pub untyped_bundles: u64,
+    /// Bundles with a signature, which holds for the whole and not for the parts.
+    pub signed_bundles: u64,
+    /// Objects with a list of providers.
+    pub provider_lists: u64,
+    /// Entries without a resource. They are no records.
+    pub bare_entries: u64,
 }
 
 /// The account of a run, or of any part of one: what came in and where all of it went.
@@ -46,7 +65,9 @@ pub struct Ledger {
     pub records: RecordTally,
     /// Decoded bytes.
     pub bytes: ByteTally,
-    /// Lines that hold nothing but white space.
+    /// Containers.
+    pub containers: ContainerTally,
+    /// Lines that hold nothing but white space. They are not counted where values span lines.
     pub blank_lines: u64,
     /// Delivered records in which a top-level `resourceType` or `id` stood more than once (the last one counts).
     pub duplicate_keys: u64,
@@ -62,6 +83,7 @@ impl Ledger {
         self.records.filtered += part.records.filtered;
         self.records.quarantined += part.records.quarantined;
         add_bytes(&mut self.bytes, &part.bytes);
+        add_containers(&mut self.containers, &part.containers);
         self.blank_lines += part.blank_lines;
         self.duplicate_keys += part.duplicate_keys;
         self.unknown_types += part.unknown_types;
@@ -94,7 +116,17 @@ fn add_bytes(sum: &mut ByteTally, part: &ByteTally) {
     sum.white_space += part.white_space;
     sum.byte_order_marks += part.byte_order_marks;
     sum.container += part.container;
+    sum.metadata += part.metadata;
     sum.sidecars += part.sidecars;
+}
+
+fn add_containers(sum: &mut ContainerTally, part: &ContainerTally) {
+    sum.arrays += part.arrays;
+    sum.bundles += part.bundles;
+    sum.untyped_bundles += part.untyped_bundles;
+    sum.signed_bundles += part.signed_bundles;
+    sum.provider_lists += part.provider_lists;
+    sum.bare_entries += part.bare_entries;
 }
 
 fn accounted_bytes(bytes: &ByteTally) -> u64 {
@@ -105,6 +137,7 @@ fn accounted_bytes(bytes: &ByteTally) -> u64 {
         + bytes.white_space
         + bytes.byte_order_marks
         + bytes.container
+        + bytes.metadata
         + bytes.sidecars
 }
 
@@ -139,7 +172,7 @@ mod tests {
         Ledger {
             records: RecordTally { read: 6, delivered: 3, filtered: 2, quarantined: 1 },
             bytes: ByteTally {
-                read: 36,
+                read: 45,
                 delivered: 1,
                 filtered: 2,
                 quarantined: 3,
@@ -148,6 +181,7 @@ mod tests {
                 byte_order_marks: 6,
                 container: 7,
                 sidecars: 8,
+                metadata: 9,
             },
             ..Ledger::default()
         }
@@ -171,7 +205,7 @@ mod tests {
 
     #[test]
     fn one_lost_byte_of_any_kind_is_seen() {
-        let fields: [fn(&mut ByteTally) -> &mut u64; 8] = [
+        let fields: [fn(&mut ByteTally) -> &mut u64; 9] = [
             |b| &mut b.delivered,
             |b| &mut b.filtered,
             |b| &mut b.quarantined,
@@ -180,11 +214,12 @@ mod tests {
             |b| &mut b.byte_order_marks,
             |b| &mut b.container,
             |b| &mut b.sidecars,
+            |b| &mut b.metadata,
         ];
         for field in fields {
             let mut ledger = balanced();
             *field(&mut ledger.bytes) -= 1;
-            assert_eq!(ledger.check(), Err(Imbalance { of: "bytes", read: 36, accounted: 35 }));
+            assert_eq!(ledger.check(), Err(Imbalance { of: "bytes", read: 45, accounted: 44 }));
         }
     }
 }

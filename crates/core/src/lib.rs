@@ -47,9 +47,9 @@ pub use batch::{
     Batch, Destination, Filtered, Fragment, Record, RecordSpan, Records, Reject, RejectSpan, Run,
 };
 pub use budget::{Budget, BudgetClosed, Lease};
-pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Lines};
+pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Content, Lines, PartKind, PartSpan, Parts};
 pub use fault::{BadRecord, Fault};
-pub use ledger::{ByteTally, Imbalance, Ledger, RecordTally};
+pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally};
 pub use long_line::{LongLine, Verdict};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};

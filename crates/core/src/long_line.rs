@@ -2,13 +2,18 @@ use std::ops::Range;
 
 use crate::{BadRecord, Destination, Ledger, Position, Spool};
 
-/// A line that was too long to be held, once it is read: a batch of one line whose bytes wait in a spool.
+/// A record that was too long to be held, once it is read: a batch of one record whose bytes wait in a spool. It is a line, or
+/// something that was found in a container.
 #[derive(Debug)]
 pub struct LongLine {
-    /// Where the line begins.
+    /// Where it begins.
     pub at: Position,
-    /// Its length in bytes, without line end.
+    /// Where what follows it begins.
+    pub end: Position,
+    /// Its length in the spool in bytes, without line end.
     pub length: u64,
+    /// Physical lines that it spans in the source.
+    pub lines: u64,
     /// What becomes of it.
     pub verdict: Verdict,
     /// Its account.

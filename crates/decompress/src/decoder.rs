@@ -157,6 +157,12 @@ impl<R: Read> Decoder<R> {
 }
 
 impl<R> Decoder<R> {
+    /// The reader of the stored bytes. Once the decoder has come to its end, it was read to its end.
+    #[must_use]
+    pub fn get_ref(&self) -> &R {
+        self.input.get_ref()
+    }
+
     /// How the source is stored.
     #[must_use]
     pub fn compression(&self) -> Compression {

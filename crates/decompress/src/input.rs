@@ -19,6 +19,12 @@ pub(crate) struct Input<R> {
     used: u64,
 }
 
+impl<R> Input<R> {
+    pub(crate) fn get_ref(&self) -> &R {
+        &self.reader
+    }
+}
+
 impl<R: Read> Input<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self::behind(reader, 0)

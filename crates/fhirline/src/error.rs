@@ -1,10 +1,11 @@
 use std::io;
 
+use fhirline_bundle::Refused;
 use fhirline_fetch::FetchError;
 use fhirline_flow::{RunError, SourceChanged, TooLittleMemory};
 use fhirline_sink::SinkError;
 
-use crate::{ExitStatus, ReplayError};
+use crate::{ExitStatus, ReplayError, RestoreError};
 
 /// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,12 @@ pub enum JobError {
     #[error("the destination {name} is not empty, and what it holds was not made by fhirline")]
     NotOurs {
         /// The destination as given.
+        name: String,
+    },
+    /// What is to be written exists already.
+    #[error("{name} exists already")]
+    Exists {
+        /// The first output that does.
         name: String,
     },
     /// The destination holds a complete run of something else.
@@ -97,6 +104,9 @@ pub enum JobError {
     /// Rejected records cannot be run again.
     #[error("cannot run the rejected records again")]
     Replay(#[from] ReplayError),
+    /// Bundles cannot be put together again.
+    #[error("cannot restore the Bundles")]
+    Restore(#[from] RestoreError),
     /// The run had to stop.
     #[error(transparent)]
     Run(RunError),
@@ -111,6 +121,7 @@ impl JobError {
             Self::Run(error) if error.is_closed() => ExitStatus::Complete,
             Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
             Self::Replay(error) => error.exit_status(),
+            Self::Restore(error) => error.exit_status(),
             _ => ExitStatus::Usage,
         }
     }
@@ -129,6 +140,7 @@ impl JobError {
             Self::NotAFolder { .. } | Self::NotOurs { .. } => {
                 Some("choose a folder that is new or empty".into())
             }
+            Self::Exists { .. } => Some("choose another name, or give --overwrite to replace it".into()),
             Self::InUse { .. } => Some("wait for it to end, or choose another folder".into()),
             Self::Damaged { .. } => Some("give --overwrite to make it anew".into()),
             Self::OtherRun { .. } => {
@@ -142,6 +154,7 @@ impl JobError {
                 Some("choose another folder, or give --overwrite to begin afresh".into())
             }
             Self::Replay(error) => error.hint(),
+            Self::Restore(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
             Self::Sources(_) => None,
@@ -180,7 +193,10 @@ fn run_hint(error: &RunError) -> Option<String> {
     match error {
         RunError::Sink(SinkError::Store { source, .. }) => io_hint(source),
         RunError::Sink(SinkError::TooManyFiles { .. }) => {
-            Some("raise --max-file-bytes or --max-file-records".into())
+            Some("raise the limits that make outputs small, or their number".into())
+        }
+        RunError::Sink(SinkError::Entry { why: Refused::Duplicate, .. }) => {
+            Some("give --on-duplicate uuid or new-bundle".into())
         }
         RunError::TooManyRejects { .. } => Some(
             "without a limit, `fhirline stats` counts all faults and names the first place of each".into(),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fhirline_core::{NoSpools, Spools};
+use fhirline_core::Spools;
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Selection as Sources, SkipReason};
 use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
 use fhirline_line_split::ChunkSize;
-use fhirline_route::{Grouping, Proof, Router, Selection};
+use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
 use crate::replay::Replay;
@@ -54,6 +54,7 @@ pub struct Job {
     pub(crate) max_decoded_bytes: Option<u64>,
     pub(crate) max_rejects: Option<RejectLimit>,
     pub(crate) allow_incomplete: bool,
+    pub(crate) keep_bundles: bool,
     pub(crate) proof: Proof,
     pub(crate) selection: Selection,
     pub(crate) expectation: Option<Expectation>,
@@ -72,12 +73,22 @@ pub(crate) struct Going {
     pub(crate) checkpoint_bytes: Option<u64>,
     /// Where an interrupted run was.
     pub(crate) from: Option<Progress>,
+    /// Which ids are good enough.
+    pub(crate) ids: IdRule,
+    /// Whether what Bundles and their entries say of themselves goes to sidecars.
+    pub(crate) keep_entry_metadata: bool,
 }
 
 impl Going {
     /// From the beginning to the end, without checkpoints.
     pub(crate) fn through(spools: impl Spools + 'static) -> Self {
-        Self { spools: Arc::new(spools), checkpoint_bytes: None, from: None }
+        Self {
+            spools: Arc::new(spools),
+            checkpoint_bytes: None,
+            from: None,
+            ids: IdRule::Any,
+            keep_entry_metadata: false,
+        }
     }
 }
 
@@ -99,6 +110,7 @@ impl Job {
             max_decoded_bytes: None,
             max_rejects: None,
             allow_incomplete: false,
+            keep_bundles: false,
             proof: Proof::Full,
             selection: Selection::default(),
             expectation: None,
@@ -155,6 +167,14 @@ impl Job {
     #[must_use]
     pub fn allow_incomplete(mut self, allow: bool) -> Self {
         self.allow_incomplete = allow;
+        self
+    }
+
+    /// Delivers Bundles as records like any other instead of the resources in them. Unless set, only Bundles that mean something
+    /// as a whole are delivered so: documents, messages and notifications.
+    #[must_use]
+    pub fn keep_bundles(mut self, keep: bool) -> Self {
+        self.keep_bundles = keep;
         self
     }
 
@@ -229,7 +249,7 @@ impl Job {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
         let mut sink = StatsSink::new();
-        let going = Going::through(NoSpools);
+        let going = Going::through(FolderSpools::new(env::temp_dir()));
         let outcome = self.run(Grouping::ByType, &mut sink, plan, going, on_event)?;
         let mut report = self.report(&outcome, plan);
         let types = sink.into_types();
@@ -246,7 +266,8 @@ impl Job {
         going: Going,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Outcome, JobError> {
-        let router = Router { proof: self.proof, selection: self.selection.clone(), grouping };
+        let (proof, selection, ids) = (self.proof, self.selection.clone(), going.ids);
+        let router = Router { proof, selection, grouping, ids };
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
@@ -258,6 +279,8 @@ impl Job {
             spools: going.spools,
             checkpoint_bytes: going.checkpoint_bytes,
             from: going.from,
+            keep_bundles: self.keep_bundles,
+            keep_entry_metadata: going.keep_entry_metadata,
             places: self.replay.as_ref().map(Replay::places),
             chunk_size: self.chunk_size,
             sync_interval: self.sync_interval,

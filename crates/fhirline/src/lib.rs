@@ -1,8 +1,8 @@
 //! Stream FHIR exports (JSONL/NDJSON) of any size: one clean stream per resource type, flat memory, nothing lost.
 //!
 //! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
-//! outputs ([`Job::split`]), to one stream ([`Job::cat`]), or to numbers ([`Job::stats`]), and gives a [`Report`]. The
-//! command line is a thin user of it.
+//! outputs ([`Job::split`]), to FHIR Bundles ([`Job::bundle`], and back with [`RestoreJob`]), to one stream ([`Job::cat`]), or to numbers
+//! ([`Job::stats`]), and gives a [`Report`]. The command line is a thin user of it.
 //!
 //! ```
 //! use fhirline::Job;
@@ -32,6 +32,7 @@
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+mod bundle;
 mod destination;
 mod error;
 mod exit;
@@ -43,9 +44,11 @@ mod report;
 pub mod sample;
 mod split;
 
+pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob, RestoreReport};
 pub use error::JobError;
 pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
+pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
@@ -56,7 +59,8 @@ pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
 pub use job::{Job, OnEvent};
 pub use replay::ReplayError;
 pub use report::{
-    Account, BytesReport, FailureReport, FaultReport, LedgerReport, LengthReport, MemoryReport, OutputReport,
-    PlaceReport, RecordsReport, Report, ResumedReport, SkippedReport, SourcesReport, TypeReport,
+    Account, BytesReport, ContainersReport, FailureReport, FaultReport, LedgerReport, LengthReport,
+    MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SkippedReport,
+    SourcesReport, TypeReport,
 };
 pub use split::SplitJob;

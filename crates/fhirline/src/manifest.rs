@@ -55,6 +55,9 @@ pub(crate) struct Ours {
     pub(crate) options: serde_json::Value,
     /// A hash of the options and of what is known about the sources; `None` if they cannot be told apart (standard input).
     pub(crate) fingerprint: Option<String>,
+    /// What stands beside the resources. Not among the outputs: whoever reads those reads resources.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) sidecars: Vec<OutputReport>,
     /// The exact bytes of rejected records, if there are any.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) rejected: Option<OutputReport>,
@@ -82,15 +85,20 @@ impl Manifest {
     /// The names of all files that belong to it, without its own.
     pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
         let listed = self.output.iter().chain(&self.error).map(|file| file.url.as_str());
-        listed.chain(self.extension.fhirline.rejected.iter().map(|raw| raw.name.as_str()))
+        listed.chain(self.others().map(|file| file.name.as_str()))
     }
 
     /// The same with their stored bytes.
     pub(crate) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
         let listed =
             self.output.iter().chain(&self.error).map(|file| (file.url.as_str(), file.extension.bytes));
-        let rejected = &self.extension.fhirline.rejected;
-        listed.chain(rejected.iter().map(|raw| (raw.name.as_str(), raw.stored_bytes)))
+        listed.chain(self.others().map(|file| (file.name.as_str(), file.stored_bytes)))
+    }
+
+    /// The files that only our extension names.
+    fn others(&self) -> impl Iterator<Item = &OutputReport> {
+        let Ours { sidecars, rejected, .. } = &self.extension.fhirline;
+        sidecars.iter().chain(rejected)
     }
 
     /// The outputs as they were reported.

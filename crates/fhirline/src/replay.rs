@@ -1,13 +1,15 @@
 //! Rejected records run again, each with the place that it had.
 //!
-//! The records of a quarantine stand one after the other in `lines.raw`, and where each came from stands in
-//! `outcome.ndjson`, in the same order. Lines of the first are matched with lines of the second by counting: whoever mends
-//! a record must leave it on its line. Neighbours from the same source become one source of the new run, under the same
-//! name; as it goes, a cursor over the outcomes leads each record that is rejected again back to its original place.
+//! The records of a quarantine stand one after the other in `lines.raw`, each followed by one LF, and where each came from
+//! stands in `outcome.ndjson`, in the same order, with the number of lines that it has. Where a record ends follows from
+//! these numbers and from nothing in it, so that a record may hold what it likes: whoever mends one must leave it on as many
+//! lines. Neighbours from the same source become one source of the new run, under the same name; as it goes, a cursor over
+//! the outcomes leads each record that is rejected again back to its original place.
 //!
 //! Where many neighbours share one outcome, it knows the places of the first and the last. Between them, a record's line is
-//! told if their lines are consecutive, and its byte if, besides, nothing was changed and all ends of lines have the same
-//! length; otherwise it has the place, or the byte, of the first.
+//! told if each begins on the line behind the one before, or each on its last line, and its byte if, besides, nothing was
+//! changed and what stands between them is surely a line end of the same length; otherwise it has the place, or the byte, of
+//! the first.
 //!
 //! Both files are streamed, several times; what is kept does not grow with them.
 
@@ -18,6 +20,8 @@ mod pairs;
 mod places;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod round_trip;
 mod segments;
 #[cfg(test)]
 mod testing;
@@ -54,11 +58,16 @@ impl Job {
     /// A job over the rejected records of an earlier split, to run them again: after they were mended, say, or with other
     /// options. It takes the folder `_quarantine` of that run, or the folder that holds it.
     ///
-    /// Records may be changed in `lines.raw`, best in a copy of the folder, so that the run stays as it was. Each must stay on
-    /// its line; one that is not wanted any more may become an empty line. A record that is rejected again is told, and kept, under the place where it stood in its original
-    /// source: exactly, unless it shares its entry in `outcome.ndjson` with others. Then the first and the last of them have
+    /// Records may be changed in `lines.raw`, best in a copy of the folder, so that the run stays as it was. Each must keep the
+    /// number of lines that `outcome.ndjson` tells; one that is not wanted any more may become as many empty lines. A record
+    /// of several lines that is sound is delivered on one line, without the white space between its tokens; a Bundle is opened.
+    ///
+    /// A record that is rejected again is told, and kept, under the place where it stood in its original source, with what is
+    /// wrong with it on its own (which may be another fault than within the Bundle in which it stood). The place is exact,
+    /// unless it shares its entry in `outcome.ndjson` with others. Then the first and the last of them have
     /// their exact places; one between has its line if they stood on consecutive lines, and its byte if, besides, nothing
-    /// was changed and every one had the same kind of line end; otherwise it has the line or the byte of the first.
+    /// was changed and every one had the same kind of line end; otherwise it has the line or the byte of the first. What a
+    /// Bundle holds that is rejected has its line, and its byte if no record was changed, else the byte of the Bundle.
     ///
     /// ```
     /// use fhirline::{Job, SplitJob};
@@ -204,11 +213,29 @@ mod tests {
 
     /// A place with a run in `out` that rejected every second record of three sources.
     fn place() -> TempDir {
+        let records = (0..50).map(|number| format!("{{\"resourceType\":\"Goal\"}}\nbroken {number}\n"));
+        place_of(&records.collect::<String>())
+    }
+
+    /// The same with records of several lines, a Bundle among them.
+    fn place_of_values() -> TempDir {
+        let goal = "{\n\"resourceType\":\"Goal\"}";
+        let entries = format!("{{\"resource\":{goal}}},\n{{\"resource\":{{\n}}}},").repeat(9);
+        let bundle = format!("{{\"resourceType\":Bundle,\n\"type\":\"batch\",\"entry\":[{entries}{{}}]}}\n");
+        let records = (0..20).map(|number| format!("{goal}\n{{\n\"broken\": {number}\n}}\n"));
+        let records: Vec<String> = records.collect();
+        let place = place_of(&[&records[..10].concat(), &bundle[..], &records[10..].concat()].concat());
+        let raw = place.path().join("out/_quarantine/lines.raw");
+        let mended = fs::read_to_string(&raw).expect("read").replace(":Bundle", ":\"Bundle\"");
+        fs::write(&raw, mended).expect("written");
+        place
+    }
+
+    fn place_of(text: &str) -> TempDir {
         let place = TempDir::new().expect("a folder");
         let sources = ["a", "b", "c"].map(|name| place.path().join(name));
         for source in &sources {
-            let text = (0..50).map(|number| format!("{{\"resourceType\":\"Goal\"}}\nbroken {number}\n"));
-            fs::write(source, text.collect::<String>()).expect("written");
+            fs::write(source, text).expect("written");
         }
         split(Job::new(&sources).expect("sources"), &place.path().join("out"), &mut |_| {}).expect("split");
         place
@@ -248,12 +275,22 @@ mod tests {
 
     #[test]
     fn an_interrupted_replay_goes_on() {
-        let place = place();
+        for rejects_until_stopped in [[70, 20, 1000], [1, 1, 1000], [100, 49, 1000]] {
+            goes_on(&place(), rejects_until_stopped);
+        }
+        // In the middle of a Bundle, and before and behind it.
+        for first in 9..23 {
+            goes_on(&place_of_values(), [first, 5, 1000]);
+        }
+    }
+
+    /// A replay that is stopped twice leaves what one leaves that was not.
+    fn goes_on(place: &TempDir, rejects_until_stopped: [u64; 3]) {
         let whole = place.path().join("whole");
-        split(replay(&place), &whole, &mut |_| {}).expect("run");
+        split(replay(place), &whole, &mut |_| {}).expect("run");
         let again = place.path().join("again");
         let mut runs = 0;
-        for rejects_until_stopped in [70, 20, 1000] {
+        for rejects_until_stopped in rejects_until_stopped {
             let (cancel, mut rejects) = (Cancel::new(), 0);
             let stop = cancel.clone();
             let on_event = &mut |event: Event<'_>| {
@@ -262,14 +299,11 @@ mod tests {
                     stop.cancel();
                 }
             };
-            runs += u64::from(split(replay(&place).cancelled_by(cancel), &again, on_event).is_err());
+            runs += u64::from(split(replay(place).cancelled_by(cancel), &again, on_event).is_err());
         }
         assert_eq!(runs, 2);
         for name in ["_quarantine/lines.raw", "_quarantine/outcome.ndjson", "manifest.json"] {
-            assert!(
-                read(&place, &format!("again/{name}")) == read(&place, &format!("whole/{name}")),
-                "{name}"
-            );
+            assert!(read(place, &format!("again/{name}")) == read(place, &format!("whole/{name}")), "{name}");
         }
     }
 

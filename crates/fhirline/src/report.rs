@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_core::{Destination, Ledger, Receipt};
+use fhirline_core::{ContainerTally, Destination, Ledger, Receipt};
 use fhirline_flow::{MemoryPlan, Outcome, Place, ResumedAt, SourceFailure, Totals};
 use fhirline_sink::TypeStats;
 
-use crate::{ExitStatus, Reconciliation};
+use crate::{BundlesReport, ExitStatus, Reconciliation};
 
 /// What came of a run: all that is worth knowing, without a byte of a record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -28,6 +28,12 @@ pub struct Report {
     pub account: Account,
     /// The outputs, in order of their names.
     pub outputs: Vec<OutputReport>,
+    /// The files beside them that hold no resources, in order of their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sidecars: Vec<OutputReport>,
+    /// What the Bundles hold; for `bundle` only, once they have their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundles: Option<BundlesReport>,
     /// Lengths of records by type; for `stats` only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lengths: Vec<LengthReport>,
@@ -98,6 +104,9 @@ pub struct Account {
     pub faults: Vec<FaultReport>,
     /// The sources.
     pub sources: SourcesReport,
+    /// Names of providers that containers gave: the first 1,000, in order of the names.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub providers: Vec<String>,
     /// How the counts compare with what the sender declared, if a declaration was given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reconciliation: Option<Reconciliation>,
@@ -112,6 +121,9 @@ pub struct LedgerReport {
     pub records: RecordsReport,
     /// Decoded bytes read, and where each of them went.
     pub bytes: BytesReport,
+    /// Containers opened; left out if there are none.
+    #[serde(skip_serializing_if = "ContainersReport::is_empty", default)]
+    pub containers: ContainersReport,
     /// Lines with nothing but white space.
     pub blank_lines: u64,
     /// Delivered records with a top-level `resourceType` or `id` that stood more than once.
@@ -142,7 +154,29 @@ pub struct BytesReport {
     pub white_space: u64,
     pub byte_order_marks: u64,
     pub container: u64,
+    #[serde(default)]
+    pub metadata: u64,
     pub sidecars: u64,
+}
+
+/// The containers that were opened, and what in them is no record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of the core's ContainerTally")]
+pub struct ContainersReport {
+    pub arrays: u64,
+    pub bundles: u64,
+    pub untyped_bundles: u64,
+    pub signed_bundles: u64,
+    pub provider_lists: u64,
+    pub bare_entries: u64,
+}
+
+impl ContainersReport {
+    /// Whether there was none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Records and bytes of one type.
@@ -229,7 +263,7 @@ pub struct SkippedReport {
 pub struct OutputReport {
     /// Its name in the destination.
     pub name: String,
-    /// Whose records it holds; `None` for the files of the quarantine.
+    /// Whose records it holds; `None` for sidecars and for the files of the quarantine.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none", default)]
     pub resource_type: Option<String>,
     /// Records in it.
@@ -293,10 +327,11 @@ impl Account {
                 .collect(),
             ledger: ledger_report(ledger),
             types: type_reports(&outcome.totals),
+            providers: outcome.totals.providers.iter().cloned().collect(),
             faults: fault_reports(&outcome.totals),
             sources: sources_report(outcome, plan),
             reconciliation,
-            notes: Vec::new(),
+            notes: container_notes(&ledger.containers),
         }
     }
 
@@ -331,8 +366,9 @@ pub(crate) fn resumed_report(at: &ResumedAt, discarded_bytes: u64) -> ResumedRep
 
 pub(crate) fn output_report(receipt: Receipt) -> OutputReport {
     let checksum = receipt.checksum.map(|checksum| format!("{}:{checksum}", checksum.kind.name()));
+    let of_type = receipt.destination.filter(|destination| !destination.is_sidecar());
     OutputReport {
-        resource_type: receipt.destination.map(|destination| destination.name().to_owned()),
+        resource_type: of_type.map(|destination| destination.name().to_owned()),
         name: receipt.name,
         records: receipt.records,
         plain_bytes: receipt.plain_bytes,
@@ -371,12 +407,45 @@ fn ledger_report(ledger: &Ledger) -> LedgerReport {
             white_space: bytes.white_space,
             byte_order_marks: bytes.byte_order_marks,
             container: bytes.container,
+            metadata: bytes.metadata,
             sidecars: bytes.sidecars,
         },
+        containers: containers_report(&ledger.containers),
         blank_lines: ledger.blank_lines,
         duplicate_keys: ledger.duplicate_keys,
         unknown_types: ledger.unknown_types,
     }
+}
+
+fn containers_report(containers: &ContainerTally) -> ContainersReport {
+    ContainersReport {
+        arrays: containers.arrays,
+        bundles: containers.bundles,
+        untyped_bundles: containers.untyped_bundles,
+        signed_bundles: containers.signed_bundles,
+        provider_lists: containers.provider_lists,
+        bare_entries: containers.bare_entries,
+    }
+}
+
+/// What whoever gets the resources of a Bundle should know of it.
+fn container_notes(containers: &ContainerTally) -> Vec<String> {
+    let untyped = match containers.untyped_bundles {
+        0 => None,
+        1 => Some("1 Bundle has no type, or one that FHIR does not know; it was unwrapped".to_owned()),
+        more => {
+            Some(format!("{more} Bundles have no type, or one that FHIR does not know; they were unwrapped"))
+        }
+    };
+    let signed = match containers.signed_bundles {
+        0 => None,
+        1 => Some("1 Bundle is signed".to_owned()),
+        more => Some(format!("{more} Bundles are signed")),
+    };
+    let signed = signed.map(|signed| {
+        format!("{signed}: a signature holds for the whole Bundle, not for the resources taken out of it")
+    });
+    untyped.into_iter().chain(signed).collect()
 }
 
 fn type_reports(totals: &Totals) -> Vec<TypeReport> {

@@ -37,6 +37,7 @@ pub struct SplitJob {
     checksum: Option<ChecksumKind>,
     max_file_bytes: Option<u64>,
     max_file_records: Option<u64>,
+    keep_entry_metadata: bool,
     durable: bool,
     overwrite: bool,
     checkpoint_bytes: Option<u64>,
@@ -51,6 +52,7 @@ impl SplitJob {
             checksum: Some(ChecksumKind::Crc32c),
             max_file_bytes: None,
             max_file_records: None,
+            keep_entry_metadata: false,
             durable: true,
             overwrite: false,
             checkpoint_bytes: Some(CHECKPOINT_BYTES),
@@ -82,6 +84,15 @@ impl SplitJob {
     #[must_use]
     pub fn max_file_records(mut self, records: Option<u64>) -> Self {
         self.max_file_records = records;
+        self
+    }
+
+    /// Keeps what Bundles say of themselves in `_bundles.ndjson`, and what their entries say beside their resources in
+    /// `_entry_metadata.ndjson`; it is only counted unless set. Entries without a resource are always kept, in
+    /// `_entries.ndjson`.
+    #[must_use]
+    pub fn keep_entry_metadata(mut self, keep: bool) -> Self {
+        self.keep_entry_metadata = keep;
         self
     }
 

@@ -1,7 +1,7 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use fhirline_core::{BadRecord, Batch, LongLine, Position, Verdict};
+use fhirline_core::{BadRecord, Batch, Imbalance, LongLine, Position, Verdict};
 use fhirline_sink::{Offload, Sink};
 
 use crate::Cancel;
@@ -11,7 +11,7 @@ use crate::feed::{Begun, Resumed, SourceEnd};
 use crate::outcome::{Outcome, ResumedAt, Skipped, SourceFailure};
 use crate::pace::Pace;
 use crate::plan::{FlowOptions, RejectLimit};
-use crate::progress::{Current, Progress, SavedTotals, saved_skips};
+use crate::progress::{Current, Progress, SavedTotals, Standing, saved_skips};
 use crate::stamp::{Stamp, Stamps};
 use crate::totals::{Place, Slots, Totals};
 
@@ -54,6 +54,8 @@ struct Reading {
     plain: bool,
     /// Up to here it was committed.
     end: Position,
+    /// Whether a later run could go on there.
+    standing: Standing,
 }
 
 impl<'c> Commit<'c> {
@@ -115,7 +117,8 @@ impl<'c> Commit<'c> {
             self.sink.begin_source(source, &name)?;
         }
         (self.on_event)(Event::SourceBegun { name: &name, stored_bytes });
-        self.source = Some(Reading { name, stamp, plain, end: Position::start_of(source) });
+        self.source =
+            Some(Reading { name, stamp, plain, end: Position::start_of(source), standing: Standing::Lines });
         Ok(())
     }
 
@@ -128,7 +131,7 @@ impl<'c> Commit<'c> {
         }
         (self.on_event)(Event::SourceBegun { name: &name, stored_bytes });
         (self.on_event)(Event::Resumed { name: &name, position: at });
-        self.source = Some(Reading { name, stamp, plain, end: at });
+        self.source = Some(Reading { name, stamp, plain, end: at, standing: self.noted_standing() });
         self.pending = false;
         Ok(())
     }
@@ -137,6 +140,7 @@ impl<'c> Commit<'c> {
         &mut self,
         batch: &mut Batch,
         stored: u64,
+        standing: Standing,
         offload: &dyn Offload,
     ) -> Result<(), RunError> {
         self.check_cancel()?;
@@ -153,20 +157,20 @@ impl<'c> Commit<'c> {
         if self.open {
             self.sink.commit(batch, offload)?;
         }
-        self.committed(batch.end, batch.ledger.bytes.read, stored)
+        self.committed(batch.end, batch.ledger.bytes.read, stored, standing)
     }
 
     pub(crate) fn long(
         &mut self,
         mut line: LongLine,
         stored: u64,
+        standing: Standing,
         offload: &dyn Offload,
     ) -> Result<(), RunError> {
         self.check_cancel()?;
         line.ledger.check()?;
         self.account_for_mark(line.at);
-        let read = line.ledger.bytes.read;
-        let end = line.at.advanced(read, 1);
+        let (read, end) = (line.ledger.bytes.read, line.end);
         if let Verdict::Rejected(why) = line.verdict {
             line.at = self.place_of(line.at)?;
             self.tell_reject(why, line.at, line.length);
@@ -176,12 +180,16 @@ impl<'c> Commit<'c> {
         if self.open {
             self.sink.commit_long(&mut line, offload)?;
         }
-        self.committed(end, read, stored)
+        self.committed(end, read, stored, standing)
     }
 
     pub(crate) fn end(&mut self, end: SourceEnd) -> Result<(), RunError> {
         self.account_for_mark(Position { byte: end.byte_order_mark_bytes, ..end.at });
         self.current.ledger.check()?;
+        let accounted = self.current.ledger.bytes.read;
+        if end.error.is_none() && accounted != end.at.byte {
+            return Err(Imbalance { of: "bytes of a source", read: end.at.byte, accounted }.into());
+        }
         let empty = self.current.ledger.bytes.read + end.unframed_bytes == 0;
         (self.on_event)(Event::SourceEnded { name: &end.name, empty, error: end.error.as_ref() });
         match end.error {
@@ -240,7 +248,8 @@ impl<'c> Commit<'c> {
     }
 
     /// A source that is not whole: either all of it is taken back and the others count, or nothing is committed any more
-    /// and the rest is read for its counts only. A later run begins with it, whatever it is then.
+    /// and the rest is read for its counts only; what came of it stays under its provisional names until a later run begins
+    /// with it, whatever it is then.
     fn failed(
         &mut self,
         name: String,
@@ -249,17 +258,17 @@ impl<'c> Commit<'c> {
         error: SourceError,
     ) -> Result<(), RunError> {
         let read = std::mem::take(&mut self.current);
-        if self.open && (self.options.allow_incomplete || self.pace.is_some()) {
+        if self.open && self.options.allow_incomplete {
             self.sink.abandon_source()?;
             self.slots.abandon_source();
-            if self.makes_checkpoints() {
-                let source = self.source.take();
-                self.outcome.sources -= 1;
-                let noted = self.checkpoint(true);
-                self.outcome.sources += 1;
-                self.source = source;
-                noted?;
-            }
+            self.before_source(
+                |commit| if commit.makes_checkpoints() { commit.checkpoint(true) } else { Ok(()) },
+            )?;
+        } else if self.open {
+            let progress = self.before_source(|commit| {
+                commit.makes_checkpoints().then(|| commit.noted_progress()).transpose()
+            })?;
+            self.sink.fail_source(progress.as_deref())?;
         }
         self.outcome.stored_bytes += stored_bytes;
         if !self.options.allow_incomplete {
@@ -276,13 +285,37 @@ impl<'c> Commit<'c> {
 
     /// Whether a later run could go on from here: not behind a source that failed, which it has to read again.
     fn makes_checkpoints(&self) -> bool {
-        self.pace.is_some() && !self.pending && self.open && self.outcome.failed_sources == 0
+        let stands = self.source.as_ref().is_none_or(|source| source.standing != Standing::Nowhere);
+        self.pace.is_some() && !self.pending && self.open && self.outcome.failed_sources == 0 && stands
+    }
+
+    /// How the source goes on in whose middle an earlier run stopped.
+    fn noted_standing(&self) -> Standing {
+        let current = self.options.from.as_ref().and_then(|from| from.current.as_ref());
+        let framing = current.and_then(|current| current.framing.clone());
+        framing.map_or(Standing::Lines, Standing::Values)
+    }
+
+    /// Does something as if the current source had not begun.
+    fn before_source<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<T, RunError>,
+    ) -> Result<T, RunError> {
+        let source = self.source.take();
+        self.outcome.sources -= 1;
+        let done = act(self);
+        self.outcome.sources += 1;
+        self.source = source;
+        done
+    }
+
+    fn noted_progress(&self) -> Result<Vec<u8>, RunError> {
+        serde_json::to_vec(&self.progress()).map_err(|error| RunError::Checkpoint(error.into()))
     }
 
     fn checkpoint(&mut self, sync: bool) -> Result<(), RunError> {
         let begun = Instant::now();
-        let progress = serde_json::to_vec(&self.progress()).map_err(std::io::Error::from);
-        let progress = progress.map_err(RunError::Checkpoint)?;
+        let progress = self.noted_progress()?;
         self.sink.checkpoint(&progress, sync)?;
         if let Some(pace) = &mut self.pace {
             pace.made(begun, sync);
@@ -291,14 +324,18 @@ impl<'c> Commit<'c> {
     }
 
     fn progress(&self) -> Progress {
-        // A source of which no record was committed yet is begun again: what it holds may not be told yet.
-        let begun = self.source.as_ref().filter(|_| self.current.ledger.records.read > 0);
+        // A source of which nothing was committed yet is begun again: what it holds is not told yet.
+        let begun = self.source.as_ref().filter(|source| source.end.byte > 0);
         let current = begun.map(|source| Current {
             name: source.name.clone(),
             stamp: source.stamp,
             byte: source.end.byte,
             line: source.end.line,
             plain: source.plain,
+            framing: match &source.standing {
+                Standing::Values(framing) => Some(framing.clone()),
+                Standing::Lines | Standing::Nowhere => None,
+            },
             totals: SavedTotals::from(&self.current),
         });
         Progress {
@@ -345,9 +382,15 @@ impl<'c> Commit<'c> {
         (self.on_event)(Event::Rejected { source, position, length, why });
     }
 
-    fn committed(&mut self, end: Position, read: u64, stored: u64) -> Result<(), RunError> {
+    fn committed(
+        &mut self,
+        end: Position,
+        read: u64,
+        stored: u64,
+        standing: Standing,
+    ) -> Result<(), RunError> {
         if let Some(source) = &mut self.source {
-            source.end = end;
+            (source.end, source.standing) = (end, standing);
         }
         self.check_rejects(false)?;
         let due = self.pace.as_mut().and_then(|pace| pace.due_after(read));

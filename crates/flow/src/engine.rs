@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use fhirline_core::{Batch, Budget, Chunk, Lines, LongLine};
+use fhirline_core::{Batch, Budget, Chunk, Content, Lines, LongLine, Parts};
 use fhirline_route::{Router, Scratch};
 use fhirline_sink::{Inline, Offload, Sink, SinkError};
 
@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::feed::{Begun, Feed, Halt, Resumed, SourceEnd, Step};
 use crate::outcome::Outcome;
 use crate::plan::FlowOptions;
+use crate::progress::Standing;
 use crate::stamp::Stamp;
 
 /// How often a commit that waits for a source looks whether somebody asked it to stop.
@@ -65,14 +66,16 @@ where
 fn in_sequence(mut feed: Feed<'_>, shared: &Shared, commit: &mut Commit<'_>) -> Result<(), RunError> {
     while let Some(step) = feed.next().map_err(stopped)? {
         match step {
-            Step::Chunk { chunk, stored_bytes } => {
+            Step::Chunk { chunk, stored_bytes, standing } => {
                 let spare = shared.batch_for(&chunk);
                 let mut batch = shared.route(chunk, spare);
-                commit.batch(&mut batch, stored_bytes, &Inline)?;
+                commit.batch(&mut batch, stored_bytes, standing, &Inline)?;
                 shared.recycle(batch);
-                shared.lend_lines(&mut feed);
+                shared.lend_spares(&mut feed);
             }
-            Step::Long { line, stored_bytes } => commit.long(line, stored_bytes, &Inline)?,
+            Step::Long { line, stored_bytes, standing } => {
+                commit.long(*line, stored_bytes, standing, &Inline)?;
+            }
             Step::Begun(begun) => commit.begin(begun)?,
             Step::Resumed(resumed) => commit.resume(resumed)?,
             Step::Ended(end) => commit.end(end)?,
@@ -88,6 +91,8 @@ fn stopped(why: Halt) -> RunError {
         Halt::Closed => RunError::Cancelled,
         Halt::Spool(error) => RunError::Sink(spool_error(error)),
         Halt::Changed(changed) => RunError::Changed(changed),
+        Halt::Misled => RunError::Misled,
+        Halt::Records(error) => RunError::Places(error),
     }
 }
 
@@ -99,8 +104,8 @@ fn spool_error(source: io::Error) -> SinkError {
 enum Ticket {
     Begun(Begun),
     Resumed(Resumed),
-    Batch { promise: Receiver<Batch>, stored_bytes: u64 },
-    Long { line: LongLine, stored_bytes: u64 },
+    Batch { promise: Receiver<Batch>, stored_bytes: u64, standing: Standing },
+    Long { line: Box<LongLine>, stored_bytes: u64, standing: Standing },
     Ended(SourceEnd),
     Skipped { name: String, why: String, stamp: Option<Stamp> },
     Halted(Halt),
@@ -111,20 +116,21 @@ struct Shared {
     router: Router,
     batches: Mutex<Vec<Batch>>,
     lines: Mutex<Vec<Lines>>,
+    parts: Mutex<Vec<Parts>>,
     scratches: Mutex<Vec<Scratch>>,
 }
 
 impl Shared {
     fn new(router: &Router) -> Self {
-        let (batches, lines, scratches) = Default::default();
-        Self { router: router.clone(), batches, lines, scratches }
+        let (batches, lines, parts, scratches) = Default::default();
+        Self { router: router.clone(), batches, lines, parts, scratches }
     }
 
     /// A batch for that chunk, with its memory. Called where chunks are made: glibc keeps freed memory in the arena of the
     /// thread that allocated it, and one such arena holds less than as many as there are workers.
     fn batch_for(&self, chunk: &Chunk) -> Batch {
         let mut batch = take(&self.batches).unwrap_or_default();
-        let wanted = chunk.lines.bytes.capacity();
+        let wanted = chunk.content.buffer().capacity();
         if wanted <= KEEP_BUFFER_BYTES {
             batch.bytes.reserve_exact(wanted);
         }
@@ -134,10 +140,12 @@ impl Shared {
     /// The worker: one chunk to one batch.
     fn route(&self, chunk: Chunk, spare: Batch) -> Batch {
         let mut scratch = take(&self.scratches).unwrap_or_default();
-        let (batch, lines) = self.router.route(chunk, spare, &mut scratch);
+        let (batch, content) = self.router.route(chunk, spare, &mut scratch);
         put(&self.scratches, scratch);
-        if is_kept(&lines.bytes) {
-            put(&self.lines, lines);
+        match content {
+            Content::Lines(lines) if is_kept(&lines.bytes) => put(&self.lines, lines),
+            Content::Parts(parts) if is_kept(&parts.bytes) => put(&self.parts, *parts),
+            _ => {}
         }
         batch
     }
@@ -151,15 +159,19 @@ impl Shared {
         }
     }
 
-    fn lend_lines(&self, feed: &mut Feed<'_>) {
+    fn lend_spares(&self, feed: &mut Feed<'_>) {
         if let Some(lines) = take(&self.lines) {
             feed.recycle(lines);
+        }
+        if let Some(parts) = take(&self.parts) {
+            feed.recycle_parts(parts);
         }
     }
 
     fn drop_spares(&self) {
         while take(&self.batches).is_some() {}
         while take(&self.lines).is_some() {}
+        while take(&self.parts).is_some() {}
     }
 }
 
@@ -218,14 +230,14 @@ fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadP
         if tickets.send(ticket).is_err() || is_last {
             return;
         }
-        shared.lend_lines(&mut feed);
+        shared.lend_spares(&mut feed);
     }
 }
 
 /// The ticket for a step; a chunk is on its way to its batch then.
 fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
     match step {
-        Step::Chunk { chunk, stored_bytes } => {
+        Step::Chunk { chunk, stored_bytes, standing } => {
             let (sender, promise) = sync_channel(1);
             let spare = shared.batch_for(&chunk);
             let shared = Arc::clone(shared);
@@ -233,9 +245,9 @@ fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
                 // Nobody receives once the run is over.
                 let _ = sender.send(shared.route(chunk, spare));
             });
-            Ticket::Batch { promise, stored_bytes }
+            Ticket::Batch { promise, stored_bytes, standing }
         }
-        Step::Long { line, stored_bytes } => Ticket::Long { line, stored_bytes },
+        Step::Long { line, stored_bytes, standing } => Ticket::Long { line, stored_bytes, standing },
         Step::Begun(begun) => Ticket::Begun(begun),
         Step::Resumed(resumed) => Ticket::Resumed(resumed),
         Step::Ended(end) => Ticket::Ended(end),
@@ -252,12 +264,14 @@ fn commit_tickets(
     let workers = Workers(pool);
     while let Some(ticket) = next_ticket(tickets, commit)? {
         match ticket {
-            Ticket::Batch { promise, stored_bytes } => {
+            Ticket::Batch { promise, stored_bytes, standing } => {
                 let mut batch = promise.recv().map_err(|_| RunError::WorkerLost)?;
-                commit.batch(&mut batch, stored_bytes, &workers)?;
+                commit.batch(&mut batch, stored_bytes, standing, &workers)?;
                 shared.recycle(batch);
             }
-            Ticket::Long { line, stored_bytes } => commit.long(line, stored_bytes, &workers)?,
+            Ticket::Long { line, stored_bytes, standing } => {
+                commit.long(*line, stored_bytes, standing, &workers)?;
+            }
             Ticket::Begun(begun) => commit.begin(begun)?,
             Ticket::Resumed(resumed) => commit.resume(resumed)?,
             Ticket::Ended(end) => commit.end(end)?,

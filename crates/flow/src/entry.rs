@@ -2,6 +2,8 @@ use std::error::Error;
 
 use fhirline_core::Origin;
 
+use crate::records::RecordLines;
+
 /// One thing on the list of sources.
 #[derive(Debug)]
 pub enum Entry {
@@ -13,11 +15,13 @@ pub enum Entry {
         /// do not look like data.
         meant: bool,
     },
-    /// A source of which it is known that each of its lines is a record, and that it is not compressed: its bytes decide
+    /// A source of which it is known where each of its records ends, and that it is not compressed: its bytes decide
     /// nothing of that.
-    Lines {
+    Records {
         /// Where its bytes come from.
         origin: Box<dyn Origin>,
+        /// How many lines each record has.
+        lines: Box<dyn RecordLines>,
     },
     /// Something that is not read, and why.
     Skipped {

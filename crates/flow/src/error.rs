@@ -25,9 +25,15 @@ pub enum SourceError {
     /// Decoding it failed.
     #[error("cannot be decoded to its end")]
     Decompress(#[source] DecompressError),
-    /// It does not hold one resource a line.
-    #[error("does not hold one resource a line: it is {0}")]
+    /// It holds no JSON.
+    #[error("does not hold FHIR resources in JSON: it is {0}")]
     NotLines(NotLines),
+    /// It ends within a container.
+    #[error("ends within {what}")]
+    CutOff {
+        /// The container.
+        what: &'static str,
+    },
     /// It is shorter than it said.
     #[error("ended after {read_bytes} of {stated_bytes} bytes")]
     Short {
@@ -57,7 +63,7 @@ impl SourceError {
             Self::Decompress(DecompressError::TooLong { .. }) => {
                 Some("if the source is to be trusted, raise --max-decoded-bytes".into())
             }
-            Self::Decompress(_) | Self::Short { .. } => {
+            Self::Decompress(_) | Self::Short { .. } | Self::CutOff { .. } => {
                 Some("the file is damaged or was cut off: get it again".into())
             }
             Self::Open(error) => permission_hint(error),
@@ -74,7 +80,7 @@ fn permission_hint(error: &io::Error) -> Option<String> {
     (error.kind() == io::ErrorKind::PermissionDenied).then(|| "check who may read it".to_owned())
 }
 
-/// What a source is that does not hold one resource a line.
+/// What a source is that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotLines {
@@ -86,12 +92,6 @@ pub enum NotLines {
     Nested(Compression),
     /// An archive or a format that is recognised, but not read.
     Other(&'static str),
-    /// A JSON array.
-    Array,
-    /// A FHIR Bundle.
-    Bundle,
-    /// JSON values over several lines each.
-    Values,
 }
 
 impl fmt::Display for NotLines {
@@ -101,9 +101,6 @@ impl fmt::Display for NotLines {
             Self::Utf16 => f.write_str("UTF-16 text"),
             Self::Nested(inner) => write!(f, "compressed twice ({} inside)", inner.name()),
             Self::Other(what) => f.write_str(what),
-            Self::Array => f.write_str("a JSON array"),
-            Self::Bundle => f.write_str("a FHIR Bundle"),
-            Self::Values => f.write_str("JSON over several lines (pretty-printed)"),
         }
     }
 }
@@ -117,11 +114,6 @@ impl NotLines {
             Self::Utf16 => "convert it first: iconv -f UTF-16 -t UTF-8",
             Self::Nested(_) => "take off the outer compression first",
             Self::Other(_) => "unpack it first and name the files inside",
-            Self::Bundle | Self::Array | Self::Values => {
-                "Bundles, arrays and pretty-printed JSON are not read yet; \
-                 put one resource on each line first: jq -c '.entry[].resource' for a Bundle, jq -c '.[]' for an array, \
-                 jq -c . for the rest"
-            }
         }
     }
 }
@@ -142,7 +134,10 @@ pub enum RunError {
     /// A source changed while an interrupted run was taken up again.
     #[error("cannot go on with the interrupted run")]
     Changed(#[source] SourceChanged),
-    /// Where a record stood originally cannot be told.
+    /// What an interrupted run noted is no place in any source.
+    #[error("cannot go on with the interrupted run: what it noted is damaged")]
+    Misled,
+    /// Where a record stood originally, or where it ends, cannot be told.
     #[error("cannot tell where a rejected record stood")]
     Places(#[source] Box<dyn Error + Send + Sync>),
     /// More records were rejected than the caller allows.

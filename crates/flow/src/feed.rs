@@ -1,22 +1,31 @@
 use std::collections::VecDeque;
+use std::error::Error;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use fhirline_core::{
-    Budget, BudgetClosed, Chunk, Fragment, Lease, Lines, LongLine, Origin, Position, SourceId, Spool, Verdict,
+    Budget, BudgetClosed, Chunk, Content, Lease, Lines, LongLine, Origin, Parts, Position, SourceId, Spool,
 };
 use fhirline_decompress::{Compression, Decoder, DecompressError, Limits};
-use fhirline_line_split::{Framed, LineSplitter, MAX_LINE_BYTES};
+use fhirline_line_split::{LineSplitter, MAX_LINE_BYTES};
 use fhirline_route::{LongRoute, Router};
 
 use crate::Cancel;
 use crate::entry::Entry;
-use crate::error::{NotLines, SourceError};
-use crate::format::{Format, FormatProbe, HEAD_BYTES, MAGIC_BYTES, looks_like_data};
-use crate::plan::{FlowOptions, READ_BYTES, chunk_lease_bytes, long_line_bytes};
-use crate::progress::{Current, SourceChanged};
+use crate::error::SourceError;
+use crate::plan::{FlowOptions, chunk_lease_bytes};
+use crate::progress::{Current, SourceChanged, Standing};
+use crate::records::Records;
+use crate::sliced::Sliced;
 use crate::stamp::{Stamp, Stamps, stamp};
+use crate::values::{Trouble, Values};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+use begin::Opened;
+
+mod begin;
+mod frame;
+mod pay;
+mod records;
 
 /// What the source side hands on, in sequence order.
 #[derive(Debug)]
@@ -26,10 +35,12 @@ pub(crate) enum Step {
     Chunk {
         chunk: Chunk,
         stored_bytes: u64,
+        standing: Standing,
     },
     Long {
-        line: LongLine,
+        line: Box<LongLine>,
         stored_bytes: u64,
+        standing: Standing,
     },
     Ended(SourceEnd),
     /// With a stamp if it is a source.
@@ -72,6 +83,16 @@ pub(crate) enum Halt {
     Spool(io::Error),
     /// A source is not what an earlier run has read of it.
     Changed(SourceChanged),
+    /// What an earlier run noted is no place in any source.
+    Misled,
+    /// Where the records of a source end cannot be told.
+    Records(Box<dyn Error + Send + Sync>),
+}
+
+impl From<Trouble> for Halt {
+    fn from(Trouble::Spool(error): Trouble) -> Self {
+        Self::Spool(error)
+    }
 }
 
 impl From<BudgetClosed> for Halt {
@@ -117,6 +138,8 @@ pub(crate) struct Feed<'s> {
     splitter: LineSplitter,
     /// Pays for the chunk in the making.
     lease: Option<Lease>,
+    /// Pays for the framing of values.
+    framing: Option<Lease>,
     open: Option<Open>,
     ready: VecDeque<Step>,
     /// Gives spare buffers back: they are paid for only while in use, and a long line needs their room.
@@ -134,6 +157,8 @@ struct Long {
 struct Open {
     name: String,
     stamp: Stamp,
+    /// It can be read again from anywhere, once its beginning is known to be plain.
+    origin: Arc<dyn Origin>,
     decoder: Decoder<Box<dyn Read + Send>>,
     /// Pays for what the decoder holds.
     lease: Lease,
@@ -144,15 +169,20 @@ struct Open {
     /// The splitter knows that the source has ended.
     finished: bool,
     unframed_bytes: u64,
-    /// Whether the first line that is not blank was too long to tell what it is.
-    first_untold: bool,
+    /// Frames what is no line.
+    values: Option<Values>,
+    /// Lines among which there may be Bundles.
+    sliced: Option<Sliced>,
+    /// Cuts the source into records that are known; `values` takes them.
+    records: Option<Records>,
 }
 
 impl Open {
-    fn new(name: String, stamp: Stamp, opened: Opened, lease: Lease) -> Self {
+    fn new(name: String, stamp: Stamp, origin: Arc<dyn Origin>, opened: Opened, lease: Lease) -> Self {
         Self {
             name,
             stamp,
+            origin,
             decoder: opened.decoder,
             lease,
             stated_bytes: opened.stated_bytes,
@@ -160,12 +190,28 @@ impl Open {
             error: None,
             finished: false,
             unframed_bytes: 0,
-            first_untold: false,
+            values: None,
+            sliced: None,
+            records: None,
         }
+    }
+
+    /// The source, if bytes of it can be had a second time.
+    fn again(&self) -> Option<Arc<dyn Origin>> {
+        (self.is_plain() && self.stated_bytes.is_some()).then(|| Arc::clone(&self.origin))
     }
 
     fn is_plain(&self) -> bool {
         self.decoder.compression() == Compression::None
+    }
+
+    /// Up to where it was framed, and the length of its byte order mark; `None` where the splitter knows that.
+    fn framed(&mut self) -> Option<(Position, u64)> {
+        if let Some(records) = &self.records {
+            return Some((records.position(), 0));
+        }
+        let base = self.values.as_mut()?.base()?;
+        Some((base.position(), base.tally().byte_order_mark))
     }
 }
 
@@ -197,6 +243,7 @@ impl<'s> Feed<'s> {
             budget,
             splitter,
             lease: None,
+            framing: None,
             open: None,
             ready: VecDeque::new(),
             drop_spares: Box::new(drop_spares),
@@ -207,6 +254,13 @@ impl<'s> Feed<'s> {
     /// Takes buffers back.
     pub(crate) fn recycle(&mut self, lines: Lines) {
         self.splitter.recycle(lines);
+    }
+
+    /// Takes buffers back.
+    pub(crate) fn recycle_parts(&mut self, parts: Parts) {
+        if let Some(values) = self.open.as_mut().and_then(|open| open.values.as_mut()) {
+            values.recycle(parts);
+        }
     }
 
     /// The next step; `None` at the end of the last source.
@@ -237,11 +291,12 @@ impl<'s> Feed<'s> {
             Entry::Skipped { .. } if self.resume.is_some() => {}
             Entry::Skipped { .. } if self.passed_over > 0 => self.passed_over -= 1,
             Entry::Skipped { name, why } => self.ready.push_back(Step::Skipped { name, why, stamp: None }),
-            Entry::Source { origin, .. } | Entry::Lines { origin } if self.resume.is_some() => {
-                self.go_on(&*origin)?;
+            Entry::Source { origin, .. } if self.resume.is_some() => self.go_on(&Arc::from(origin), None)?,
+            Entry::Records { origin, lines } if self.resume.is_some() => {
+                self.go_on(&Arc::from(origin), Some(lines))?;
             }
-            Entry::Source { origin, meant } => self.begin(&*origin, meant)?,
-            Entry::Lines { origin } => self.begin_lines(&*origin)?,
+            Entry::Source { origin, meant } => self.begin(&Arc::from(origin), meant)?,
+            Entry::Records { origin, lines } => self.begin_records(&Arc::from(origin), lines)?,
             Entry::Lost { error, .. } if self.resume.is_some() => self.lose(SourceError::Lost(error)),
             Entry::Lost { name, error } => {
                 let stamp = Stamp::of_name(&name);
@@ -277,338 +332,17 @@ impl<'s> Feed<'s> {
             .with_max_decoded_bytes(self.options.max_decoded_bytes)
     }
 
-    /// Opens a source, looks at its beginning, and readies what follows from that.
-    fn begin(&mut self, origin: &dyn Origin, meant: bool) -> Result<(), Halt> {
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(origin));
-        self.splitter.restart(SourceId(self.next_source));
-        let opened = match open(origin, self.limits()) {
-            Ok(opened) => opened,
-            Err(SourceError::Decompress(DecompressError::Unsupported { what })) if !meant => {
-                let why = format!("it is {what}");
-                self.ready.push_back(Step::Skipped { name, why, stamp: Some(stamp) });
-                return Ok(());
-            }
-            Err(error) => {
-                self.refuse(name, stamp, None, error);
-                return Ok(());
-            }
-        };
-        self.take_up(name, stamp, opened)?;
-        match self.probe(meant)? {
-            Probe::Go { untold } => self.begun(untold),
-            Probe::Skip => {
-                if let Some(Open { name, stamp, .. }) = self.open.take() {
-                    let why = "it does not look like data".to_owned();
-                    self.ready.push_back(Step::Skipped { name, why, stamp: Some(stamp) });
-                }
-            }
-            Probe::Fail(error) => {
-                if let Some(Open { name, stamp, stated_bytes, .. }) = self.open.take() {
-                    self.refuse(name, stamp, stated_bytes, error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens a source that is lines whatever it begins with, were it a byte order mark.
-    fn begin_lines(&mut self, origin: &dyn Origin) -> Result<(), Halt> {
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(origin));
-        self.splitter.restart_at(Position::start_of(SourceId(self.next_source)));
-        match open_plain_at(origin, self.limits(), 0) {
-            Ok(opened) => {
-                self.take_up(name, stamp, opened)?;
-                self.begun(false);
-            }
-            Err(error) => self.refuse(name, stamp, None, error),
-        }
-        Ok(())
-    }
-
-    /// Pays for what was opened.
-    fn take_up(&mut self, name: String, stamp: Stamp, opened: Opened) -> Result<(), Halt> {
-        let lease = self.budget.lease(opened.decoder.memory_bytes())?;
-        self.make_room(lease.bytes());
-        self.open = Some(Open::new(name, stamp, opened, lease));
-        Ok(())
-    }
-
-    fn begun(&mut self, untold: bool) {
-        self.share_long_lease();
-        let source = self.take_source_id();
-        let Some(open) = &mut self.open else { return };
-        open.first_untold = untold;
-        let (name, stamp, plain) = (open.name.clone(), open.stamp, open.is_plain());
-        let stored_bytes = open.stated_bytes;
-        self.ready.push_back(Step::Begun(Begun { source, name, stored_bytes, stamp, plain }));
-    }
-
-    /// Goes on in the middle of a source. If that cannot be done, it has failed in its middle.
-    fn go_on(&mut self, origin: &dyn Origin) -> Result<(), Halt> {
-        let Some(current) = self.resume.take() else { return Ok(()) };
-        self.passed_over = 0;
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(origin));
-        if let Some(changed) = current.stamp.difference(&stamp) {
-            return Err(Halt::Changed(SourceChanged { name, changed }));
-        }
-        let source = self.take_source_id();
-        let at = Position { source, byte: current.byte, line: current.line };
-        self.splitter.restart_at(at);
-        let plain = current.plain;
-        let opened =
-            if plain { open_plain_at(origin, self.limits(), at.byte) } else { open(origin, self.limits()) };
-        let (stored_bytes, error) = match opened {
-            Ok(opened) => {
-                let stored_bytes = opened.stated_bytes;
-                self.take_up(name.clone(), stamp, opened)?;
-                (stored_bytes, if plain { None } else { self.skip_to(at.byte)? })
-            }
-            Err(error) => (None, Some(error)),
-        };
-        let skipped_bytes = if plain { 0 } else { at.byte };
-        let resumed = Resumed { name: name.clone(), stored_bytes, stamp, plain, at, skipped_bytes };
-        self.ready.push_back(Step::Resumed(resumed));
-        if let Some(error) = error {
-            self.open = None;
-            self.ready.push_back(Step::Ended(SourceEnd::failed(name, at, error)));
-        }
-        Ok(())
-    }
-
-    /// Decodes what an earlier run has read. What goes wrong then is the outcome.
-    fn skip_to(&mut self, byte: u64) -> Result<Option<SourceError>, Halt> {
-        let mut waste = vec![0; READ_BYTES];
-        let mut left = byte;
-        while left > 0 {
-            if self.cancel.is_cancelled() {
-                return Err(Halt::Closed);
-            }
-            let wanted = waste.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            let Some(open) = &mut self.open else { return Ok(None) };
-            match read_once(&mut open.decoder, &mut waste[..wanted]) {
-                Ok(0) => {
-                    let (stated_bytes, read_bytes) = (byte, byte - left);
-                    return Ok(Some(short(open).unwrap_or(SourceError::Short { stated_bytes, read_bytes })));
-                }
-                Ok(count) => left -= count as u64,
-                Err(error) => return Ok(Some(source_error(error))),
-            }
-            self.pay_for_decoder()?;
-        }
-        Ok(None)
-    }
-
-    /// Reads until the format of the source is certain. What was read waits in the splitter.
-    ///
-    /// How many bytes arrive at once must not matter, so nothing is told from fewer than those that could tell otherwise, nor
-    /// from any beyond the limit.
-    fn probe(&mut self, meant: bool) -> Result<Probe, Halt> {
-        let limit = self.options.held_line_bytes.saturating_add(READ_BYTES);
-        let (mut probe, mut format) = (FormatProbe::default(), Format::Undecided);
-        loop {
-            self.read()?;
-            let held = self.splitter.pending();
-            let ended = self.has_ended() && held.len() <= limit;
-            let all_told = ended || held.len() >= limit;
-            let head = &held[..held.len().min(limit)];
-            let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-            if !all_told && head.len() < MAGIC_BYTES {
-                continue;
-            }
-            if format == Format::Undecided {
-                format = probe.look(head, ended);
-            }
-            if format == Format::Undecided && !all_told {
-                continue;
-            }
-            if !meant && !head.is_empty() && !looks_like_data(head) {
-                if all_told || head.len() >= HEAD_BYTES {
-                    return Ok(Probe::Skip);
-                }
-                continue;
-            }
-            return Ok(match format {
-                Format::Not(other) => Probe::Fail(SourceError::NotLines(other)),
-                Format::Undecided if probe.begins_array(head) => {
-                    Probe::Fail(SourceError::NotLines(NotLines::Array))
-                }
-                Format::Undecided => Probe::Go { untold: true },
-                Format::Lines => Probe::Go { untold: false },
-            });
-        }
-    }
-
-    /// Frames and reads until there is something to hand on.
-    fn advance(&mut self) -> Result<Step, Halt> {
-        loop {
-            if let Some(framed) = self.splitter.next() {
-                match framed {
-                    Framed::Lines(lines) => return self.chunk(lines),
-                    Framed::Oversize(fragment) => {
-                        if let Some(step) = self.spool(fragment)? {
-                            return Ok(step);
-                        }
-                    }
-                }
-                continue;
-            }
-            let Some(open) = &mut self.open else { return Ok(self.end()) };
-            if !open.ended {
-                self.read()?;
-            } else if open.finished {
-                return Ok(self.end());
-            } else {
-                open.finished = true;
-                match open.error {
-                    None => self.splitter.finish(),
-                    Some(_) => {
-                        let long = self.long.take().map_or(0, |long| long.route.length());
-                        open.unframed_bytes = self.splitter.break_off() as u64 + long;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes a piece of a line that is too long to be held; a step if it is the last.
-    fn spool(&mut self, fragment: Fragment) -> Result<Option<Step>, Halt> {
-        let mut long = match self.long.take() {
-            Some(long) => long,
-            None => Long {
-                route: self.router.route_long(fragment.line_at),
-                spool: self.options.spools.create().map_err(Halt::Spool)?,
-            },
-        };
-        long.spool.append(&fragment.bytes).map_err(Halt::Spool)?;
-        long.route.push(&fragment);
-        let (last, terminator_bytes) = (fragment.last, fragment.terminator_bytes);
-        self.take_back(fragment.bytes);
-        if last {
-            return Ok(self.finish_long(long, terminator_bytes));
-        }
-        self.long = Some(long);
-        Ok(None)
-    }
-
-    /// The end of a long line. If it turns out to be what the source holds as a whole, the source is refused.
-    fn finish_long(&mut self, long: Long, terminator_bytes: u8) -> Option<Step> {
-        let Long { route, spool } = long;
-        let (at, length) = (route.at(), route.length());
-        let max_line_bytes = self.options.max_line_bytes.unwrap_or(u64::MAX);
-        let routed = route.finish(&self.router, terminator_bytes, max_line_bytes);
-        let is_blank = routed.verdict == Verdict::Blank;
-        if let Some(open) = &mut self.open
-            && !is_blank
-            && std::mem::take(&mut open.first_untold)
-            && routed.is_bundle
-        {
-            open.ended = true;
-            open.finished = true;
-            open.error = Some(SourceError::NotLines(NotLines::Bundle));
-            open.unframed_bytes = routed.ledger.bytes.read + self.splitter.discard() as u64;
-            return None;
-        }
-        let line = LongLine { at, length, verdict: routed.verdict, ledger: routed.ledger, spool };
-        Some(Step::Long { line, stored_bytes: self.stored_bytes() })
-    }
-
-    /// Takes the buffer of a fragment back. The first is as large as the longest line that is held, and goes.
-    fn take_back(&mut self, bytes: Vec<u8>) {
-        if bytes.capacity() <= self.options.chunk_size.max_bytes.saturating_add(2 * READ_BYTES) {
-            self.splitter.recycle(Lines { bytes, ..Lines::default() });
-        } else {
-            drop(bytes);
-            if let Some(lease) = &mut self.lease
-                && lease.bytes() > chunk_lease_bytes()
-                && !self.splitter.keeps_buffer()
-            {
-                lease.shrink_to(chunk_lease_bytes());
-            }
-        }
-    }
-
-    /// Reads once into the splitter. The end of the source and its failure are noted in `open`.
-    fn read(&mut self) -> Result<(), Halt> {
-        self.pay_for_read()?;
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let space = self.splitter.space(READ_BYTES);
-        match read_once(&mut open.decoder, space) {
-            Ok(0) => {
-                open.ended = true;
-                open.error = short(open);
-            }
-            Ok(count) => self.splitter.filled(count),
-            Err(error) => {
-                open.ended = true;
-                open.error = Some(source_error(error));
-            }
-        }
-        self.pay_for_decoder()
-    }
-
-    fn pay_for_decoder(&mut self) -> Result<(), Halt> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let held = open.decoder.memory_bytes();
-        if held > open.lease.bytes() {
-            open.lease.grow(held - open.lease.bytes())?;
-            self.make_room(held);
-        }
-        Ok(())
-    }
-
-    /// Takes the lease for the chunk in the making, before there is anything of it.
-    fn pay_for_read(&mut self) -> Result<(), Halt> {
-        let buffer = self.splitter.buffer_bytes_for(READ_BYTES);
-        let chunk = self.options.chunk_size.max_bytes.saturating_add(READ_BYTES);
-        let cost = if buffer <= chunk {
-            chunk_lease_bytes().max(2 * buffer as u64)
-        } else {
-            long_line_bytes(self.options.held_line_bytes)
-        };
-        match &mut self.lease {
-            None => self.lease = Some(self.budget.lease(cost)?),
-            Some(lease) if lease.bytes() < cost => {
-                lease.grow(cost - lease.bytes())?;
-                self.make_room(cost);
-            }
-            Some(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Gives spare buffers back when a lease was taken on more than a few of them.
-    fn make_room(&mut self, lease_bytes: u64) {
-        if lease_bytes > chunk_lease_bytes() {
-            self.splitter.drop_spares();
-            (self.drop_spares)();
-        }
-    }
-
-    /// A long buffer may hold many chunks after the search for the first line. It keeps the lease until it is handed out
-    /// itself; the part meant for a chunk goes back, so that the chunks copied from it can be paid for one by one.
-    fn share_long_lease(&mut self) {
-        if let Some(lease) = &mut self.lease
-            && self.splitter.keeps_buffer()
-        {
-            lease.shrink_to(lease.bytes().saturating_sub(chunk_lease_bytes()));
-        }
-    }
-
-    fn chunk(&mut self, lines: Lines) -> Result<Step, Halt> {
-        let own = if self.splitter.keeps_buffer() { None } else { self.lease.take() };
+    fn chunk(&mut self, content: Content, standing: Standing) -> Result<Step, Halt> {
+        let shares = matches!(content, Content::Lines(_)) && self.splitter.keeps_buffer();
+        let own = if shares { None } else { self.lease.take() };
         let lease = match own {
             Some(lease) => lease,
             None => self.budget.lease(chunk_lease_bytes())?,
         };
-        if let Some(open) = &mut self.open
-            && open.first_untold
-        {
-            // Lines before the first that is not blank; or that one, if it was not too long after all.
-            open.first_untold = lines.bytes.iter().all(u8::is_ascii_whitespace);
-        }
         let sequence = self.sequence;
         self.sequence += 1;
-        Ok(Step::Chunk { chunk: Chunk { sequence, lines, lease }, stored_bytes: self.stored_bytes() })
+        let chunk = Chunk { sequence, content, lease };
+        Ok(Step::Chunk { chunk, stored_bytes: self.stored_bytes(), standing })
     }
 
     fn stored_bytes(&self) -> u64 {
@@ -621,10 +355,13 @@ impl<'s> Feed<'s> {
 
     fn end(&mut self) -> Step {
         let stored_bytes = self.stored_bytes();
-        let at = self.splitter.position();
-        let byte_order_mark_bytes = self.splitter.byte_order_mark_bytes();
+        self.framing = None;
+        let mut open = self.open.take();
+        let framed = open.as_mut().and_then(Open::framed);
+        let (at, byte_order_mark_bytes) =
+            framed.unwrap_or_else(|| (self.splitter.position(), self.splitter.byte_order_mark_bytes()));
         let (name, error, unframed_bytes) =
-            self.open.take().map(|open| (open.name, open.error, open.unframed_bytes)).unwrap_or_default();
+            open.map(|open| (open.name, open.error, open.unframed_bytes)).unwrap_or_default();
         Step::Ended(SourceEnd { name, at, stored_bytes, byte_order_mark_bytes, unframed_bytes, error })
     }
 
@@ -641,34 +378,6 @@ impl<'s> Feed<'s> {
         self.next_source += 1;
         source
     }
-}
-
-/// What the beginning of a source led to.
-enum Probe {
-    Go {
-        /// Whether the first line is too long to tell what it is.
-        untold: bool,
-    },
-    Skip,
-    Fail(SourceError),
-}
-
-struct Opened {
-    decoder: Decoder<Box<dyn Read + Send>>,
-    stated_bytes: Option<u64>,
-}
-
-fn open(origin: &dyn Origin, limits: Limits) -> Result<Opened, SourceError> {
-    let stated_bytes = origin.identity().map_err(SourceError::Open)?.stored_bytes;
-    let reader = origin.open_at(0).map_err(SourceError::Open)?;
-    Ok(Opened { decoder: Decoder::new(reader, limits).map_err(source_error)?, stated_bytes })
-}
-
-/// Opens a source that is known to be plain in its middle.
-fn open_plain_at(origin: &dyn Origin, limits: Limits, byte: u64) -> Result<Opened, SourceError> {
-    let stated_bytes = origin.identity().map_err(SourceError::Open)?.stored_bytes;
-    let reader = origin.open_at(byte).map_err(SourceError::Open)?;
-    Ok(Opened { decoder: Decoder::plain_from(reader, limits, byte), stated_bytes })
 }
 
 fn read_once(reader: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {

@@ -1,5 +1,8 @@
 //! What a source holds, told from its first lines.
 
+use memchr::memmem;
+
+use fhirline_core::Fault;
 use fhirline_route::{Proof, Shape, envelope, shape};
 
 use crate::error::NotLines;
@@ -8,9 +11,11 @@ use fhirline_decompress::Compression;
 /// What the beginning of a source says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// One resource a line.
+    /// One record a line.
     Lines,
-    /// Something else.
+    /// JSON values over several lines, or an array.
+    Values,
+    /// Something that cannot be read.
     Not(NotLines),
     /// More of the source must be seen.
     Undecided,
@@ -22,11 +27,15 @@ pub(crate) const HEAD_BYTES: usize = 64 << 10;
 /// Bytes at the beginning of a source in which magic numbers stand: that of tar comes last.
 pub(crate) const MAGIC_BYTES: usize = 262;
 
+/// One of these stands in the first line of a Bundle.
+const BUNDLE_WORDS: [&[u8]; 2] = [b"\"entry\"", b"\"Bundle\""];
+
 /// Tells the format from the beginning of the decoded bytes.
 ///
 /// If the first line that is not blank is one complete JSON value, or no legal beginning of one, lines are records and
 /// LF always resynchronises. If it is a legal but incomplete beginning, the next such line decides: unless it is a complete
-/// object, values span lines.
+/// resource, values span lines. An array is opened wherever it ends, for no record is one, and so is an object whose first key is
+/// `providers`.
 ///
 /// It is asked again when more has come, and looks at every byte only once.
 #[derive(Debug, Default)]
@@ -36,8 +45,10 @@ pub(crate) struct FormatProbe {
     from: usize,
     /// Up to here there is no line end behind `from`.
     searched: usize,
-    /// The first line is incomplete: what the source holds unless the second is a complete object.
-    spanning: Option<NotLines>,
+    /// The first line is incomplete: values span lines unless the second is a complete object.
+    spanning: bool,
+    /// There is a key in it that Bundles have.
+    may_be_bundle: bool,
 }
 
 impl FormatProbe {
@@ -50,33 +61,29 @@ impl FormatProbe {
                 return Format::Not(other);
             }
         }
-        let what = match self.spanning {
-            Some(what) => what,
-            None => {
-                self.skip_blank(head);
-                if head.get(self.from) == Some(&b'<') {
-                    return Format::Not(NotLines::Markup);
-                }
-                let Some(first) = self.next_line(head, ended) else { return undecided_unless(ended) };
-                match shape(first) {
-                    Shape::Illegal => return Format::Lines,
-                    Shape::Complete => return container(first).map_or(Format::Lines, Format::Not),
-                    Shape::Incomplete => *self.spanning.insert(values_of(first)),
+        if !self.spanning {
+            self.skip_blank(head);
+            if head.get(self.from) == Some(&b'<') {
+                return Format::Not(NotLines::Markup);
+            }
+            let Some(first) = self.next_line(head, ended) else { return undecided_unless(ended) };
+            match shape(first) {
+                Shape::Illegal => return Format::Lines,
+                _ if is_opened(first) => return Format::Values,
+                Shape::Complete => return Format::Lines,
+                Shape::Incomplete => {
+                    self.spanning = true;
+                    self.may_be_bundle = BUNDLE_WORDS.iter().any(|word| memmem::find(first, word).is_some());
                 }
             }
-        };
+        }
         match self.next_line(head, ended) {
-            Some(second) if is_object(second) => Format::Lines,
-            Some(_) => Format::Not(what),
-            // Nothing behind it: a line that was cut off.
+            Some(second) if is_record(second) => Format::Lines,
+            Some(_) => Format::Values,
+            // Nothing behind it: it was cut off. A Bundle that was is no whole source, and any other line a bad record.
+            None if ended && self.may_be_bundle => Format::Values,
             None => undecided_unless(ended),
         }
-    }
-
-    /// Whether the first line, which is too long to be seen whole, begins like a JSON array.
-    pub(crate) fn begins_array(&self, head: &[u8]) -> bool {
-        let first = head.get(self.from..).unwrap_or_default();
-        self.spanning.is_none() && first.starts_with(b"[") && shape(first) == Shape::Incomplete
     }
 
     fn skip_blank(&mut self, head: &[u8]) {
@@ -158,20 +165,16 @@ fn undecided_unless(ended: bool) -> Format {
     if ended { Format::Lines } else { Format::Undecided }
 }
 
-fn is_object(line: &[u8]) -> bool {
-    line.starts_with(b"{") && shape(line) == Shape::Complete
+/// A complete object with a type, or something in its place: an entry that stands on a line of its own has none.
+fn is_record(line: &[u8]) -> bool {
+    let is_object = line.starts_with(b"{") && shape(line) == Shape::Complete;
+    is_object && envelope(line, Proof::Trusted).err().is_none_or(|why| why.fault != Fault::NoResourceType)
 }
 
-fn container(line: &[u8]) -> Option<NotLines> {
-    if line.starts_with(b"[") {
-        return Some(NotLines::Array);
-    }
-    let found = envelope(line, Proof::Trusted).ok()?;
-    (found.resource_type == "Bundle").then_some(NotLines::Bundle)
-}
-
-fn values_of(first: &[u8]) -> NotLines {
-    if first.starts_with(b"[") { NotLines::Array } else { NotLines::Values }
+/// Whether a value that begins like this is opened for what is in it. (A Bundle is, too, where lines are.)
+fn is_opened(line: &[u8]) -> bool {
+    let first_key = line.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    line.starts_with(b"[") || first_key.is_some_and(|key| key.starts_with(b"\"providers\""))
 }
 
 #[cfg(test)]
@@ -203,14 +206,15 @@ mod tests {
             assert_eq!(whole(text), Format::Lines, "{text:?}");
         }
         for (text, what) in [
-            ("{\n  \"resourceType\": \"Patient\"\n}", NotLines::Values),
-            ("[\n{\"resourceType\":\"Patient\"},\n{}]", NotLines::Array),
-            ("[{\"resourceType\":\"Patient\"}]", NotLines::Array),
-            ("{\"resourceType\":\"Bundle\",\"entry\":[]}", NotLines::Bundle),
-            ("\n\n<!DOCTYPE html>", NotLines::Markup),
-            ("PK\u{3}\u{4}", NotLines::Other("a zip archive")),
+            ("{\n  \"resourceType\": \"Patient\"\n}", Format::Values),
+            ("[\n{\"resourceType\":\"Patient\"},\n{}]", Format::Values),
+            ("[{\"resourceType\":\"Patient\"}]", Format::Values),
+            ("{ \"providers\":[]}", Format::Values),
+            ("{\"resourceType\":\"Bundle\",\"entry\":[]}", Format::Lines),
+            ("\n\n<!DOCTYPE html>", Format::Not(NotLines::Markup)),
+            ("PK\u{3}\u{4}", Format::Not(NotLines::Other("a zip archive"))),
         ] {
-            assert_eq!(whole(text), Format::Not(what), "{text:?}");
+            assert_eq!(whole(text), what, "{text:?}");
         }
     }
 
@@ -239,9 +243,10 @@ mod tests {
         for (text, verdict) in [
             (" \r\n\n\t {\"a\":1} \r\n", Format::Lines),
             ("\n\n <html>", Format::Not(NotLines::Markup)),
-            ("\n[ \n\n \n{\n", Format::Not(NotLines::Array)),
-            ("{\"a\":\n\n {\"b\":1}\n", Format::Lines),
-            ("\n{\n \n}\n", Format::Not(NotLines::Values)),
+            ("\n[ \n\n \n{\n", Format::Values),
+            ("{\"a\":\n\n {\"resourceType\":\"Goal\"}\n", Format::Lines),
+            ("{\"a\":[\n\n {\"b\":1}\n", Format::Values),
+            ("\n{\n \n}\n", Format::Values),
             (" \n \n", Format::Lines),
             ("{\n\n\n", Format::Lines),
         ] {
@@ -264,7 +269,7 @@ mod tests {
         let pretty = b"\n{\n  \"a\": 1\n}\n";
         let decided = (0..=pretty.len()).map(|end| format_of(&pretty[..end], false));
         let decided: Vec<_> = decided.filter(|format| *format != Format::Undecided).collect();
-        assert!(decided.iter().all(|format| *format == Format::Not(NotLines::Values)), "{decided:?}");
+        assert!(decided.iter().all(|format| *format == Format::Values), "{decided:?}");
         assert!(!decided.is_empty());
     }
 

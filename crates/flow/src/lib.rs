@@ -70,8 +70,11 @@ mod outcome;
 mod pace;
 mod plan;
 mod progress;
+mod records;
+mod sliced;
 mod stamp;
 mod totals;
+mod values;
 
 pub use cancel::Cancel;
 pub use engine::run;
@@ -83,5 +86,6 @@ pub use plan::{
     FlowOptions, HELD_LINE_BYTES, MemoryPlan, Places, RejectLimit, TooLittleMemory, resident_bytes,
 };
 pub use progress::{Progress, SourceChanged};
+pub use records::{EqualRecords, RecordLines};
 pub use stamp::Changed;
 pub use totals::{FaultTotals, Place, Tally, Totals, TypeTotals};

@@ -9,6 +9,7 @@ use fhirline_line_split::ChunkSize;
 use fhirline_sink::Encoding;
 
 use crate::progress::Progress;
+use crate::values::HELD_PART_BYTES;
 
 /// Lines up to this length are held in memory; longer ones pass through a spool. A constant, so that where chunks end depends
 /// on the content only.
@@ -81,6 +82,10 @@ pub struct FlowOptions {
     pub sync_interval: Duration,
     /// Where to go on: what an earlier run noted with its last checkpoint.
     pub from: Option<Progress>,
+    /// Whether Bundles are records like any other, and not opened.
+    pub keep_bundles: bool,
+    /// Whether what Bundles and entries say of themselves is kept in sidecars.
+    pub keep_entry_metadata: bool,
     /// Where records stood originally, if not where they are read.
     pub places: Option<Places>,
     /// The size of chunks. For tests: the product uses the default.
@@ -103,6 +108,8 @@ impl Default for FlowOptions {
             checkpoint_bytes: None,
             sync_interval: Duration::from_secs(5),
             from: None,
+            keep_bundles: false,
+            keep_entry_metadata: false,
             places: None,
             chunk_size: ChunkSize::default(),
             held_line_bytes: HELD_LINE_BYTES,
@@ -133,8 +140,10 @@ pub struct MemoryPlan {
     pub ceiling_bytes: u64,
     /// What the process held before its first run.
     pub base_bytes: u64,
-    /// Threads and what no lease pays for.
+    /// Threads, what no lease pays for, and what is set aside.
     pub overhead_bytes: u64,
+    /// What is set aside for the sink; see [`setting_aside`](Self::setting_aside).
+    pub set_aside_bytes: u64,
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,
     /// Open blocks of compressed outputs, all together.
@@ -156,12 +165,15 @@ struct Request {
     base_bytes: u64,
     threads: u64,
     encoding: Encoding,
+    /// The part of the ceiling that is set aside: one in so many bytes, nothing if 0.
+    set_aside_part: u64,
 }
 
 impl Default for MemoryPlan {
     /// The plan for 64 MiB, one thread and plain outputs.
     fn default() -> Self {
-        Request { base_bytes: USUAL_BASE_BYTES, threads: 1, encoding: Encoding::plain() }.divide(64 << 20)
+        let (base_bytes, encoding) = (USUAL_BASE_BYTES, Encoding::plain());
+        Request { base_bytes, threads: 1, encoding, set_aside_part: 0 }.divide(64 << 20)
     }
 }
 
@@ -171,14 +183,18 @@ impl MemoryPlan {
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
     pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
-        let request = Request { base_bytes: base_bytes(), threads: threads as u64, encoding };
-        let plan = request.divide(ceiling_bytes);
-        if plan.decoder_bytes >= LEAST_DECODER_BYTES {
-            return Ok(plan);
-        }
-        // A lower ceiling can do where a higher one does not, for that makes blocks longer; nobody asked for it.
-        let least_bytes = request.ceiling_for_decoder(LEAST_DECODER_BYTES, ceiling_bytes);
-        Err(TooLittleMemory { given_bytes: ceiling_bytes, least_bytes })
+        let base_bytes = base_bytes();
+        Request { base_bytes, threads: threads as u64, encoding, set_aside_part: 0 }.plan(ceiling_bytes)
+    }
+
+    /// The same for plain outputs and a sink that remembers things: one in `part` bytes of the ceiling is its own.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn setting_aside(part: u64, ceiling_bytes: u64, threads: usize) -> Result<Self, TooLittleMemory> {
+        let (base_bytes, encoding) = (base_bytes(), Encoding::plain());
+        let request = Request { base_bytes, threads: threads as u64, encoding, set_aside_part: part };
+        request.plan(ceiling_bytes)
     }
 
     /// The ceiling that a decoder of that size would need.
@@ -189,12 +205,24 @@ impl MemoryPlan {
 }
 
 impl Request {
+    fn plan(self, ceiling_bytes: u64) -> Result<MemoryPlan, TooLittleMemory> {
+        let plan = self.divide(ceiling_bytes);
+        if plan.decoder_bytes >= LEAST_DECODER_BYTES {
+            return Ok(plan);
+        }
+        // A lower ceiling can do where a higher one does not, for that makes blocks longer; nobody asked for it.
+        let least_bytes = self.ceiling_for_decoder(LEAST_DECODER_BYTES, ceiling_bytes);
+        Err(TooLittleMemory { given_bytes: ceiling_bytes, least_bytes })
+    }
+
     /// Divides a ceiling. If it is not enough, nothing is left for a decoder.
     fn divide(self, ceiling_bytes: u64) -> MemoryPlan {
         let block_bytes = self.encoding.block_bytes(ceiling_bytes);
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
+        let set_aside_bytes = ceiling_bytes.checked_div(self.set_aside_part).unwrap_or(0);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
-        let line_bytes = long_line_bytes(HELD_LINE_BYTES);
+        let overhead_bytes = overhead_bytes.saturating_add(set_aside_bytes);
+        let line_bytes = long_line_bytes(HELD_LINE_BYTES).saturating_add(opening_bytes());
         let fixed_bytes = [overhead_bytes, open_block_bytes, job_bytes]
             .into_iter()
             .fold(self.base_bytes, u64::saturating_add);
@@ -208,6 +236,7 @@ impl Request {
             ceiling_bytes,
             base_bytes: self.base_bytes,
             overhead_bytes,
+            set_aside_bytes,
             block_bytes,
             open_block_bytes,
             compression_jobs: (more_jobs as usize).saturating_add(1),
@@ -234,7 +263,9 @@ impl Request {
     /// the base differs a little from run to run.
     fn ceiling_for_decoder(self, decoder_bytes: u64, least_bytes: u64) -> u64 {
         const MIB: u64 = 1 << 20;
-        let from = decoder_bytes.saturating_add(long_line_bytes(HELD_LINE_BYTES)).max(least_bytes) / MIB;
+        let from =
+            decoder_bytes.saturating_add(long_line_bytes(HELD_LINE_BYTES) + opening_bytes()).max(least_bytes)
+                / MIB;
         let enough = |mib: &u64| {
             self.divide(mib.saturating_mul(MIB)).decoder_bytes >= decoder_bytes.saturating_add(MIB)
         };
@@ -270,6 +301,19 @@ pub(crate) const fn chunk_lease_bytes() -> u64 {
     let a_line =
         size_of::<u32>() + 2 * size_of::<RecordSpan>() + 2 * size_of::<RejectSpan>() + size_of::<u32>();
     (buffers + CHUNK_LINES * a_line) as u64
+}
+
+/// What a chunk of parts and its batch cost: it may be half as long again.
+pub(crate) const fn parts_lease_bytes() -> u64 {
+    chunk_lease_bytes() + CHUNK_BYTES as u64
+}
+
+/// What framing costs beside the chunk: the buffer of a framer, and that of a second one that takes another look.
+pub(crate) const FRAMING_BYTES: u64 = 2 * (HELD_PART_BYTES + 2 * READ_BYTES) as u64;
+
+/// What opening the longest line that is held costs, beside the line.
+const fn opening_bytes() -> u64 {
+    FRAMING_BYTES + parts_lease_bytes() - chunk_lease_bytes()
 }
 
 /// What a line of the greatest length that is held costs. It is not copied, so its batch costs nothing more; what was read
@@ -358,7 +402,7 @@ mod tests {
         };
         let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
         for encoding in all.chain([Encoding::plain()]) {
-            let request = Request { base_bytes: 6 << 20, threads: 8, encoding };
+            let request = Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0 };
             let plan = request.divide(64 << 20);
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
         }
@@ -397,6 +441,17 @@ mod tests {
                 assert!(heart(mib) <= heart(mib + 1), "{encoding:?} {mib}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_set_aside_is_part_of_the_ceiling() {
+        let plan = MemoryPlan::setting_aside(4, 64 << 20, 8).expect("enough");
+        assert_eq!((plan.set_aside_bytes, parts(&plan)), (16 << 20, 64 << 20));
+        let refused = MemoryPlan::setting_aside(4, 32 << 20, 2).expect_err("too little");
+        assert!(MemoryPlan::setting_aside(4, refused.least_bytes, 2).is_ok());
+        let named = plan.ceiling_for_decoder(129 << 20);
+        let wider = MemoryPlan::setting_aside(4, named, 8).expect("enough");
+        assert!(wider.decoder_bytes >= 129 << 20);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What an engine must know to go on where an earlier run stopped, and how it is written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_core::{ByteTally, Destination, Fault, Ledger, Position, RecordTally, ResourceType, SourceId};
+use fhirline_core::{ByteTally, ContainerTally, Destination, Fault, Ledger, Position, RecordTally, SourceId};
 
 use crate::entry::Entry;
 use crate::outcome::{Outcome, Skipped};
@@ -43,7 +43,21 @@ pub(crate) struct Current {
     pub(crate) line: u64,
     /// Whether the source is stored as it is, so that it can be opened in its middle.
     pub(crate) plain: bool,
+    /// Where framing goes on, if lines are not records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) framing: Option<String>,
     pub(crate) totals: SavedTotals,
+}
+
+/// Whether a later run could go on behind a step, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// At the beginning of a line that is a record.
+    Lines,
+    /// Where values are framed.
+    Values(String),
+    /// It could not.
+    Nowhere,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +70,12 @@ pub(crate) struct SavedSkip {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SavedTotals {
-    ledger: [u64; 16],
+    ledger: [u64; 23],
     /// Records and bytes delivered and filtered, by destination.
     types: BTreeMap<String, [u64; 4]>,
     faults: BTreeMap<String, SavedFault>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    providers: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +171,7 @@ impl From<&Totals> for SavedTotals {
                 .iter()
                 .map(|(code, totals)| (code.code().to_owned(), fault(totals)))
                 .collect(),
+            providers: totals.providers.clone(),
         }
     }
 }
@@ -162,15 +179,22 @@ impl From<&Totals> for SavedTotals {
 impl SavedTotals {
     /// The totals again. What no run of ours would write is left out.
     pub(crate) fn restore(&self) -> Totals {
-        let types =
-            self.types.iter().filter_map(|(name, tally)| Some((destination(name)?, type_totals(tally))));
+        let types = self
+            .types
+            .iter()
+            .filter_map(|(name, tally)| Some((Destination::from_name(name)?, type_totals(tally))));
         let faults = self.faults.iter().filter_map(|(code, saved)| {
             let (source, byte, line) = saved.first;
             let position = Position { source: SourceId(source), byte, line };
             let first = Place { source: saved.source.clone(), position };
             Some((Fault::from_code(code)?, FaultTotals { records: saved.records, first }))
         });
-        Totals { ledger: ledger(&self.ledger), types: types.collect(), faults: faults.collect() }
+        Totals {
+            ledger: ledger(&self.ledger),
+            types: types.collect(),
+            faults: faults.collect(),
+            providers: self.providers.clone(),
+        }
     }
 }
 
@@ -182,15 +206,8 @@ fn type_totals(saved: &[u64; 4]) -> TypeTotals {
     }
 }
 
-fn destination(name: &str) -> Option<Destination> {
-    [Destination::Unknown, Destination::Together]
-        .into_iter()
-        .find(|fixed| fixed.name() == name)
-        .or_else(|| ResourceType::new(name).map(Destination::Resource))
-}
-
-fn saved_ledger(ledger: &Ledger) -> [u64; 16] {
-    let (records, bytes) = (&ledger.records, &ledger.bytes);
+fn saved_ledger(ledger: &Ledger) -> [u64; 23] {
+    let (records, bytes, containers) = (&ledger.records, &ledger.bytes, &ledger.containers);
     [
         records.read,
         records.delivered,
@@ -208,10 +225,17 @@ fn saved_ledger(ledger: &Ledger) -> [u64; 16] {
         ledger.blank_lines,
         ledger.duplicate_keys,
         ledger.unknown_types,
+        bytes.metadata,
+        containers.arrays,
+        containers.bundles,
+        containers.untyped_bundles,
+        containers.signed_bundles,
+        containers.provider_lists,
+        containers.bare_entries,
     ]
 }
 
-fn ledger(saved: &[u64; 16]) -> Ledger {
+fn ledger(saved: &[u64; 23]) -> Ledger {
     Ledger {
         records: RecordTally {
             read: saved[0],
@@ -229,6 +253,15 @@ fn ledger(saved: &[u64; 16]) -> Ledger {
             byte_order_marks: saved[10],
             container: saved[11],
             sidecars: saved[12],
+            metadata: saved[16],
+        },
+        containers: ContainerTally {
+            arrays: saved[17],
+            bundles: saved[18],
+            untyped_bundles: saved[19],
+            signed_bundles: saved[20],
+            provider_lists: saved[21],
+            bare_entries: saved[22],
         },
         blank_lines: saved[13],
         duplicate_keys: saved[14],
@@ -242,7 +275,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn totals() -> impl Strategy<Value = Totals> {
-        let numbers = prop::array::uniform16(any::<u64>());
+        let numbers = prop::array::uniform23(any::<u64>());
         let names = prop::sample::select(vec!["Goal", "Patient", "_unknown", "_all"]);
         let types = prop::collection::btree_map(names, prop::array::uniform4(any::<u64>()), 0..4);
         let faults = prop::collection::btree_map(
@@ -254,7 +287,9 @@ mod tests {
             ledger: ledger(&numbers),
             types: types
                 .iter()
-                .map(|(name, tally)| (destination(name).expect("a destination"), type_totals(tally)))
+                .map(|(name, tally)| {
+                    (Destination::from_name(name).expect("a destination"), type_totals(tally))
+                })
                 .collect(),
             faults: faults
                 .into_iter()
@@ -263,6 +298,7 @@ mod tests {
                     (fault, FaultTotals { records, first: Place { source, position } })
                 })
                 .collect(),
+            providers: BTreeSet::from(["A hospital".to_owned()]),
         })
     }
 

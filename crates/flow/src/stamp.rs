@@ -135,7 +135,7 @@ impl Stamps {
 /// The name and the stamp of an entry as it is now.
 pub(crate) fn stamp_of(entry: &Entry) -> (String, Stamp) {
     match entry {
-        Entry::Source { origin, .. } | Entry::Lines { origin } => {
+        Entry::Source { origin, .. } | Entry::Records { origin, .. } => {
             (origin.name().to_owned(), stamp(&**origin))
         }
         Entry::Skipped { name, .. } | Entry::Lost { name, .. } => (name.clone(), Stamp::of_name(name)),

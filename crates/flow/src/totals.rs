@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use fhirline_core::{BadRecord, Batch, Destination, Fault, Ledger, LongLine, Position, Verdict};
 use fhirline_sink::MAX_DESTINATIONS;
@@ -49,12 +49,17 @@ pub struct Totals {
     pub types: BTreeMap<Destination, TypeTotals>,
     /// By fault.
     pub faults: BTreeMap<Fault, FaultTotals>,
+    /// Names of providers that containers gave: the first 1,000.
+    pub providers: BTreeSet<String>,
 }
+
+/// Names of providers beyond these are not kept.
+const MAX_PROVIDERS: usize = 1000;
 
 impl Totals {
     pub(crate) fn add_batch(&mut self, batch: &Batch, source: &str, slots: &mut Slots) {
         self.ledger.add(&batch.ledger);
-        for run in &batch.runs {
+        for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             let records = run.spans.len() as u64;
             let bytes = run.bytes.len() as u64 - records;
             let tally = &mut self.of(slots.delivered.of(run.destination)).delivered;
@@ -69,12 +74,14 @@ impl Totals {
         for reject in batch.rejects() {
             self.add_fault(reject.why, reject.position, source);
         }
+        self.add_providers(&batch.providers);
     }
 
     pub(crate) fn add_long(&mut self, line: &LongLine, source: &str, slots: &mut Slots) {
         self.ledger.add(&line.ledger);
         match &line.verdict {
             Verdict::Blank => {}
+            Verdict::Delivered { destination, .. } if destination.is_sidecar() => {}
             Verdict::Delivered { destination, record } => {
                 let tally = &mut self.of(slots.delivered.of(*destination)).delivered;
                 tally.records += 1;
@@ -104,6 +111,16 @@ impl Totals {
                 .entry(*fault)
                 .and_modify(|sum| sum.records += totals.records)
                 .or_insert_with(|| totals.clone());
+        }
+        self.add_providers(&part.providers);
+    }
+
+    fn add_providers<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
+        for name in names {
+            if self.providers.len() >= MAX_PROVIDERS {
+                return;
+            }
+            self.providers.insert(name.clone());
         }
     }
 
@@ -187,7 +204,6 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::io::{self, Read};
 
     use fhirline_core::{Identity, Origin, ResourceType};

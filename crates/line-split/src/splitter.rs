@@ -197,6 +197,16 @@ impl LineSplitter {
         std::mem::take(&mut self.filled)
     }
 
+    /// Hands over all that is held, in the buffer in which it is: nothing is framed any more.
+    pub fn take_pending(&mut self) -> Vec<u8> {
+        let filled = self.discard();
+        let mut bytes = std::mem::take(&mut self.pending);
+        let start = std::mem::take(&mut self.start);
+        bytes.truncate(start + filled);
+        bytes.drain(..start);
+        bytes
+    }
+
     /// Bytes of input held now, waiting for the end of a line or of a chunk.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

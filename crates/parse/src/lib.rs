@@ -26,7 +26,8 @@
 //!
 //! The scanner of fragments is a second reading of the same grammar, and not the walk made resumable: the walk is quick
 //! because its state lies in registers and it may look ahead and back in the record, and nearly all records are whole. What
-//! holds the two together are tests, which give every record to both.
+//! holds the two together are tests, which give every record to both. The scanner reads what a fragment cuts, the first two
+//! levels of the record and whatever is wrong; the tokens between, which lie whole in a fragment, it leaves to the walk.
 //!
 //! What is well-formed is what `serde_json` takes as a `RawValue`, except that nesting ends at [`MAX_DEPTH`]. Lone
 //! surrogates in escapes and numbers beyond any float pass: they are legal text, and a delivered record is its text.
@@ -41,8 +42,11 @@
 //!
 //! No error and no `Debug` output holds bytes of a record: faults, offsets, lengths and counts only.
 
+mod blank;
 mod decode;
 mod envelope;
+mod first;
+mod gaps;
 mod nesting;
 mod numbers;
 mod proof;
@@ -53,8 +57,11 @@ mod strings;
 mod top_level;
 mod walker;
 
+pub use blank::blank_length;
 pub use envelope::{Envelope, Id, MAX_ID_BYTES, envelope};
-pub use proof::Proof;
+pub use first::{FirstValue, first_value};
+pub use gaps::Gaps;
+pub use proof::{Proof, prove_value};
 pub use scanner::{MAX_TYPE_BYTES, ScannedEnvelope, Scanner};
 pub use shape::{Shape, shape};
 

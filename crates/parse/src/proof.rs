@@ -13,6 +13,22 @@ pub enum Proof {
     Trusted,
 }
 
+/// Proves that a text is UTF-8 and one JSON value of any kind, with white space around it or without.
+///
+/// ```
+/// use fhirline_core::{BadRecord, Fault};
+/// use fhirline_parse::prove_value;
+///
+/// assert_eq!(prove_value(b"[1.00, \"\\ud83d\"]"), Ok(()));
+/// assert_eq!(prove_value(b"[01]"), Err(BadRecord { fault: Fault::NotJson, at: 2 }));
+/// ```
+///
+/// # Errors
+/// The fault whose byte comes first, by the rules 2 and 3 of [`envelope`](crate::envelope()).
+pub fn prove_value(text: &[u8]) -> Result<(), BadRecord> {
+    full(text).map(drop)
+}
+
 /// Proves that `text` is UTF-8 and one JSON value, and notes what stands at its top level.
 ///
 /// The fault that is seen first in the text wins, and at the same byte UTF-8 speaks before the grammar.

@@ -3,7 +3,7 @@
 use wide::u8x16;
 
 /// Bytes looked at in one step: one bit each in a word.
-const BLOCK: usize = 64;
+pub(crate) const BLOCK: usize = 64;
 
 /// The bytes of one block of a text that end a plain stretch of a string: quotes, backslashes and control characters.
 ///
@@ -22,6 +22,13 @@ impl Specials {
     #[inline(always)]
     pub(crate) fn new(text: &[u8]) -> Self {
         Self { base: 0, bits: special_bits(text, 0) }
+    }
+
+    /// The block of the byte at `at`: what stands before it is not asked for.
+    #[inline(always)]
+    pub(crate) fn within(text: &[u8], at: usize) -> Self {
+        let base = at - at % BLOCK;
+        Self { base, bits: special_bits(text, base) }
     }
 
     /// The offset of the first special byte from `from` on; the length of the text if there is none. `from` is at most
@@ -57,7 +64,7 @@ fn special_bits(text: &[u8], base: usize) -> u64 {
 
 /// The last block. It is filled up with NULs: a string that runs into them is found to end where the text does.
 #[inline(never)]
-fn padded(text: &[u8], base: usize) -> [u8; BLOCK] {
+pub(crate) fn padded(text: &[u8], base: usize) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let rest = text.get(base..).unwrap_or_default();
     block[..rest.len()].copy_from_slice(rest);

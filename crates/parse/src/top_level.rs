@@ -7,6 +7,8 @@ use crate::decode;
 pub(crate) struct TopLevel {
     /// Offset of the value itself: behind leading white space.
     pub(crate) begins_at: usize,
+    /// Offset behind the value: before white space behind it.
+    pub(crate) ends_at: usize,
     /// Offset of the value of the last `resourceType`.
     pub(crate) resource_type: Option<usize>,
     /// Offset of the value of the last `id`.

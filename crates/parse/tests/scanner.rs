@@ -2,7 +2,7 @@
 //! to nothing of it.
 
 use fhirline_core::Fault;
-use fhirline_parse::{Id, MAX_ID_BYTES, MAX_TYPE_BYTES, Proof, ScannedEnvelope, Scanner};
+use fhirline_parse::{Id, MAX_DEPTH, MAX_ID_BYTES, MAX_TYPE_BYTES, Proof, ScannedEnvelope, Scanner};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -170,6 +170,89 @@ proptest! {
     fn every_beginning_of_a_record(text in record(), places in places()) {
         for end in 0..text.len() {
             check(&text.as_bytes()[..end], &places)?;
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_nesting_is_the_same_within_values() {
+    for depth in MAX_DEPTH - 3..=MAX_DEPTH + 1 {
+        for objects in [0, 1, 2, 3] {
+            // Two are open around them, and one value has ended there: what follows is walked over where it can be.
+            let kinds: Vec<bool> = (2..depth).map(|level| objects > 0 && level % objects == 0).collect();
+            let deep = nested(&kinds);
+            let text = format!(r#"{{"a":[0,{deep},[1],{deep}],"resourceType":"A"}}"#);
+            cuts::check_everywhere(text.as_bytes());
+            let fault = scanned(text.as_bytes(), 4096).0.finish().map_err(|bad| bad.fault);
+            assert_eq!(fault.is_err_and(|fault| fault == Fault::TooDeep), depth > MAX_DEPTH);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_within_values_is_found_where_it_stands() {
+    let wrong: [&[u8]; 36] = [
+        b"\"\r\"",
+        b"\"\n\"",
+        b"\"a\tb\"",
+        b"\"\0\"",
+        b"\"\x1F\"",
+        b"\"\xFF\"",
+        b"\"\xC3\"",
+        b"\"\xED\xA0\x80\"",
+        b"\xC3\xA9",
+        b"{\"\xC3\":1}",
+        b"{\"\t\":1}",
+        b"\"\\x\"",
+        b"\"\\u12g4\"",
+        b"01",
+        b"1.",
+        b"-",
+        b"1e+",
+        b"+1",
+        b".5",
+        b"1 2",
+        b"tru",
+        b"nulL",
+        b"[1,]",
+        b"[,1]",
+        b"[1}",
+        b"{\"a\":1,}",
+        b"{,}",
+        b"{\"a\"}",
+        b"{\"a\":}",
+        b"{\"a\" 1}",
+        b"{1:1}",
+        b"{\"a\":1]",
+        b"]",
+        b"}",
+        b":",
+        b"\x0B",
+    ];
+    let sound = r#"{"b" : [ "x", {"c":"é\n"}, -1.5e7, [], {} ]}"#.as_bytes();
+    for wrong in wrong {
+        for (before, behind) in [(&b"0,"[..], &b""[..]), (b"{\"k\":[0,", b"]}"), (b"0,\r\n\t  ", b"\r\n\t  ")]
+        {
+            let text =
+                [b"{\"a\":[", sound, b",", before, wrong, behind, b",", sound, b"],\"resourceType\":\"A\"}"]
+                    .concat();
+            assert!(serde_json::from_slice::<&RawValue>(&text).is_err());
+            cuts::check_everywhere(&text);
+        }
+    }
+}
+
+#[test]
+fn every_cut_within_values_that_are_walked_over() {
+    let values = "0,[ ],[ [] , {} ],{\"a\" : [ 1 , 20.5e+1 ]},{ } ,true,\"\\ud83d\\ude00é\",{\"k\":{\"l\":[null ,false]}},-0 ";
+    for (front, back) in [("{\"a\":[", "],"), ("{\"a\":{\"b\":[", "]},"), ("{\"id\":[[", "]],\"id\":\"x\",")]
+    {
+        let text = format!("{front}{values}{back}\"resourceType\":\"A\"}}");
+        assert_eq!(found(&text).resource_type, "A");
+        for first in 0..text.len() {
+            for second in first..text.len() {
+                cuts::check(text.as_bytes(), &[first, second]);
+            }
         }
     }
 }

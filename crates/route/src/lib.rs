@@ -1,7 +1,7 @@
 //! The pure step: one chunk in, the same bytes regrouped by destination out, rejects beside them.
 //!
-//! This crate owns the decision what becomes of each line: delivered to the output of its resource type, left out because
-//! the caller asked for it, or rejected with a fault. It reads each line's envelope once and copies the line once.
+//! This crate owns the decision what becomes of each record, be it a line or a part of a container: delivered to the output of its resource type, left out because
+//! the caller asked for it, or rejected with a fault. It reads each record's envelope once and copies the record once.
 //!
 //! ```
 //! use fhirline_core::{Batch, Chunk, Lease, Lines, Position};
@@ -9,7 +9,7 @@
 //!
 //! let bytes = b"{\"resourceType\":\"Patient\",\"id\":\"1\"}\n{\"resourceType\":\n".to_vec();
 //! let lines = Lines { at: Position { line: 1, ..Position::default() }, ends: vec![36, bytes.len() as u32], bytes };
-//! let chunk = Chunk { sequence: 0, lines, lease: Lease::free_of_charge() };
+//! let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
 //!
 //! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
 //! assert_eq!(batch.runs[0].destination.name(), "Patient");
@@ -28,13 +28,16 @@
 //! The batch is as large as the chunk; its lists have at most one entry a line. A line that is a chunk of its own is
 //! not copied but handed on in the buffer in which it came.
 
+mod ids;
 mod long;
+mod parts;
 mod place;
 mod router;
 mod selection;
 
 // The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
 pub use fhirline_parse::{Proof, Shape, envelope, shape};
+pub use ids::IdRule;
 pub use long::{LongRoute, RoutedLine};
 pub use place::Scratch;
 pub use router::{Grouping, Router};

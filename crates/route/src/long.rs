@@ -1,6 +1,7 @@
 use fhirline_core::{BadRecord, Destination, Fault, Fragment, Ledger, Position, Verdict};
 use fhirline_parse::{ScannedEnvelope, Scanner};
 
+use crate::parts::is_about_type;
 use crate::place::destination_of;
 use crate::{Grouping, Router};
 
@@ -50,8 +51,13 @@ impl LongRoute {
 
     /// Takes the next fragment of the line.
     pub fn push(&mut self, fragment: &Fragment) {
-        self.scanner.push(&fragment.bytes);
-        self.length += fragment.bytes.len() as u64;
+        self.push_bytes(&fragment.bytes);
+    }
+
+    /// Takes the next bytes of the line.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        self.scanner.push(bytes);
+        self.length += bytes.len() as u64;
     }
 
     /// What becomes of the line. A line longer than `max_line_bytes` is rejected.
@@ -79,6 +85,23 @@ impl LongRoute {
         };
         RoutedLine { verdict, ledger, is_bundle }
     }
+
+    /// What becomes of what was pushed if it is no record but a line for a sidecar: an object, with a type or without.
+    #[must_use]
+    pub fn finish_beside(self, sidecar: Destination) -> RoutedLine {
+        let length = self.length;
+        let mut ledger = Ledger::default();
+        ledger.bytes.read = length;
+        let verdict = match self.scanner.finish() {
+            Err(why) if !is_about_type(why.fault) => rejected(why, length, &mut ledger),
+            _ => {
+                ledger.bytes.sidecars = length;
+                ledger.containers.bare_entries = u64::from(sidecar == Destination::Entries);
+                Verdict::Delivered { destination: sidecar, record: 0..length }
+            }
+        };
+        RoutedLine { verdict, ledger, is_bundle: false }
+    }
 }
 
 /// What [`LongRoute::finish`] says of a line.
@@ -94,6 +117,9 @@ pub struct RoutedLine {
 
 impl Router {
     fn place_long(&self, found: &ScannedEnvelope, length: u64, ledger: &mut Ledger) -> Verdict {
+        if let Some(fault) = self.ids.fault(found.id.as_ref()) {
+            return rejected(BadRecord { fault, at: 0 }, length, ledger);
+        }
         let of_type = destination_of(&found.resource_type);
         let record = found.value.clone();
         let bytes = record.end - record.start;
@@ -126,7 +152,7 @@ fn rejected(why: BadRecord, length: u64, ledger: &mut Ledger) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Proof, Scratch, Selection};
+    use crate::{IdRule, Proof, Scratch, Selection};
     use fhirline_core::{Batch, Chunk, Lease, Lines, ResourceType, SourceId};
     use proptest::prelude::*;
 
@@ -147,7 +173,7 @@ mod tests {
 
     fn as_a_whole(router: &Router, line: &[u8]) -> Batch {
         let lines = Lines { at: AT, bytes: line.to_vec(), ends: vec![line.len() as u32] };
-        let chunk = Chunk { sequence: 0, lines, lease: Lease::free_of_charge() };
+        let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
         router.route(chunk, Batch::default(), &mut Scratch::default()).0
     }
 
@@ -180,6 +206,7 @@ mod tests {
             proof: Proof::Full,
             selection,
             grouping,
+            ids: IdRule::Any,
         })
     }
 

@@ -5,11 +5,42 @@ use fhirline_core::{Destination, RecordSpan, RejectSpan, ResourceType};
 /// What a worker needs beside the chunk and the batch; kept from one chunk to the next so that nothing is allocated.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Delivered records in source order, each with the number of its group.
-    pub(crate) placed: Vec<(u32, RecordSpan)>,
-    /// Rejected records in source order.
-    pub(crate) rejects: Vec<RejectSpan>,
+    /// Delivered records in source order.
+    pub(crate) placed: Vec<Placed>,
+    /// Rejected records in source order, each with its place in the chunk's buffer.
+    pub(crate) rejects: Vec<(RejectSpan, u32)>,
     pub(crate) groups: Groups,
+    /// Place and length in the chunk's buffer of all records, in the order of the batch.
+    pub(crate) order: Vec<(u32, u32)>,
+}
+
+/// A delivered record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    /// The number of its group.
+    pub(crate) group: u32,
+    pub(crate) span: RecordSpan,
+    /// Its place in the chunk's buffer.
+    pub(crate) from: u32,
+}
+
+/// Where something stands: in the chunk's buffer, and in the source, counted from the beginning of the chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) from: u32,
+    pub(crate) offset: u32,
+    pub(crate) line: u32,
+}
+
+impl Place {
+    /// What stands so many bytes behind it on the same line.
+    pub(crate) fn behind(self, bytes: u32) -> Self {
+        Self { from: self.from + bytes, offset: self.offset + bytes, ..self }
+    }
+
+    pub(crate) fn span(self, length: u32) -> RecordSpan {
+        RecordSpan { offset: self.offset, length, line: self.line }
+    }
 }
 
 impl Scratch {
@@ -17,6 +48,7 @@ impl Scratch {
         self.placed.clear();
         self.rejects.clear();
         self.groups.clear();
+        self.order.clear();
     }
 }
 

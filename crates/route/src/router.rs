@@ -1,10 +1,11 @@
 use fhirline_core::{
-    Batch, CHUNK_BYTES, Chunk, Destination, Filtered, Ledger, Lines, RecordSpan, RejectSpan, Run,
+    BadRecord, Batch, CHUNK_BYTES, Chunk, Content, Destination, Filtered, Ledger, Lines, Position,
+    RecordSpan, RejectSpan, ResourceType, Run,
 };
 use fhirline_parse::{Envelope, Proof, envelope};
 
-use crate::Selection;
-use crate::place::{Scratch, destination_of};
+use crate::place::{Group, Place, Placed, Scratch, destination_of};
+use crate::{IdRule, Selection};
 
 /// How delivered records are regrouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Grouping {
     Together,
 }
 
-/// Decides what becomes of each line.
+/// Decides what becomes of each record.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     /// How much of each record is proved.
@@ -25,21 +26,35 @@ pub struct Router {
     pub selection: Selection,
     /// How delivered records are regrouped.
     pub grouping: Grouping,
+    /// Which ids are good enough.
+    pub ids: IdRule,
 }
 
 impl Router {
-    /// Regroups the lines of a chunk. `into` lends its memory to the batch; the chunk's buffers come back for the next
+    /// Regroups the records of a chunk. `into` lends its memory to the batch; the chunk's buffers come back for the next
     /// chunk.
     #[must_use]
-    pub fn route(&self, chunk: Chunk, mut into: Batch, scratch: &mut Scratch) -> (Batch, Lines) {
+    pub fn route(&self, chunk: Chunk, mut into: Batch, scratch: &mut Scratch) -> (Batch, Content) {
         scratch.clear();
         into.clear();
-        let Chunk { sequence, mut lines, lease } = chunk;
-        (into.sequence, into.at, into.lease) = (sequence, lines.at, Some(lease));
-        into.end = lines.at.advanced(lines.bytes.len() as u64, lines.len() as u64);
-        into.ledger = self.place_lines(&lines, scratch);
-        move_records(&mut lines, scratch, &mut into, self.grouping);
-        (into, lines)
+        let Chunk { sequence, mut content, lease } = chunk;
+        (into.sequence, into.lease) = (sequence, Some(lease));
+        let bytes = match &mut content {
+            Content::Lines(lines) => {
+                (into.at, into.end) = (lines.at, end_of(lines));
+                into.ledger = self.place_lines(lines, scratch);
+                &mut lines.bytes
+            }
+            Content::Parts(parts) => {
+                (into.at, into.end) = (parts.at, parts.end);
+                into.providers.append(&mut parts.providers);
+                into.ledger = parts.ledger;
+                self.place_parts(parts, scratch, &mut into.ledger);
+                &mut parts.bytes
+            }
+        };
+        move_records(bytes, scratch, &mut into, self.grouping);
+        (into, content)
     }
 
     /// Reads each line's envelope and notes where the line goes.
@@ -47,93 +62,148 @@ impl Router {
         let mut ledger = Ledger::default();
         ledger.bytes.read = lines.bytes.len() as u64;
         for (number, (offset, line)) in lines.iter().enumerate() {
-            let content = without_terminator(line);
-            ledger.bytes.terminators += (line.len() - content.len()) as u64;
-            let (lead, record) = trimmed(content);
-            if record.is_empty() {
-                ledger.blank_lines += 1;
-                ledger.bytes.white_space += content.len() as u64;
-                continue;
-            }
-            let ordinal = ledger.records.read as u32;
-            ledger.records.read += 1;
-            let line = number as u32;
-            match envelope(record, self.proof) {
-                Ok(found) => {
-                    ledger.bytes.white_space += (content.len() - record.len()) as u64;
-                    let span = RecordSpan { offset: offset + lead as u32, length: record.len() as u32, line };
-                    self.place_record(span, &found, scratch, &mut ledger);
-                }
-                Err(mut why) => {
-                    // A rejected line is kept whole: what is white space around it only a sound value could say.
-                    why.at += lead as u64;
-                    ledger.records.quarantined += 1;
-                    ledger.bytes.quarantined += content.len() as u64;
-                    let span = RecordSpan { offset, length: content.len() as u32, line };
-                    scratch.rejects.push(RejectSpan { span, ordinal, why });
-                }
-            }
+            let place = Place { from: offset, offset, line: number as u32 };
+            self.place_line(line, place, scratch, &mut ledger);
         }
         ledger
     }
 
-    fn place_record(
+    pub(crate) fn place_line(&self, line: &[u8], at: Place, scratch: &mut Scratch, ledger: &mut Ledger) {
+        let content = without_terminator(line);
+        ledger.bytes.terminators += (line.len() - content.len()) as u64;
+        let (lead, record) = trimmed(content);
+        if record.is_empty() {
+            ledger.blank_lines += 1;
+            ledger.bytes.white_space += content.len() as u64;
+            return;
+        }
+        match self.judged(record, self.proof) {
+            Ok(found) => {
+                ledger.bytes.white_space += (content.len() - record.len()) as u64;
+                self.place_record(at.behind(lead as u32), record.len() as u32, &found, scratch, ledger);
+            }
+            Err(mut why) => {
+                // A rejected line is kept whole: what is white space around it only a sound value could say.
+                why.at += lead as u64;
+                reject(at, content.len() as u32, 1, why, scratch, ledger);
+            }
+        }
+    }
+
+    /// The envelope of a record that may be delivered.
+    pub(crate) fn judged<'r>(&self, record: &'r [u8], proof: Proof) -> Result<Envelope<'r>, BadRecord> {
+        let found = envelope(record, proof)?;
+        match self.ids.fault(found.id.as_ref()) {
+            None => Ok(found),
+            Some(fault) => Err(BadRecord { fault, at: 0 }),
+        }
+    }
+
+    pub(crate) fn place_record(
         &self,
-        span: RecordSpan,
+        at: Place,
+        length: u32,
         found: &Envelope<'_>,
         scratch: &mut Scratch,
         ledger: &mut Ledger,
     ) {
+        let group = self.group_of(found, scratch);
+        ledger.duplicate_keys +=
+            place_in(group, at, length, scratch, ledger) * u64::from(found.duplicate_keys > 0);
+    }
+
+    /// The number of the group that a record belongs to.
+    pub(crate) fn group_of(&self, found: &Envelope<'_>, scratch: &mut Scratch) -> u32 {
         let name: &str = &found.resource_type;
         let groups = &mut scratch.groups;
-        let number = groups.latest_if(name).unwrap_or_else(|| {
+        groups.latest_if(name).unwrap_or_else(|| {
             groups.number(destination_of(name), |destination| self.selection.wants(destination))
-        });
-        let group = &mut groups.all[number as usize];
-        group.records += 1;
-        group.bytes += u64::from(span.length);
-        if !group.wanted {
-            ledger.records.filtered += 1;
-            ledger.bytes.filtered += u64::from(span.length);
-            return;
-        }
-        ledger.records.delivered += 1;
-        ledger.bytes.delivered += u64::from(span.length);
-        ledger.duplicate_keys += u64::from(found.duplicate_keys > 0);
-        ledger.unknown_types += u64::from(group.destination == Destination::Unknown);
-        scratch.placed.push((number, span));
+        })
     }
+}
+
+impl Router {
+    /// The number of the group of that type.
+    pub(crate) fn group_of_type(&self, known: ResourceType, scratch: &mut Scratch) -> u32 {
+        let groups = &mut scratch.groups;
+        groups.latest_if(known.as_str()).unwrap_or_else(|| {
+            groups.number(Destination::Resource(known), |destination| self.selection.wants(destination))
+        })
+    }
+}
+
+/// Notes a record of that group, and says whether it is delivered (1) or left out (0).
+pub(crate) fn place_in(
+    group: u32,
+    at: Place,
+    length: u32,
+    scratch: &mut Scratch,
+    ledger: &mut Ledger,
+) -> u64 {
+    let number = group;
+    let group = &mut scratch.groups.all[number as usize];
+    group.records += 1;
+    group.bytes += u64::from(length);
+    ledger.records.read += 1;
+    if !group.wanted {
+        ledger.records.filtered += 1;
+        ledger.bytes.filtered += u64::from(length);
+        return 0;
+    }
+    ledger.records.delivered += 1;
+    ledger.bytes.delivered += u64::from(length);
+    ledger.unknown_types += u64::from(group.destination == Destination::Unknown);
+    scratch.placed.push(Placed { group: number, span: at.span(length), from: at.from });
+    1
+}
+
+/// Sets a record aside, whole.
+pub(crate) fn reject(
+    at: Place,
+    length: u32,
+    lines: u32,
+    why: BadRecord,
+    scratch: &mut Scratch,
+    ledger: &mut Ledger,
+) {
+    let ordinal = ledger.records.read as u32;
+    ledger.records.read += 1;
+    ledger.records.quarantined += 1;
+    ledger.bytes.quarantined += u64::from(length);
+    scratch.rejects.push((RejectSpan { span: at.span(length), ordinal, lines, why }, at.from));
+}
+
+fn end_of(lines: &Lines) -> Position {
+    lines.at.advanced(lines.bytes.len() as u64, lines.len() as u64)
 }
 
 /// Fills the batch with the records as they were placed.
-fn move_records(lines: &mut Lines, scratch: &Scratch, batch: &mut Batch, grouping: Grouping) {
+fn move_records(bytes: &mut Vec<u8>, scratch: &mut Scratch, batch: &mut Batch, grouping: Grouping) {
     note_filtered(scratch, batch);
-    batch.rejects.extend_from_slice(&scratch.rejects);
-    match grouping {
-        Grouping::ByType => note_runs(scratch, batch),
-        Grouping::Together => note_one_run(scratch, batch),
-    }
-    let records = batch.spans.iter().chain(batch.rejects.iter().map(|reject| &reject.span));
-    if lines.len() == 1 && lines.bytes.len() > CHUNK_BYTES {
-        if let Some(span) = records.last() {
-            take_whole(lines, *span, &mut batch.bytes);
+    batch.rejects.extend(scratch.rejects.iter().map(|(reject, _)| *reject));
+    let mut order = std::mem::take(&mut scratch.order);
+    note_runs(scratch, batch, grouping, &mut order);
+    order.extend(scratch.rejects.iter().map(|(reject, from)| (*from, reject.span.length)));
+    if let [(from, length)] = order[..]
+        && bytes.len() > CHUNK_BYTES
+    {
+        take_whole(bytes, from as usize, length as usize, &mut batch.bytes);
+    } else {
+        // Exactly: the lease pays for no more.
+        batch.bytes.reserve_exact(order.iter().map(|(_, length)| *length as usize + 1).sum());
+        for &(from, length) in &order {
+            batch.bytes.extend_from_slice(&bytes[from as usize..(from + length) as usize]);
+            batch.bytes.push(b'\n');
         }
-        return;
     }
-    // Exactly: the lease pays for no more.
-    batch.bytes.reserve_exact(lines.bytes.len() + 1);
-    for span in records {
-        let start = span.offset as usize;
-        batch.bytes.extend_from_slice(&lines.bytes[start..start + span.length as usize]);
-        batch.bytes.push(b'\n');
-    }
+    scratch.order = order;
 }
 
-/// Hands the buffer of a single long line on instead of copying it.
-fn take_whole(lines: &mut Lines, span: RecordSpan, into: &mut Vec<u8>) {
-    std::mem::swap(&mut lines.bytes, into);
-    into.truncate((span.offset + span.length) as usize);
-    into.drain(..span.offset as usize);
+/// Hands the buffer of a single long record on instead of copying it.
+fn take_whole(bytes: &mut Vec<u8>, from: usize, length: usize, into: &mut Vec<u8>) {
+    std::mem::swap(bytes, into);
+    into.truncate(from + length);
+    into.drain(..from);
     into.push(b'\n');
 }
 
@@ -144,39 +214,47 @@ fn note_filtered(scratch: &Scratch, batch: &mut Batch) {
     }
 }
 
-/// One run for each wanted group; the spans are sorted into them, keeping the source order within each.
-fn note_runs(scratch: &Scratch, batch: &mut Batch) {
+/// One run for each destination, in the order of first appearance. The spans are sorted into the runs, keeping the source
+/// order within each, and `order` says where the records of all of them stand.
+fn note_runs(scratch: &Scratch, batch: &mut Batch, grouping: Grouping, order: &mut Vec<(u32, u32)>) {
+    let runs = runs_of(&scratch.groups.all, grouping, &mut batch.runs);
+    let mut next_of = Vec::with_capacity(batch.runs.len());
     let (mut byte, mut span) = (0, 0);
-    let mut next_of = Vec::with_capacity(scratch.groups.all.len());
-    for group in &scratch.groups.all {
+    for run in &mut batch.runs {
         next_of.push(span);
-        if group.wanted {
-            let bytes = byte..byte + (group.bytes + group.records) as usize;
-            let spans = span..span + group.records as usize;
-            (byte, span) = (bytes.end, spans.end);
-            batch.runs.push(Run { destination: group.destination, bytes, spans });
-        }
+        (run.bytes, run.spans) = (byte..byte + run.bytes.end, span..span + run.spans.end);
+        (byte, span) = (run.bytes.end, run.spans.end);
     }
     batch.rejects_from = byte;
     batch.spans.resize(span, RecordSpan { offset: 0, length: 0, line: 0 });
-    for &(group, placed) in &scratch.placed {
-        let next = &mut next_of[group as usize];
-        batch.spans[*next] = placed;
+    order.resize(span, (0, 0));
+    for placed in &scratch.placed {
+        let next = &mut next_of[runs[placed.group as usize]];
+        batch.spans[*next] = placed.span;
+        order[*next] = (placed.from, placed.span.length);
         *next += 1;
     }
 }
 
-fn note_one_run(scratch: &Scratch, batch: &mut Batch) {
-    batch.spans.extend(scratch.placed.iter().map(|(_, span)| *span));
-    let bytes: usize = batch.spans.iter().map(|span| span.length as usize + 1).sum();
-    batch.rejects_from = bytes;
-    if bytes > 0 {
-        batch.runs.push(Run {
-            destination: Destination::Together,
-            bytes: 0..bytes,
-            spans: 0..batch.spans.len(),
-        });
+/// The number of each group's run. A run has its lengths only: where it begins is not known yet.
+fn runs_of(groups: &[Group], grouping: Grouping, runs: &mut Vec<Run>) -> Vec<usize> {
+    let mut numbers = Vec::with_capacity(groups.len());
+    for group in groups {
+        let together = grouping == Grouping::Together && !group.destination.is_sidecar();
+        let destination = if together { Destination::Together } else { group.destination };
+        let known = if together { runs.iter().position(|run| run.destination == destination) } else { None };
+        let number = known.unwrap_or(runs.len());
+        numbers.push(number);
+        if !group.wanted {
+            continue;
+        }
+        if number == runs.len() {
+            runs.push(Run { destination, bytes: 0..0, spans: 0..0 });
+        }
+        runs[number].bytes.end += (group.bytes + group.records) as usize;
+        runs[number].spans.end += group.records as usize;
     }
+    numbers
 }
 
 /// The line without LF, and without the one CR right before it.

@@ -22,6 +22,8 @@ impl Selection {
                     && !self.except.contains(resource_type)
             }
             Destination::Unknown | Destination::Together => self.only.is_empty(),
+            // What has no type is not chosen by type.
+            Destination::Entries | Destination::Bundles | Destination::EntryMetadata => true,
         }
     }
 

@@ -5,7 +5,8 @@ use fhirline_core::{Batch, LongLine, SourceId, Verdict};
 
 use crate::{Offload, Sink, SinkError, long};
 
-/// Writes delivered records to one stream as clean NDJSON: one record a line, LF line ends, nothing else.
+/// Writes delivered records to one stream as clean NDJSON: one record a line, LF line ends, nothing else. What goes to sidecars
+/// is no record, and is left out.
 ///
 /// What was written cannot be taken back: a source that turns out to be incomplete has its records in the stream, and only
 /// the outcome of the run tells.
@@ -26,14 +27,17 @@ impl Sink for CatSink<'_> {
     }
 
     fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
-        for run in &batch.runs {
+        for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             self.out.write_all(batch.run_bytes(run)).map_err(write_error)?;
         }
         Ok(())
     }
 
     fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
-        let Verdict::Delivered { record, .. } = &line.verdict else { return Ok(()) };
+        let Verdict::Delivered { destination, record } = &line.verdict else { return Ok(()) };
+        if destination.is_sidecar() {
+            return Ok(());
+        }
         long::copy(&mut *line.spool, record.clone(), |piece| self.out.write_all(piece).map_err(write_error))?;
         self.out.write_all(b"\n").map_err(write_error)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use fhirline_core::{ChecksumKind, Destination, Fault, ResourceType};
+use fhirline_core::{ChecksumKind, Destination, Fault};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -275,8 +275,9 @@ impl State {
         let checksum = self.checksum_kind();
         require(checksum.is_some() == self.checksum.is_some(), "there is no such checksum")?;
         let files: usize = self.outputs.iter().map(|output| output.parts.len()).sum();
-        // Beside the types there may be `_unknown`.
-        require(self.outputs.len() <= MAX_DESTINATIONS + 1 && files <= MAX_FILES, "too many outputs")?;
+        // Beside the types there may be `_unknown` and the sidecars.
+        let most = MAX_DESTINATIONS + Destination::FIXED.len();
+        require(self.outputs.len() <= most && files <= MAX_FILES, "too many outputs")?;
         let old = self.savepoint_outputs();
         let younger = self.outputs.iter().skip(old);
         require(younger.clone().all(|output| output.savepoint.is_none()), "the savepoint has gaps")?;
@@ -304,7 +305,7 @@ impl State {
         let mut seen = HashSet::new();
         let mut named = Vec::with_capacity(self.outputs.len());
         for output in &self.outputs {
-            let destination = destination_of(&output.destination).ok_or("no output has that name")?;
+            let destination = Destination::from_name(&output.destination).ok_or("no output has that name")?;
             require(seen.insert(destination), "a destination stands there twice")?;
             named.push((destination, names.stem(destination.name())));
         }
@@ -380,10 +381,4 @@ impl QuarantineState {
         let Some(group) = &self.group else { return Ok(()) };
         require(group.count > 0 && Fault::from_code(&group.fault).is_some(), "no rejects are like that")
     }
-}
-
-fn destination_of(name: &str) -> Option<Destination> {
-    let ours = [Destination::Unknown, Destination::Together].into_iter();
-    let ours = ours.into_iter().find(|destination| destination.name() == name);
-    ours.or_else(|| ResourceType::new(name).map(Destination::Resource))
 }

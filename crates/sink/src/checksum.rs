@@ -2,15 +2,29 @@ use fhirline_core::{Checksum, ChecksumKind};
 use sha2::{Digest, Sha256};
 
 /// A checksum in the making.
-#[derive(Clone)]
-pub(crate) enum Hasher {
+///
+/// ```
+/// use fhirline_core::ChecksumKind;
+/// use fhirline_sink::Hasher;
+///
+/// let mut hasher = Hasher::new(Some(ChecksumKind::Crc32c));
+/// hasher.update(b"123456789");
+/// assert_eq!(hasher.finish().map(|checksum| checksum.to_string()).as_deref(), Some("e3069283"));
+/// ```
+#[derive(Clone, Debug)]
+pub enum Hasher {
+    /// Nobody asked for one.
     None,
+    /// The CRC-32C of the bytes so far.
     Crc32c(u32),
+    /// The state of SHA-256.
     Sha256(Box<Sha256>),
 }
 
 impl Hasher {
-    pub(crate) fn new(kind: Option<ChecksumKind>) -> Self {
+    /// The checksum of nothing yet.
+    #[must_use]
+    pub fn new(kind: Option<ChecksumKind>) -> Self {
         match kind {
             None => Self::None,
             Some(ChecksumKind::Crc32c) => Self::Crc32c(0),
@@ -18,7 +32,8 @@ impl Hasher {
         }
     }
 
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::None => {}
             Self::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
@@ -26,7 +41,9 @@ impl Hasher {
         }
     }
 
-    pub(crate) fn finish(&self) -> Option<Checksum> {
+    /// The checksum of the bytes so far; `None` if nobody asked for one.
+    #[must_use]
+    pub fn finish(&self) -> Option<Checksum> {
         match self {
             Self::None => None,
             Self::Crc32c(crc) => {

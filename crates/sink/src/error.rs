@@ -1,5 +1,7 @@
 use std::io;
 
+use fhirline_bundle::Refused;
+
 /// A sink that cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +38,19 @@ pub enum SinkError {
     SpoolCut {
         /// Where it ends.
         byte: u64,
+    },
+    /// A resource cannot be written into a Bundle as was asked.
+    #[error("cannot write the resource in {name}, line {line}, byte {byte} into a Bundle")]
+    Entry {
+        /// The name of its source.
+        name: String,
+        /// The physical line on which it begins.
+        line: u64,
+        /// Its first byte in the decoded source.
+        byte: u64,
+        /// Why.
+        #[source]
+        why: Refused,
     },
     /// A compression job was lost: the worker that ran it has ended.
     #[error("a worker ended before it gave its result back")]

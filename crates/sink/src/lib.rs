@@ -1,8 +1,9 @@
 //! Encoders and writers over a [`Store`](fhirline_core::Store): NDJSON, quarantine, compression, rotation, seal.
 //!
 //! This crate owns what becomes of a [`Batch`] once it is its turn: [`SplitSink`] appends each run
-//! to the output of its resource type and the rejects to the quarantine, [`CatSink`] writes clean NDJSON to one stream,
-//! [`StatsSink`] only counts. A sink is driven by one thread, strictly in sequence order; whatever costs time (compression)
+//! to the output of its resource type (or to a sidecar, if it holds no resources) and the rejects to the quarantine,
+//! [`CatSink`] writes the resources as clean NDJSON to one stream, [`BundleSink`] as FHIR Bundles,
+//! [`StatsSink`] only counts them. A sink is driven by one thread, strictly in sequence order; whatever costs time (compression)
 //! it hands to an [`Offload`] and takes back in order.
 //!
 //! ```
@@ -12,7 +13,7 @@
 //!
 //! let bytes = b" {\"resourceType\":\"Goal\"}\r\n".to_vec();
 //! let lines = Lines { at: Position::start_of(SourceId(0)), ends: vec![bytes.len() as u32], bytes };
-//! let chunk = Chunk { sequence: 0, lines, lease: Lease::free_of_charge() };
+//! let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
 //! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
 //!
 //! let mut out = Vec::new();
@@ -28,7 +29,8 @@
 //!
 //! # Memory
 //!
-//! Plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
+//! A [`BundleSink`] holds a piece of the Bundle, and what its [`WriteOptions`](fhirline_bundle::WriteOptions) allow for
+//! fingerprints. Other plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
 //! [`SplitOptions::block_bytes`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
 //! cut first. Finished parts cost a few hundred bytes each, for the manifest.
 //!
@@ -50,9 +52,11 @@
 //! then there are only safe ones.
 //!
 //! [`Sink::abandon_source`] cuts off what a checkpoint within that source refers to, and so takes that checkpoint back; it is
-//! best followed by the next one. [`Finished::seal`] ends the time in which any checkpoint holds.
+//! best followed by the next one. [`Sink::fail_source`] cuts nothing off: it notes the moment at which the source began, and
+//! leaves it to [`SplitSink::resume`] to cut. [`Finished::seal`] ends the time in which any checkpoint holds.
 
 mod blocks;
+mod bundle;
 mod cat;
 mod checkpoint;
 mod checksum;
@@ -71,8 +75,10 @@ mod split;
 mod stats;
 
 pub use blocks::BLOCK_BYTES;
+pub use bundle::{BundleFiles, BundleNames, BundleOptions, BundleSink, FinishedBundles};
 pub use cat::CatSink;
 pub use checkpoint::Checkpoint;
+pub use checksum::Hasher;
 pub use encode::{Codec, Encoding, LevelOutOfRange};
 pub use error::{ResumeError, SinkError};
 pub use lengths::Lengths;
@@ -100,7 +106,7 @@ pub trait Sink {
     /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
     fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError>;
 
-    /// Takes a line that was too long to be held: a batch of one line.
+    /// Takes a record that was too long to be held: a batch of one record.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -111,6 +117,18 @@ pub trait Sink {
     /// # Errors
     /// When the sink cannot go back.
     fn abandon_source(&mut self) -> Result<(), SinkError>;
+
+    /// The source that began last is not whole, and nothing is committed any more. What came of it stays where it is, and
+    /// what is still held of it is written behind it. With `progress`, the moment at which the source began is noted, as
+    /// [`checkpoint`](Self::checkpoint) would have done then with a sync; without, what was noted before holds. A sink that
+    /// cannot be taken up again and holds nothing has nothing to do.
+    ///
+    /// # Errors
+    /// When the sink cannot go on.
+    fn fail_source(&mut self, progress: Option<&[u8]>) -> Result<(), SinkError> {
+        let _ = progress;
+        Ok(())
+    }
 
     /// Notes all that was committed so far, and beside it `progress`, which is JSON: what the engine needs to go on from
     /// here. Only called between commits. With `sync` the note survives a crash of the machine, as far as the sink writes

@@ -36,6 +36,21 @@ struct Mark {
     hasher: Hasher,
 }
 
+impl Mark {
+    fn state(&self, taken: Extent) -> PartState {
+        PartState {
+            stored_bytes: self.stored_bytes,
+            plain_bytes: self.plain_bytes,
+            records: taken.records,
+            digest: self.digest(),
+        }
+    }
+
+    fn digest(&self) -> Option<String> {
+        self.hasher.finish().map(|checksum| checksum.to_string())
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) plain_bytes: u64,
@@ -87,7 +102,7 @@ impl Part {
             part.savepoint = Extent { plain_bytes: at.plain_bytes, records: at.records };
         }
         part.read_back(noted.stored_bytes, noted.plain_bytes, buffer)?;
-        if part.digest() != noted.digest {
+        if part.written.digest() != noted.digest {
             return Err(part.changed());
         }
         part.taken = Extent { plain_bytes: noted.plain_bytes, records: noted.records };
@@ -114,22 +129,24 @@ impl Part {
         Ok(())
     }
 
+    /// Hands on what the store holds, piece by piece; whether all of it was there.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], take: impl FnMut(&[u8])) -> Result<bool, SinkError> {
+        let whole = read_pieces(&mut *self.partial, 0..self.written.stored_bytes, buffer, take);
+        whole.map_err(SinkError::store("read back", &self.name))
+    }
+
     fn changed(&self) -> ResumeError {
         ResumeError::Changed { name: provisional(&self.name) }
     }
 
-    fn digest(&self) -> Option<String> {
-        self.written.hasher.finish().map(|checksum| checksum.to_string())
-    }
-
     /// What a checkpoint says of it. Nothing may be on its way to the store.
     pub(crate) fn state(&self) -> PartState {
-        PartState {
-            stored_bytes: self.written.stored_bytes,
-            plain_bytes: self.written.plain_bytes,
-            records: self.taken.records,
-            digest: self.digest(),
-        }
+        self.written.state(self.taken)
+    }
+
+    /// What a checkpoint would have said of it at the savepoint.
+    pub(crate) fn state_at_savepoint(&self) -> PartState {
+        self.anchor.state(self.savepoint)
     }
 
     /// What a checkpoint says of the moment to go back to.
@@ -185,10 +202,7 @@ impl Part {
         if self.written.stored_bytes == self.anchor.stored_bytes {
             self.open.truncate((to.plain_bytes - self.written.plain_bytes) as usize);
         } else {
-            let count = to.plain_bytes - self.anchor.plain_bytes;
-            let stored = StoredFrom { partial: &mut *self.partial, at: self.anchor.stored_bytes };
-            self.open =
-                encoding.decode_first(stored, count).map_err(SinkError::store("read back", &self.name))?;
+            self.open = self.open_at_savepoint(encoding)?;
             let keep = self.anchor.stored_bytes;
             self.dirty = true;
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
@@ -196,6 +210,17 @@ impl Part {
         }
         self.taken = to;
         Ok(())
+    }
+
+    /// What was open at the savepoint, if it is written by now.
+    pub(crate) fn open_at_savepoint(&mut self, encoding: Encoding) -> Result<Vec<u8>, SinkError> {
+        let count = self.open_bytes_at_savepoint();
+        let stored = StoredFrom { partial: &mut *self.partial, at: self.anchor.stored_bytes };
+        encoding.decode_first(stored, count).map_err(SinkError::store("read back", &self.name))
+    }
+
+    pub(crate) fn open_bytes_at_savepoint(&self) -> u64 {
+        self.savepoint.plain_bytes - self.anchor.plain_bytes
     }
 
     /// Makes what was written survive a crash of the machine.

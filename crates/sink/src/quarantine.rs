@@ -19,6 +19,8 @@ const SINGLE_OUTCOMES: u64 = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Quarantine {
     checksum: Option<ChecksumKind>,
+    /// The folder in which it lies, unless it is that of the names above.
+    folder: Option<String>,
     files: Option<Files>,
     source: String,
     /// Records of this source committed before the current batch, good or bad.
@@ -69,23 +71,34 @@ impl Files {
     }
 
     fn state(&self) -> FilesState {
-        let savepoint =
-            || FilesSavepoint { raw: self.raw.savepoint_state(), outcomes: self.outcomes.savepoint_state() };
         FilesState {
             raw: self.raw.state(),
             outcomes: self.outcomes.state(),
-            savepoint: self.before_savepoint.then(savepoint),
+            savepoint: self.before_savepoint.then(|| self.savepoint_state()),
         }
+    }
+
+    fn state_at_savepoint(&self) -> FilesState {
+        FilesState {
+            raw: self.raw.state_at_savepoint(),
+            outcomes: self.outcomes.state_at_savepoint(),
+            savepoint: Some(self.savepoint_state()),
+        }
+    }
+
+    fn savepoint_state(&self) -> FilesSavepoint {
+        FilesSavepoint { raw: self.raw.savepoint_state(), outcomes: self.outcomes.savepoint_state() }
     }
 }
 
 impl Group {
-    /// Whether a record stands right behind the group and has the same fault. Records that are run again stand side by side,
-    /// however far apart they stood originally: their lines have to meet, too.
+    /// Whether a record stands right behind the group, spans as many lines and has the same fault. Records that are run again
+    /// stand side by side, however far apart they stood originally: their lines have to meet, too.
     fn is_joined_by(&self, noted: &Noted) -> bool {
         let Rejected { why, last_line, lines, .. } = self.rejected;
         let meets = (last_line..=last_line.saturating_add(lines)).contains(&noted.position.line);
-        meets && self.next_record == noted.record && why.fault == noted.why.fault
+        let alike = why.fault == noted.why.fault && lines == noted.lines;
+        meets && alike && self.next_record == noted.record
     }
 
     fn resume(source: &str, noted: &GroupState) -> Option<Self> {
@@ -128,6 +141,8 @@ struct Noted {
     why: BadRecord,
     position: Position,
     length: u64,
+    /// Physical lines that it spans.
+    lines: u64,
     /// Ordinal in the source, counting good and bad records.
     record: u64,
 }
@@ -135,6 +150,18 @@ struct Noted {
 impl Quarantine {
     pub(crate) fn new(checksum: Option<ChecksumKind>) -> Self {
         Self { checksum, ..Self::default() }
+    }
+
+    /// One without checksums, in that folder of the store.
+    pub(crate) fn in_folder(folder: String) -> Self {
+        Self { folder: Some(folder), ..Self::default() }
+    }
+
+    fn name(&self, name: &str) -> String {
+        match (&self.folder, name.split_once('/')) {
+            (Some(folder), Some((_, file))) => format!("{folder}/{file}"),
+            _ => name.to_owned(),
+        }
     }
 
     /// Goes on where a checkpoint left it.
@@ -149,6 +176,7 @@ impl Quarantine {
         let group = noted.group.as_ref().and_then(|group| Group::resume(&noted.source, group));
         Ok(Self {
             checksum,
+            folder: None,
             files,
             source: noted.source.clone(),
             records_before: noted.records_before,
@@ -170,6 +198,20 @@ impl Quarantine {
             savepoint_ordinal: self.savepoint_ordinal,
             files: self.files.as_ref().map(Files::state),
             group: self.group.as_ref().map(Group::state),
+        }
+    }
+
+    /// What a checkpoint would have said of it when the source began.
+    pub(crate) fn state_at_savepoint(&self) -> QuarantineState {
+        let files = self.files.as_ref().filter(|files| files.before_savepoint);
+        QuarantineState {
+            source: self.source.clone(),
+            records_before: 0,
+            rejects: 0,
+            ordinal: self.savepoint_ordinal,
+            savepoint_ordinal: self.savepoint_ordinal,
+            files: files.map(Files::state_at_savepoint),
+            group: None,
         }
     }
 
@@ -205,6 +247,7 @@ impl Quarantine {
                     why: reject.why,
                     position: reject.position,
                     length: reject.bytes.len() as u64,
+                    lines: u64::from(reject.lines),
                     record: self.records_before + u64::from(reject.ordinal),
                 },
             )?;
@@ -221,7 +264,8 @@ impl Quarantine {
         raw.take(1, line.length + 1);
         long::copy(&mut *line.spool, 0..line.length, |piece| raw.write(piece, piece.len() as u64))?;
         raw.write(b"\n", 1)?;
-        self.note(store, Noted { why, position: line.at, length: line.length, record })
+        let (position, length, lines) = (line.at, line.length, line.lines);
+        self.note(store, Noted { why, position, length, lines, record })
     }
 
     pub(crate) fn abandon_source(&mut self) -> Result<(), SinkError> {
@@ -252,8 +296,8 @@ impl Quarantine {
         let files = match self.files.take() {
             Some(files) => files,
             None => Files {
-                raw: Part::create(store, RAW_NAME.to_owned(), self.checksum)?,
-                outcomes: Part::create(store, OUTCOME_NAME.to_owned(), self.checksum)?,
+                raw: Part::create(store, self.name(RAW_NAME), self.checksum)?,
+                outcomes: Part::create(store, self.name(OUTCOME_NAME), self.checksum)?,
                 before_savepoint: false,
             },
         };
@@ -285,7 +329,7 @@ impl Quarantine {
             line: noted.position.line,
             byte: noted.position.byte,
             length: noted.length,
-            lines: 1,
+            lines: noted.lines,
             ordinal: self.ordinal,
             count: 1,
             last_line: noted.position.line,
@@ -294,7 +338,7 @@ impl Quarantine {
     }
 
     /// Writes the outcome that waits for neighbours.
-    fn write_group(&mut self, store: &dyn Store) -> Result<(), SinkError> {
+    pub(crate) fn write_group(&mut self, store: &dyn Store) -> Result<(), SinkError> {
         let Some(group) = self.group.take() else { return Ok(()) };
         let mut line = std::mem::take(&mut self.buffer);
         line.clear();
@@ -304,5 +348,49 @@ impl Quarantine {
         outcomes.write(&line, line.len() as u64)?;
         self.buffer = line;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fhirline_core::SourceId;
+    use fhirline_fetch::MemoryStore;
+
+    fn noted(line: u64, lines: u64, record: u64) -> Noted {
+        let position = Position { source: SourceId(0), byte: line * 10, line };
+        let why = BadRecord { fault: Fault::NotJson, at: 0 };
+        Noted { why, position, length: 9, lines, record }
+    }
+
+    /// The second and the third of the records: whether they share an outcome.
+    fn joined(second: Noted, third: Noted) -> bool {
+        let store = MemoryStore::new();
+        let mut quarantine = Quarantine { rejects: SINGLE_OUTCOMES, ..Quarantine::new(None) };
+        for each in [second, third] {
+            quarantine.note(&store, each).expect("in memory");
+        }
+        quarantine.group.is_some_and(|group| group.rejected.count == 2)
+    }
+
+    #[test]
+    fn neighbours_share_an_outcome_if_they_span_as_many_lines() {
+        assert!(joined(noted(1, 1, 0), noted(2, 1, 1)));
+        assert!(joined(noted(1, 3, 0), noted(4, 3, 1)), "one begins where the other ends");
+        assert!(joined(noted(1, 3, 0), noted(3, 3, 1)), "one begins on the line on which the other ends");
+        assert!(!joined(noted(1, 3, 0), noted(4, 2, 1)));
+        assert!(!joined(noted(1, 1, 0), noted(4, 1, 1)), "a line lies between them");
+        assert!(!joined(noted(1, 1, 0), noted(2, 1, 2)), "a record lies between them");
+    }
+
+    #[test]
+    fn an_outcome_tells_how_many_lines_the_record_spans() {
+        let store = MemoryStore::new();
+        let mut quarantine = Quarantine::new(None);
+        quarantine.note(&store, noted(7, 4, 0)).expect("in memory");
+        quarantine.write_group(&store).expect("in memory");
+        let outcome = store.contents(&format!("{OUTCOME_NAME}.partial")).unwrap_or_default();
+        let outcome = String::from_utf8(outcome).expect("JSON");
+        assert!(outcome.contains(r#"{"url":"lines","valueDecimal":4}"#), "{outcome}");
     }
 }

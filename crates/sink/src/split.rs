@@ -23,7 +23,7 @@ mod resume;
 use resume::Checkpoints;
 pub use resume::{Resumed, is_provisional_of_ours, safe_name};
 
-/// At most this many outputs; records of further types go to `_unknown`.
+/// At most this many outputs, sidecars not counted; records of further types go to `_unknown`.
 pub const MAX_DESTINATIONS: usize = 4096;
 
 /// At most this many output files: each is kept in mind until the end, for the manifest.
@@ -114,14 +114,14 @@ impl Finished {
     }
 }
 
-fn sync_names(store: &dyn Store, durable: bool) -> Result<(), SinkError> {
+pub(crate) fn sync_names(store: &dyn Store, durable: bool) -> Result<(), SinkError> {
     if durable {
         store.sync().map_err(SinkError::store("sync", &store.name()))?;
     }
     Ok(())
 }
 
-/// Writes one stream per resource type into a store, with the quarantine beside them.
+/// Writes one stream per resource type into a store, with sidecars and the quarantine beside them.
 ///
 /// Everything stands under provisional names until [`Finished::seal`]; a sink that is dropped leaves them so.
 pub struct SplitSink {
@@ -231,10 +231,8 @@ impl SplitSink {
 
     /// The output of a destination, made if these are its first records.
     fn number_of(&mut self, mut destination: Destination, records: u64) -> Result<usize, SinkError> {
-        if !self.numbers.contains_key(&destination)
-            && self.numbers.len() >= MAX_DESTINATIONS
-            && destination != Destination::Unknown
-        {
+        let is_type = destination != Destination::Unknown && !destination.is_sidecar();
+        if is_type && !self.numbers.contains_key(&destination) && self.is_full() {
             self.diverted_records += records;
             destination = Destination::Unknown;
         }
@@ -246,6 +244,13 @@ impl SplitSink {
         self.outputs.push(Output { destination, stem, parts: vec![first], savepoint: 0 });
         self.numbers.insert(destination, self.outputs.len() - 1);
         Ok(self.outputs.len() - 1)
+    }
+
+    /// Whether no further type can have an output of its own.
+    fn is_full(&self) -> bool {
+        let sidecars = Destination::FIXED.iter().filter(|fixed| fixed.is_sidecar());
+        let sidecars = sidecars.filter(|sidecar| self.numbers.contains_key(sidecar)).count();
+        self.numbers.len() - sidecars >= MAX_DESTINATIONS
     }
 
     fn create_part(&mut self, stem: &str, number: usize) -> Result<Part, SinkError> {
@@ -399,6 +404,15 @@ impl Sink for SplitSink {
         self.diverted_records = self.savepoint.diverted_records;
         self.quarantine.abandon_source()?;
         self.cut_to_share(&Inline)
+    }
+
+    fn fail_source(&mut self, progress: Option<&[u8]>) -> Result<(), SinkError> {
+        for number in 0..self.outputs.len() {
+            self.cut(number, &Inline)?;
+        }
+        self.write_waiting(0)?;
+        self.quarantine.write_group(&*self.store)?;
+        progress.map_or(Ok(()), |progress| self.write_savepoint(progress))
     }
 
     fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {

@@ -8,7 +8,7 @@ use crate::{Lengths, Offload, Sink, SinkError};
 /// What is known about the records of one type.
 pub type TypeStats = Lengths;
 
-/// Counts and measures records by type; writes nothing.
+/// Counts and measures records by type; writes nothing. What goes to sidecars is no record.
 #[derive(Debug, Default)]
 pub struct StatsSink {
     types: BTreeMap<Destination, TypeStats>,
@@ -42,7 +42,7 @@ impl Sink for StatsSink {
     }
 
     fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
-        for run in &batch.runs {
+        for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             let lengths = self.lengths(run.destination);
             batch.lengths(run).for_each(|length| lengths.add(u64::from(length)));
         }
@@ -50,7 +50,9 @@ impl Sink for StatsSink {
     }
 
     fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
-        if let Verdict::Delivered { destination, record } = &line.verdict {
+        if let Verdict::Delivered { destination, record } = &line.verdict
+            && !destination.is_sidecar()
+        {
             self.lengths(*destination).add(record.end - record.start);
         }
         Ok(())

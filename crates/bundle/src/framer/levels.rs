@@ -1,8 +1,10 @@
 //! What stands between the parts: the few levels of containers, and their syntax.
 
+use fhirline_parse::blank_length;
+
 use crate::framed::{Container, Ending, EntryEnds, Framed, Known};
 use crate::look::Look;
-use crate::skim::{Skim, begins_value, is_blank};
+use crate::skim::{Skim, begins_value};
 
 use super::parts::Purpose;
 use super::{Flow, Found, Framer, begins, ends};
@@ -58,7 +60,15 @@ pub(super) enum Expect {
 impl Framer {
     /// Passes over white space and takes one token of syntax, or begins a part.
     pub(super) fn read_between(&mut self) -> Flow {
-        self.pass_blank();
+        if self.lines.are_asked_for()
+            && let Some(flow) = self.tell_lines()
+        {
+            return flow;
+        }
+        match blank_length(self.buffer.held()) {
+            0 => {}
+            blank => self.pass_blank(blank),
+        }
         let Some(&byte) = self.buffer.held().first() else { return Flow::Wait };
         match (self.level, self.expect, byte) {
             (Level::Outside, ..) if !self.in_array => self.outside(byte),
@@ -72,6 +82,7 @@ impl Framer {
 
     /// Where no container is open: an object, or an array that is one.
     fn outside(&mut self, byte: u8) -> Flow {
+        self.lines.begin(byte, self.at.line);
         match (byte, self.known.take()) {
             (b'{', Some(Known::Bundle(kind) | Known::BundleHead(kind))) => {
                 self.open_container(Container::Bundle(kind))
@@ -233,13 +244,12 @@ impl Framer {
         Flow::On
     }
 
-    fn pass_blank(&mut self) {
-        let held = self.buffer.held();
-        let length = held.iter().position(|&byte| !is_blank(byte)).unwrap_or(held.len());
+    /// Passes over so much white space.
+    pub(super) fn pass_blank(&mut self, length: usize) {
         if self.before != b'\r' {
             self.tally.blank.interrupt();
         }
-        self.tally.blank.add(&held[..length]);
+        self.tally.blank.add(&self.buffer.held()[..length]);
         self.take(length);
     }
 }

@@ -2,17 +2,18 @@
 
 use fhirline_core::{BadRecord, Fault, Position};
 
-use crate::framed::{Container, Defect, Kind, Known};
+use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
 use crate::look::{Look, Verdict};
 use crate::skim::{Seen, Skim, Window};
 
 use super::levels::{Expect, Level};
+use super::walk::{Proof, Walked, Walks};
 use super::{Flow, Found, Framer, LEAST_HELD_BYTES, Options};
 
 /// The part that is being read.
 pub(super) struct Open {
-    purpose: Purpose,
-    skim: Skim,
+    pub(super) purpose: Purpose,
+    pub(super) skim: Skim,
     /// Where its first byte stands.
     at: Position,
     /// How many of its bytes were handed out already.
@@ -21,6 +22,9 @@ pub(super) struct Open {
     line_ends: u64,
     /// How many of the bytes held were read.
     read: usize,
+    pub(super) walks: Walks,
+    /// Whether a walk came to its end.
+    proof: Proof,
 }
 
 /// What the part that is being read will be, unless it is broken.
@@ -43,7 +47,18 @@ pub(super) enum Purpose {
 impl Framer {
     /// Begins a part at the first byte that is held.
     pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
-        self.open = Some(Open { purpose, skim, at: self.at, offset: 0, line_ends: 0, read: 0 });
+        let (at, walks) = (self.at, self.walks);
+        let skim = skim.jumping(matches!(walks, Walks::From(_)));
+        self.open = Some(Open {
+            purpose,
+            skim,
+            at,
+            offset: 0,
+            line_ends: 0,
+            read: 0,
+            walks,
+            proof: Proof::default(),
+        });
         Flow::On
     }
 
@@ -53,6 +68,16 @@ impl Framer {
         let held = self.buffer.held();
         let room = open.room(&self.options);
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
+        let is_all = self.finished || held.len() > room;
+        match open.walk(window.text, is_all) {
+            Walked::End(at, proof) => {
+                open.proof = proof;
+                return self.end_part(at);
+            }
+            // There is still the time to skim it when nothing else helps; but the look at a candidate must go on.
+            Walked::Short if matches!(open.purpose, Purpose::Resource) => return Flow::Wait,
+            Walked::Short | Walked::Stuck => {}
+        }
         let seen = open.skim.pass(window, open.read);
         match seen {
             Seen::More => {
@@ -174,12 +199,16 @@ impl Framer {
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
         let Some(open) = self.open.take() else { return Flow::On };
-        self.resources += u64::from(matches!(open.purpose, Purpose::Resource));
+        let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
+        self.resources += u64::from(is_resource);
         let (taken, line_ends) = self.take(at);
         self.count(kind, open.offset + at as u64);
         let line_ends = open.line_ends + line_ends;
+        if self.level == Level::Entries && matches!(kind, Kind::Broken(_)) {
+            self.queued = Some(Framed::EntryEnds(EntryEnds { resources: 0 }));
+        }
         Flow::Found(if open.offset == 0 {
-            Found::Part { at: open.at, kind, taken, line_ends }
+            Found::Part { at: open.at, kind, taken, line_ends, proof: open.proof }
         } else {
             Found::Piece { part_at: open.at, offset: open.offset, kind, taken, line_ends, last: true }
         })
@@ -206,6 +235,12 @@ impl Framer {
             None if self.only_head && open.skim.may_end() => open.kind(),
             why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
         };
+        if let Purpose::Candidate(look) = open.purpose
+            && !self.is_second_look
+        {
+            // Its entries cannot be told from the rest any more, but that they are not all is certain.
+            self.inside = look.cut_verdict().map(Container::Bundle);
+        }
         match self.hand_out(held, kind) {
             Flow::Found(found) => Some(found),
             Flow::On | Flow::Wait => None,

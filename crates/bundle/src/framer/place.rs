@@ -4,6 +4,7 @@ use crate::bundle_type::BundleType;
 use crate::framed::Container;
 
 use super::levels::{Expect, Level};
+use super::lines::Lines;
 use super::{Framer, Options};
 
 const LEVELS: [(Level, &str); 9] = [
@@ -40,6 +41,7 @@ pub struct Place {
     inside: Option<Container>,
     resources: u64,
     line_start: bool,
+    lines: Lines,
 }
 
 impl Place {
@@ -53,8 +55,9 @@ impl Place {
             Some(Container::Providers) => "providers",
             Some(Container::Array) | None => "nothing",
         };
-        let Self { in_array, line_start, resources, .. } = self;
-        format!("{level} {expect} {inside} {} {} {resources}", u8::from(*in_array), u8::from(*line_start))
+        let (in_array, line_start) = (u8::from(self.in_array), u8::from(self.line_start));
+        let lines = self.lines.code().unwrap_or_default();
+        format!("{level} {expect} {inside} {in_array} {line_start} {} {lines}", self.resources)
     }
 
     /// The place of that [`code`](Self::code); `None` if it is none.
@@ -73,7 +76,8 @@ impl Place {
         let in_array = flag(words.next()?)?;
         let line_start = flag(words.next()?)?;
         let resources = words.next()?.parse().ok()?;
-        let place = Self { at, level, expect, in_array, inside, resources, line_start };
+        let lines = Lines::from_code(words.next()?)?;
+        let place = Self { at, level, expect, in_array, inside, resources, line_start, lines };
         words.next().is_none().then_some(place)
     }
 }
@@ -90,23 +94,30 @@ impl Framer {
     /// A framer that goes on from a place where another one stood.
     #[must_use]
     pub fn from_place(place: Place, options: Options) -> Self {
-        let Place { at, level, expect, in_array, inside, resources, line_start } = place;
+        let Place { at, level, expect, in_array, inside, resources, line_start, lines } = place;
         let before = if line_start { b'\n' } else { b' ' };
-        Self { level, expect, in_array, inside, resources, before, ..Self::at(at, options) }
+        Self { level, expect, in_array, inside, resources, before, lines, ..Self::at(at, options) }
     }
 
     /// Where another framer can go on: everything handed out so far lies before it, and is in [`tally`](Self::tally).
     ///
     /// There is no such place before a byte order mark is settled, while a part comes in pieces, between the two bytes of a
-    /// line end, when something without bytes of its own is about to be handed out, and in a second look.
+    /// line end, when something without bytes of its own is about to be handed out, in a second look, and behind
+    /// [`Framed::Lines`](crate::Framed::Lines).
     #[must_use]
     pub fn place(&self) -> Option<Place> {
         let in_pieces = self.open.as_ref().is_some_and(|open| open.offset > 0);
-        let settled = self.begun && self.queued.is_none() && !self.is_second_look;
+        let settled =
+            self.begun && self.queued.is_none() && !self.is_second_look && self.lines != Lines::Told;
         if !settled || in_pieces || self.before == b'\r' {
             return None;
         }
+        let lines = match self.lines {
+            // The other framer begins with the first value.
+            Lines::First(_) if self.open.is_some() && self.level == Level::Outside => Lines::Asked,
+            lines => lines,
+        };
         let Self { at, level, expect, in_array, inside, resources, before, .. } = *self;
-        Some(Place { at, level, expect, in_array, inside, resources, line_start: before == b'\n' })
+        Some(Place { at, level, expect, in_array, inside, resources, line_start: before == b'\n', lines })
     }
 }

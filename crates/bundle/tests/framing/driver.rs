@@ -4,6 +4,7 @@ use std::fmt;
 
 use fhirline_bundle::{Container, Ending, Framed, Framer, Kind, Options, Tally};
 use fhirline_core::{Position, SourceId};
+use fhirline_parse::prove_value;
 
 /// Bytes that are shown as text.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub(crate) enum Seen {
     Piece(Position, u64, Kind, Text, bool),
     EntryEnds(u64),
     Ends(Container, Ending),
+    Lines,
 }
 
 pub(crate) fn start() -> Position {
@@ -47,6 +49,30 @@ pub(crate) fn frame(mut framer: Framer, text: &[u8], cuts: &[usize]) -> (Vec<See
     (all, framer.tally())
 }
 
+/// All that comes out of a text before lines are told to be records, if they are, and where they begin.
+pub(crate) fn frame_to_lines(mut framer: Framer, text: &[u8], cuts: &[usize]) -> (Vec<Seen>, Option<u64>) {
+    let (mut all, mut from, begin) = (Vec::new(), 0, framer.position().byte);
+    for cut in cuts.iter().copied().chain([text.len()]) {
+        let step = &text[from..cut.max(from)];
+        framer.space(step.len()).copy_from_slice(step);
+        framer.filled(step.len());
+        from += step.len();
+        drain(&mut framer, &mut all);
+    }
+    framer.finish();
+    drain(&mut framer, &mut all);
+    let at = framer.position().byte;
+    assert_eq!(framer.tally().bytes() + framer.rest().len() as u64, text.len() as u64);
+    assert_eq!(framer.rest(), &text[(at - begin) as usize..]);
+    let told = all.iter().filter(|seen| **seen == Seen::Lines).count();
+    if told == 0 {
+        return (all, None);
+    }
+    assert_eq!((told, all.pop()), (1, Some(Seen::Lines)));
+    assert!(at == 0 || at == begin || text[(at - begin) as usize - 1] == b'\n');
+    (all, Some(at))
+}
+
 pub(crate) fn drain(framer: &mut Framer, all: &mut Vec<Seen>) {
     while let Some(framed) = framer.next() {
         assert!(!format!("{framed:?}").contains("canary"));
@@ -58,12 +84,16 @@ fn seen(framed: &Framed<'_>) -> Seen {
     let text = |bytes: &[u8]| Text(bytes.to_vec());
     match framed {
         Framed::Begins(begins) => Seen::Begins(begins.at, begins.container),
-        Framed::Part(part) => Seen::Part(part.at, part.kind, text(part.bytes), part.line_ends),
+        Framed::Part(part) => {
+            assert!(!part.proven || part.kind == Kind::Resource && prove_value(part.bytes) == Ok(()));
+            Seen::Part(part.at, part.kind, text(part.bytes), part.line_ends)
+        }
         Framed::Piece(piece) => {
             Seen::Piece(piece.part_at, piece.offset, piece.kind, text(piece.bytes), piece.last)
         }
         Framed::EntryEnds(ends) => Seen::EntryEnds(ends.resources),
         Framed::Ends(ends) => Seen::Ends(ends.container, ends.ending),
+        Framed::Lines => Seen::Lines,
     }
 }
 
@@ -98,7 +128,7 @@ pub(crate) fn whole(text: &[u8]) -> Vec<Seen> {
     frame(Framer::at(start(), options), text, &[]).0
 }
 
-/// Every text comes out the same, however it is cut and however little is held.
+/// Every text comes out the same, however it is cut and however little is held, and with walks as without.
 pub(crate) fn check_cuts(text: &[u8], places: &[usize]) -> Vec<Seen> {
     let wanted = whole(text);
     let mut places: Vec<usize> = places.iter().map(|place| place % (text.len() + 1)).collect();
@@ -106,7 +136,8 @@ pub(crate) fn check_cuts(text: &[u8], places: &[usize]) -> Vec<Seen> {
     for (max_held_bytes, piece_bytes) in [(1 << 20, 1 << 20), (0, 1), (64, 7), (100, 200), (333, 50)] {
         let options = Options { max_held_bytes, piece_bytes, keep_bundles: false };
         let framer = || Framer::at(start(), options);
-        let as_one = frame(framer(), text, &[]);
+        let as_one = frame(framer().only_skimming(), text, &[]);
+        assert_eq!(frame(framer(), text, &[]), as_one, "walked, {max_held_bytes} held");
         assert_eq!(frame(framer(), text, &places), as_one, "cut at {places:?}, {max_held_bytes} held");
         let bytes: Vec<usize> = (0..text.len()).collect();
         assert_eq!(frame(framer(), text, &bytes), as_one, "byte by byte, {max_held_bytes} held");
@@ -119,7 +150,7 @@ pub(crate) fn check_cuts(text: &[u8], places: &[usize]) -> Vec<Seen> {
 pub(crate) fn check_every_cut(text: &[u8]) -> Vec<Seen> {
     for max_held_bytes in [1 << 20, 64] {
         let options = Options { max_held_bytes, piece_bytes: 11, keep_bundles: false };
-        let as_one = frame(Framer::at(start(), options), text, &[]);
+        let as_one = frame(Framer::at(start(), options).only_skimming(), text, &[]);
         for cut in 0..=text.len() {
             assert_eq!(frame(Framer::at(start(), options), text, &[cut]), as_one, "cut at {cut}");
         }

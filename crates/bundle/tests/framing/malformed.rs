@@ -218,6 +218,7 @@ fn a_source_that_broke_off_drops_what_is_not_whole() {
                 Framed::Piece(piece) => last += usize::from(piece.last),
                 Framed::Begins(_) | Framed::EntryEnds(_) => {}
                 Framed::Ends(ends) => assert_eq!(ends.ending, Ending::CutOff),
+                Framed::Lines => unreachable!("nobody asked"),
             }
         }
         let tally = framer.tally();

@@ -150,7 +150,10 @@ impl Oracle<'_> {
         for entry in entries {
             match serde_json::from_str(entry.get()) {
                 Ok(Members(members)) => self.entry(entry.get(), &members),
-                Err(_) => self.part(entry.get(), Kind::Broken(Defect::NotObject)),
+                Err(_) => {
+                    self.part(entry.get(), Kind::Broken(Defect::NotObject));
+                    self.all.push(Seen::EntryEnds(0));
+                }
             }
         }
     }

@@ -48,17 +48,19 @@ fn within_every_level() {
 
 #[test]
 fn what_is_no_code_is_none() {
-    let good = "entries next searchset 0 1 7";
+    let good = "entries next searchset 0 1 7 unasked";
     assert_eq!(Place::from_code(Position::default(), good).map(|place| place.code()).as_deref(), Some(good));
     for bad in [
         "",
         "entries",
         "entries next nothing 0 1",
-        "x next nothing 0 1 7",
-        "entries next x 0 1 7",
-        "entries next nothing 2 1 7",
-        "entries next nothing 0 1 -7",
-        "entries next nothing 0 1 7 8",
+        "entries next nothing 0 1 7",
+        "x next nothing 0 1 7 unasked",
+        "entries next x 0 1 7 unasked",
+        "entries next nothing 2 1 7 unasked",
+        "entries next nothing 0 1 -7 unasked",
+        "entries next nothing 0 1 7 told",
+        "entries next nothing 0 1 7 8 9",
     ] {
         assert_eq!(Place::from_code(Position::default(), bad), None, "{bad}");
     }

@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use serde::Deserialize;
 
@@ -74,12 +74,26 @@ impl Outcome {
 pub(super) struct Outcomes {
     file: Watched,
     line: u64,
+    /// Where the next line begins.
+    byte: u64,
     buffer: Vec<u8>,
 }
 
 impl Outcomes {
     pub(super) fn new(file: Watched) -> Self {
-        Self { file, line: 0, buffer: Vec::new() }
+        Self { file, line: 0, byte: 0, buffer: Vec::new() }
+    }
+
+    /// From that byte on, where a line begins. Lines count from there.
+    pub(super) fn from(mut file: Watched, byte: u64) -> Result<Self, ReplayError> {
+        let sought = file.reader.seek(SeekFrom::Start(byte));
+        sought.map_err(|error| file.unreadable(error))?;
+        Ok(Self { byte, ..Self::new(file) })
+    }
+
+    /// Where the next line begins.
+    pub(super) fn byte(&self) -> u64 {
+        self.byte
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Outcome>, ReplayError> {
@@ -88,7 +102,9 @@ impl Outcomes {
             self.line += 1;
             let mut bounded = self.file.reader.by_ref().take(MAX_LINE_BYTES);
             let read = bounded.read_until(b'\n', &mut self.buffer);
-            match read.map_err(|error| self.file.unreadable(error))? {
+            let read = read.map_err(|error| self.file.unreadable(error))?;
+            self.byte += read as u64;
+            match read {
                 0 => return Ok(None),
                 _ if self.buffer.trim_ascii().is_empty() => {}
                 _ => return Outcome::parse(&self.buffer).map(Some).ok_or_else(|| self.foreign()),

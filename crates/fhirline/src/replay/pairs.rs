@@ -15,7 +15,7 @@ pub(super) struct Files {
 /// How records and their outcomes were found to belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// Every record has the length that its outcome tells: nothing was changed, as far as lengths tell.
+    /// Every record has the length and the lines that its outcome tells: nothing was changed, as far as these tell.
     Bytes,
     /// There are as many lines as the outcomes tell.
     Lines,
@@ -65,11 +65,12 @@ fn found_lines(files: &Files) -> Result<u64, ReplayError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) outcome: Outcome,
+    /// Where the outcome stands in `outcome.ndjson`: there, or behind blank lines.
+    pub(super) outcome_at: u64,
     pub(super) bytes: Range<u64>,
     /// Physical lines, from 0.
     pub(super) lines: Range<u64>,
-    /// Physical lines of the first record, and where the last one begins.
-    pub(super) first_lines: u64,
+    /// Where the last record begins.
     pub(super) last_byte: u64,
 }
 
@@ -87,6 +88,7 @@ impl Pairs {
 
     /// The next pair; [`ReplayError::Changed`] if the files do not fit.
     pub(super) fn next(&mut self) -> Result<Option<Pair>, ReplayError> {
+        let outcome_at = self.outcomes.byte();
         let Some(outcome) = self.outcomes.next()? else {
             return if self.raw.skip_line()? { Err(self.raw.file.changed()) } else { Ok(None) };
         };
@@ -96,6 +98,9 @@ impl Pairs {
             By::Lines => self.raw.skip_lines(outcome.lines)?,
         }
         let first_lines = self.raw.line - line;
+        if first_lines != outcome.lines {
+            return Err(self.raw.file.changed());
+        }
         let mut last_byte = byte;
         if outcome.count > 1 {
             self.raw.skip_lines((outcome.count - 2).saturating_mul(outcome.lines))?;
@@ -103,7 +108,7 @@ impl Pairs {
             self.raw.skip_lines(outcome.lines)?;
         }
         let (bytes, lines) = (byte..self.raw.byte, line..self.raw.line);
-        Ok(Some(Pair { outcome, bytes, lines, first_lines, last_byte }))
+        Ok(Some(Pair { outcome, outcome_at, bytes, lines, last_byte }))
     }
 }
 
@@ -202,6 +207,15 @@ mod tests {
     }
 
     #[test]
+    fn records_of_other_lines_than_told_are_not_what_they_were() {
+        let mut quarantine = Quarantine::new();
+        quarantine.add(&Outcome { lines: 2, ..one("a", 3) }, &["{ }"]);
+        assert!(matches!(by(&quarantine), Err(ReplayError::LinesDiffer { found: 1, told: 2, .. })));
+        quarantine.add(&one("a", 8), &["{\n}"]);
+        assert_eq!(by(&quarantine).expect("fits"), By::Lines);
+    }
+
+    #[test]
     fn groups_take_the_lines_of_all_their_records() {
         let mut quarantine = Quarantine::new();
         let group = Outcome { count: 3, last_line: 9, last_byte: 80, ..one("a", 5) };
@@ -210,7 +224,7 @@ mod tests {
         assert_eq!(by(&quarantine).expect("fits"), By::Bytes);
         let mut pairs = Pairs::open(&quarantine.files(), By::Bytes).expect("opened");
         let pair = pairs.next().expect("fits").expect("a pair");
-        assert_eq!((pair.bytes, pair.last_byte, pair.lines, pair.first_lines), (0..17, 11, 0..3, 1));
+        assert_eq!((pair.bytes, pair.last_byte, pair.lines), (0..17, 11, 0..3));
         // Only the length of the first record of a group is known.
         quarantine.raw = b"one\nor 2\nthree\nfour\n".to_vec();
         assert_eq!(by(&quarantine).expect("fits"), By::Bytes);

@@ -1,6 +1,7 @@
 use fhirline_core::Position;
 
 use super::ReplayError;
+use super::outcomes::Outcome;
 use super::pairs::{By, Files, Pair, Pairs};
 
 /// Leads from a place in a segment back to the place in the source that the record came from. Goes forward only.
@@ -61,35 +62,41 @@ fn original(pair: &Pair, by: By, byte: u64, line: u64) -> (u64, u64) {
     let line = line - pair.lines.start;
     // Bytes within a record lead back to the source only if nothing was changed.
     let behind = |start: u64| if by == By::Bytes { byte.saturating_sub(start) } else { 0 };
-    let Some(line) = line.checked_sub(pair.first_lines) else {
+    let (record, line) = (line / outcome.lines, line % outcome.lines);
+    if record == 0 {
         return (outcome.line + line, outcome.byte + behind(pair.bytes.start));
-    };
-    let (record, line) = (1 + line / outcome.lines, line % outcome.lines);
+    }
     if record + 1 == outcome.count {
         return (outcome.last_line + line, outcome.last_byte + behind(pair.last_byte));
     }
-    // Only consecutive lines can be told from the first one and the last one.
-    if outcome.last_line - outcome.line != (outcome.count - 1) * outcome.lines {
-        return (outcome.line, outcome.byte);
-    }
-    let byte = between(pair, by, byte, record).unwrap_or(outcome.byte);
-    (outcome.line + record * outcome.lines + line, byte)
+    let Some(apart) = lines_apart(outcome) else { return (outcome.line, outcome.byte) };
+    let follow = apart == outcome.lines;
+    let byte = if follow { between(pair, by, byte, record) } else { None };
+    (outcome.line + record * apart + line, byte.unwrap_or(outcome.byte))
 }
 
-/// The byte of something between the first and the last record of a group: known if every record was ended by LF, or every
-/// one by LF and one more byte, as the distance from first to last tells.
+/// How many lines lie between the beginnings of neighbours of a group, if that is told by the first and the last: a neighbour
+/// begins on the line behind a record, or on its last line, and if not all do the same nothing is known.
+fn lines_apart(outcome: &Outcome) -> Option<u64> {
+    let distance = outcome.last_line - outcome.line;
+    [outcome.lines, outcome.lines - 1].into_iter().find(|apart| distance == (outcome.count - 1) * apart)
+}
+
+/// The byte of something between the first and the last record of a group that follow each other line by line: known if every
+/// record was ended by LF, or every one by LF and one more byte, as the distance from first to last tells.
 fn between(pair: &Pair, by: By, byte: u64, record: u64) -> Option<u64> {
     let outcome = &pair.outcome;
     let distance = pair.last_byte - pair.bytes.start;
     let more = (outcome.last_byte - outcome.byte).checked_sub(distance)?;
-    let known = by == By::Bytes && (more == 0 || more == outcome.count - 1);
+    // Behind a record of several lines there may be anything.
+    let one_more = outcome.lines == 1 && more == outcome.count - 1;
+    let known = by == By::Bytes && (more == 0 || one_more);
     let more_here = if more == 0 { 0 } else { record };
     known.then(|| outcome.byte + byte.saturating_sub(pair.bytes.start) + more_here)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcomes::Outcome;
     use super::super::testing::{Quarantine, one};
     use super::*;
     use fhirline_core::SourceId;

@@ -1,13 +1,14 @@
 //! Quarantines of many kinds, mended or not: where each record is led back to, against where it really stood.
 
 use fhirline_core::{Position, SourceId};
+use fhirline_flow::RecordLines;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::outcomes::Outcome;
-use super::pairs::{By, Pairs};
+use super::pairs::{By, Files, Pairs};
 use super::places::Cursor;
-use super::segments::Segments;
+use super::segments::{Segment, Segments, Told};
 use super::testing::{Quarantine, one};
 
 /// Records that share an outcome.
@@ -17,9 +18,32 @@ struct Group {
     /// Physical lines of each record, and what stands on each of them.
     lines: u64,
     texts: Vec<String>,
-    /// Bytes of each line end, and blank lines behind each record.
-    line_end: u64,
-    blank_lines: u64,
+    behind: Behind,
+}
+
+/// What stands behind each record in its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    LineFeed,
+    CarriageReturnLineFeed,
+    BlankLine,
+    /// A comma and a space: the next record begins on the same line.
+    Comma,
+}
+
+impl Behind {
+    fn bytes(self) -> u64 {
+        if self == Self::LineFeed { 1 } else { 2 }
+    }
+
+    /// Line ends in it.
+    fn lines(self) -> u64 {
+        match self {
+            Self::LineFeed | Self::CarriageReturnLineFeed => 1,
+            Self::BlankLine => 2,
+            Self::Comma => 0,
+        }
+    }
 }
 
 /// Where a record stands in the new run, and where it stood.
@@ -32,13 +56,20 @@ struct Known {
     first: (u64, u64),
     /// Whether it is the first or the last.
     at_end: bool,
-    consecutive: bool,
+    lines: u64,
+    behind: Behind,
 }
 
 impl Known {
     fn expected(&self, mended: bool) -> (u64, u64) {
-        let line = if self.at_end || self.consecutive { self.line } else { self.first.0 };
-        let byte = if self.at_end || (self.consecutive && !mended) { self.byte } else { self.first.1 };
+        let knows_line = self.at_end || self.behind != Behind::BlankLine;
+        let knows_byte = match self.behind {
+            Behind::LineFeed => !mended,
+            Behind::CarriageReturnLineFeed => !mended && self.lines == 1,
+            Behind::BlankLine | Behind::Comma => false,
+        };
+        let line = if knows_line { self.line } else { self.first.0 };
+        let byte = if self.at_end || knows_byte { self.byte } else { self.first.1 };
         (line, byte)
     }
 }
@@ -68,12 +99,13 @@ impl Made {
             let source = SourceId(self.segments.len() as u32 - 1);
             let at = Position { source, line: self.line, byte: self.byte };
             let at_end = number == 0 || number + 1 == records.len();
-            self.known.push(Known { at, line, byte, first, at_end, consecutive: group.blank_lines == 0 });
+            let (lines, behind) = (group.lines, group.behind);
+            self.known.push(Known { at, line, byte, first, at_end, lines, behind });
             last = (line, byte);
             self.line += group.lines;
             self.byte += record.len() as u64 + 1;
-            line += group.lines + group.blank_lines;
-            byte += record.len() as u64 + group.line_end + group.blank_lines;
+            line += group.lines - 1 + behind.lines();
+            byte += record.len() as u64 + behind.bytes();
         }
         let (count, lines) = (records.len() as u64, group.lines);
         let records: Vec<&str> = records.iter().map(String::as_str).collect();
@@ -90,10 +122,22 @@ impl Made {
 }
 
 fn groups() -> impl Strategy<Value = Vec<Group>> {
-    let group = (0_usize..3, 1_u64..3, vec("[a-z]{0,9}", 1..5), 1_u64..3, 0_u64..2).prop_map(
-        |(source, lines, texts, line_end, blank_lines)| Group { source, lines, texts, line_end, blank_lines },
-    );
+    let behind = prop::sample::select(vec![
+        Behind::LineFeed,
+        Behind::CarriageReturnLineFeed,
+        Behind::BlankLine,
+        Behind::Comma,
+    ]);
+    let group = (0_usize..3, 1_u64..4, vec("[a-z]{0,9}", 1..5), behind)
+        .prop_map(|(source, lines, texts, behind)| Group { source, lines, texts, behind });
     vec(group, 1..12)
+}
+
+/// The lines of each record of a segment, as the run is told of them.
+fn lines_of(segment: &Segment, files: &Files) -> Vec<u64> {
+    let mut told = Told::new(segment, files.clone());
+    let runs = std::iter::from_fn(|| told.next().expect("told"));
+    runs.flat_map(|run| vec![run.lines; run.records as usize]).collect()
 }
 
 /// Every line is one byte longer than it was.
@@ -129,13 +173,16 @@ proptest! {
         }
 
         let mut segments = Segments::new(Pairs::open(&files, by).expect("opened"));
-        let (mut names, mut end) = (Vec::new(), 0);
+        let (mut names, mut end, mut told) = (Vec::new(), 0, Vec::new());
         while let Some(segment) = segments.next().expect("fits") {
             prop_assert_eq!(segment.bytes.start, end);
             end = segment.bytes.end;
+            told.extend(lines_of(&segment, &files));
             names.push(segment.source);
         }
         prop_assert_eq!(names, made.segments);
         prop_assert_eq!(end, files.raw.bytes());
+        let lines = groups.iter().flat_map(|group| vec![group.lines; group.texts.len()]);
+        prop_assert_eq!(told, lines.collect::<Vec<_>>());
     }
 }

@@ -1,9 +1,12 @@
+use std::error::Error;
+use std::fmt;
 use std::ops::Range;
 
 use fhirline_fetch::FileRange;
-use fhirline_flow::Entry;
+use fhirline_flow::{Entry, EqualRecords, RecordLines};
 
 use super::ReplayError;
+use super::outcomes::Outcomes;
 use super::pairs::{By, Files, Pair, Pairs};
 
 /// A stretch of `lines.raw` whose records come from one source.
@@ -11,6 +14,9 @@ use super::pairs::{By, Files, Pair, Pairs};
 pub(super) struct Segment {
     pub(super) source: String,
     pub(super) bytes: Range<u64>,
+    /// Where its outcomes begin in `outcome.ndjson`, and how many there are.
+    pub(super) outcomes_at: u64,
+    pub(super) outcomes: u64,
 }
 
 /// The segments of a quarantine, as long as neighbours of the same source can make them.
@@ -31,13 +37,15 @@ impl Segments {
             None => self.pairs.next()?,
         };
         let Some(first) = first else { return Ok(None) };
-        let mut segment = Segment { source: first.outcome.source, bytes: first.bytes };
+        let Pair { outcome, outcome_at: outcomes_at, bytes, .. } = first;
+        let mut segment = Segment { source: outcome.source, bytes, outcomes_at, outcomes: 1 };
         while let Some(pair) = self.pairs.next()? {
             if pair.outcome.source != segment.source {
                 self.waiting = Some(pair);
                 break;
             }
             segment.bytes.end = pair.bytes.end;
+            segment.outcomes += 1;
         }
         Ok(Some(segment))
     }
@@ -81,12 +89,64 @@ impl Iterator for Entries {
             self.state = State::Ended;
         }
         let entry = segment.map(|segment| {
-            let Segment { source, bytes } = segment?;
-            let origin = FileRange::new(self.files.raw.path(), bytes, source);
-            Some(Entry::Lines { origin: Box::new(origin) })
+            let segment = segment?;
+            let lines = Told::new(&segment, self.files.clone());
+            let origin = FileRange::new(self.files.raw.path(), segment.bytes, segment.source);
+            Some(Entry::Records { origin: Box::new(origin), lines: Box::new(lines) })
         });
         let lost = |error| Some(Entry::Lost { name: self.files.raw.name(), error: Box::new(error) });
         entry.unwrap_or_else(lost)
+    }
+}
+
+/// How many lines each record of a segment has, as its outcomes tell.
+pub(super) struct Told {
+    files: Files,
+    /// Where the outcomes begin, and how many are left.
+    at: u64,
+    left: u64,
+    /// Opened when it is first asked.
+    outcomes: Option<Outcomes>,
+}
+
+impl Told {
+    pub(super) fn new(segment: &Segment, files: Files) -> Self {
+        Self { files, at: segment.outcomes_at, left: segment.outcomes, outcomes: None }
+    }
+
+    fn take(&mut self) -> Result<Option<EqualRecords>, ReplayError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let outcomes = match &mut self.outcomes {
+            Some(outcomes) => outcomes,
+            closed => closed.insert(Outcomes::from(self.files.outcomes.open()?, self.at)?),
+        };
+        match outcomes.next() {
+            Ok(Some(outcome)) => Ok(Some(EqualRecords { records: outcome.count, lines: outcome.lines })),
+            // They were read before.
+            Ok(None) | Err(ReplayError::Foreign { .. }) => {
+                Err(ReplayError::Changed { name: self.files.outcomes.name() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl RecordLines for Told {
+    fn next(&mut self) -> Result<Option<EqualRecords>, Box<dyn Error + Send + Sync>> {
+        self.take().map_err(Into::into)
+    }
+
+    fn misfit(&self) -> Box<dyn Error + Send + Sync> {
+        ReplayError::Changed { name: self.files.raw.name() }.into()
+    }
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").field("at", &self.at).field("left", &self.left).finish_non_exhaustive()
     }
 }
 
@@ -119,7 +179,7 @@ mod tests {
         quarantine.add(&one("b", 1), &["y"]);
         let files = quarantine.files();
         let mut entries = Entries::new(files.clone(), By::Lines);
-        assert!(matches!(entries.next(), Some(Entry::Lines { origin }) if origin.name() == "a"));
+        assert!(matches!(entries.next(), Some(Entry::Records { origin, .. }) if origin.name() == "a"));
         std::fs::write(files.raw.path(), "changed").expect("written");
         let mut entries = Entries::new(files, By::Lines);
         assert!(matches!(entries.next(), Some(Entry::Lost { .. })));

@@ -19,7 +19,7 @@ use super::dying_store::{Death, DyingStore, Life};
 use super::known::Known;
 use super::run::Run;
 use crate::sample::Sample;
-use crate::{ExitStatus, Job, JobError, Report, SplitJob};
+use crate::{ExitStatus, Job, JobError, Report, ResumedReport, SplitJob};
 
 /// Runs at once, each in a folder of its own: they wait more than they work.
 const WORKERS: usize = 6;
@@ -76,6 +76,7 @@ impl Place {
         place.put("a.ndjson", &sample(1, 60 << 10));
         place.put_gzip(case.broken != Broken::No);
         place.put("c.ndjson", &sample(3, 30 << 10));
+        place.put("d.json", &bundle(5, 50 << 10));
         place
     }
 
@@ -96,7 +97,7 @@ impl Place {
     }
 
     fn job(&self) -> Job {
-        let sources = ["a.ndjson", "b.ndjson.gz", "c.ndjson"].map(|name| self.path(name));
+        let sources = ["a.ndjson", "b.ndjson.gz", "c.ndjson", "d.json"].map(|name| self.path(name));
         let mut job = Job::new(sources).expect("sources").memory_bytes(1 << 30).threads(self.case.threads);
         job = job.allow_incomplete(self.case.broken == Broken::Allowed);
         job.chunk_size = ChunkSize { max_bytes: CHUNK_BYTES, ..ChunkSize::default() };
@@ -110,6 +111,7 @@ impl Place {
             .encoding(Encoding::new(self.case.codec, None).expect("the usual level"))
             .max_file_bytes(self.case.max_file_bytes)
             .checkpoint_bytes(self.case.checkpoint_bytes)
+            .keep_entry_metadata(true)
             .overwrite(self.case.overwrite)
     }
 
@@ -194,6 +196,22 @@ fn sample(seed: u64, bytes: u64) -> Vec<u8> {
     export
 }
 
+/// A Bundle over many lines, in which every third entry has no resource.
+fn bundle(seed: u64, bytes: u64) -> Vec<u8> {
+    let mut export = Vec::new();
+    Sample::new(seed).target_bytes(bytes).write_to(&mut export).expect("into memory");
+    let export = String::from_utf8(export).expect("text");
+    let mut entries = Vec::new();
+    for (number, resource) in export.lines().enumerate() {
+        entries.push(format!("{{\"fullUrl\":\"urn:fhirline:{number}\",\n\"resource\":{resource}}}"));
+        if number % 2 == 0 {
+            entries.push(format!("{{\"response\":{{\"status\":\"204\",\"location\":\"{number}\"}}}}"));
+        }
+    }
+    let entries = entries.join(",\n");
+    format!("{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\n\"entry\":[\n{entries}]}}\n").into_bytes()
+}
+
 /// A compressed source, made by what is tested.
 fn gzip_sample(folder: &Path) -> Vec<u8> {
     let (plain, out) = (folder.join("plain"), folder.join("gzip"));
@@ -241,6 +259,8 @@ struct Seen {
     resumed: usize,
     /// Of these, within the compressed source.
     within_gzip: usize,
+    /// Of these, within the Bundle.
+    within_bundle: usize,
     /// Begun afresh, although there was something.
     afresh: usize,
     /// There was nothing to do but to give names.
@@ -251,6 +271,8 @@ impl Seen {
     fn add(&mut self, report: &Report) {
         self.resumed += usize::from(report.resumed.is_some());
         self.within_gzip += usize::from(report.resumed.as_ref().is_some_and(|at| at.skipped_bytes > 0));
+        let within_bundle = |at: &ResumedReport| at.source.ends_with("d.json") && at.byte > 0;
+        self.within_bundle += usize::from(report.resumed.as_ref().is_some_and(within_bundle));
         self.afresh += usize::from(report.begun_afresh.is_some());
         self.sealed += usize::from(report.already_complete);
     }
@@ -309,6 +331,7 @@ fn dies_at(place: &Place, operation: u64, unbroken: &Files) -> Option<Report> {
 #[test]
 fn killed_at_every_operation() {
     let seen = dies_at_every_operation(PLAIN);
+    assert!(seen.within_bundle > 5, "{seen:?}");
     assert!(seen.resumed > 20 && seen.within_gzip > 5 && seen.afresh > 5 && seen.sealed > 5, "{seen:?}");
 }
 

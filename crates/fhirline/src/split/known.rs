@@ -15,7 +15,7 @@ use crate::replay::Replay;
 use crate::{Job, SplitJob};
 
 /// The options as they are written down, and as users give them.
-const OPTIONS: [(&str, &str); 15] = [
+const OPTIONS: [(&str, &str); 17] = [
     ("types", "--type"),
     ("exceptTypes", "--exclude-type"),
     ("compress", "--compress"),
@@ -29,6 +29,8 @@ const OPTIONS: [(&str, &str); 15] = [
     ("maxRejects", "--max-rejects or --on-reject"),
     ("allowIncomplete", "--allow-incomplete"),
     ("trustInput", "--trust-input"),
+    ("keepBundles", "--keep-bundles"),
+    ("keepEntryMetadata", "--keep-entry-metadata"),
     ("expected", "--expect"),
     ("replay", "the quarantine that is run again"),
 ];
@@ -129,6 +131,8 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
         "maxRejects": job.max_rejects.map(|limit: RejectLimit| limit.to_string()),
         "allowIncomplete": job.allow_incomplete,
         "trustInput": job.proof == Proof::Trusted,
+        "keepBundles": job.keep_bundles,
+        "keepEntryMetadata": to.keep_entry_metadata,
         "expected": job.expectation.as_ref().map(|expected| hex(Sha256::new_with_prefix(format!("{expected:?}")))),
         "replay": job.replay.as_ref().map(Replay::fingerprint),
     })

@@ -2,9 +2,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fhirline_core::{Imbalance, Spools, Store};
+use fhirline_core::{Destination, Imbalance, Receipt, Spools, Store};
 use fhirline_flow::{MemoryPlan, Outcome, RunError};
-use fhirline_route::Grouping;
+use fhirline_route::{Grouping, IdRule};
 use fhirline_sink::{Finished, Inline, RAW_NAME, SplitOptions, SplitSink};
 
 use super::known::Known;
@@ -37,6 +37,8 @@ impl Run<'_> {
             checkpoint_bytes: self.checkpoint_bytes().or(from.is_some().then_some(u64::MAX)),
             from,
             spools: Arc::clone(&self.spools),
+            ids: IdRule::Any,
+            keep_entry_metadata: self.to.keep_entry_metadata,
         };
         let outcome = match self.job.run(Grouping::ByType, &mut sink, self.plan, going, on_event) {
             Err(error @ JobError::NothingToRead { .. }) => {
@@ -92,7 +94,9 @@ impl Run<'_> {
         }
         check_outputs(&finished, &report.account)?;
         note_diverted(&finished, report);
-        report.outputs = finished.outputs().into_iter().map(output_report).collect();
+        let (sidecars, outputs) = finished.outputs().into_iter().partition::<Vec<_>, _>(is_sidecar);
+        report.outputs = outputs.into_iter().map(output_report).collect();
+        report.sidecars = sidecars.into_iter().map(output_report).collect();
         let json = self.manifest(&finished, report).to_json();
         let store = &*self.store;
         let mut manifest = store.create(manifest::NAME).map_err(self.failed("write to"))?;
@@ -115,6 +119,7 @@ impl Run<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             options: self.known.options.take(),
             fingerprint: self.known.fingerprint.take(),
+            sidecars: report.sidecars.clone(),
             rejected: quarantine.iter().find(|file| file.name == fhirline_sink::RAW_NAME).cloned(),
             account: report.account.clone(),
         };
@@ -126,6 +131,8 @@ impl Run<'_> {
 /// The last look: what the outputs hold is what the ledger says.
 fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError> {
     let (outputs, quarantine) = (finished.outputs(), finished.quarantine());
+    let (sidecars, outputs): (Vec<_>, Vec<_>) = outputs.into_iter().partition(is_sidecar);
+    let entries = sidecars.iter().filter(|file| file.destination == Some(Destination::Entries));
     let raw = quarantine.iter().filter(|file| file.name == RAW_NAME);
     let (records, bytes) = (&account.ledger.records, &account.ledger.bytes);
     let sums = [
@@ -134,6 +141,11 @@ fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError>
             "bytes in the outputs",
             bytes.delivered + records.delivered,
             outputs.iter().map(|output| output.plain_bytes).sum(),
+        ),
+        (
+            "entries without a resource",
+            account.ledger.containers.bare_entries,
+            entries.map(|file| file.records).sum(),
         ),
         ("records in quarantine", records.quarantined, raw.clone().map(|file| file.records).sum()),
         (
@@ -146,6 +158,10 @@ fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError>
         Some((of, read, accounted)) => Err(RunError::Ledger(Imbalance { of, read, accounted }).into()),
         None => Ok(()),
     }
+}
+
+fn is_sidecar(output: &Receipt) -> bool {
+    output.destination.is_some_and(|destination| destination.is_sidecar())
 }
 
 fn note_diverted(finished: &Finished, report: &mut Report) {

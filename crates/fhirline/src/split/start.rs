@@ -5,7 +5,7 @@ use fhirline_sink::{Checkpoint, ResumeError, SplitSink};
 
 use super::run::Run;
 use crate::destination::{self, Holds, Left};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Ours};
 use crate::{JobError, Report};
 
 const NO_CHECKPOINT: &str = "it had not come to its first checkpoint";
@@ -166,7 +166,15 @@ fn parsed(checkpoint: &[u8]) -> Result<(Checkpoint, Progress), String> {
 /// The report of a run that was done before.
 fn recorded(manifest: Manifest) -> Report {
     let outputs = manifest.outputs();
-    let account = manifest.extension.fhirline.account;
+    let Ours { account, sidecars, .. } = manifest.extension.fhirline;
     let status = account.status();
-    Report { status, exit_code: status.code(), already_complete: true, account, outputs, ..Report::default() }
+    Report {
+        status,
+        exit_code: status.code(),
+        already_complete: true,
+        account,
+        outputs,
+        sidecars,
+        ..Report::default()
+    }
 }

@@ -74,6 +74,113 @@ fn a_source_that_broke_since_is_noticed() {
     assert!(matches!(refused, JobError::OtherRun { .. }), "{refused:?}");
 }
 
+const BUNDLE: &str = r#"{"resourceType":"Bundle","id":"b","type":"batch-response","signature":{},"entry":[
+{"fullUrl":"urn:fhirline:1","resource":{"resourceType":"Patient","id":"1"}},
+{"response":{"status":"204"}}]}
+"#;
+
+fn split_with_metadata(source: &Path, out: &Path, overwrite: bool) -> Result<Report, JobError> {
+    let to = SplitJob::to(out).keep_entry_metadata(true).overwrite(overwrite);
+    Job::new([source])?.memory_bytes(1 << 30).split(&to, &mut |_| {})
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("entry").file_name().into_string();
+    let names: Result<Vec<_>, _> = fs::read_dir(folder).expect("listed").map(name).collect();
+    let mut names = names.expect("text");
+    names.sort();
+    names
+}
+
+const SIDECARS: [&str; 3] = ["_bundles.ndjson", "_entries.ndjson", "_entry_metadata.ndjson"];
+
+#[test]
+fn sidecars_are_told_beside_the_outputs() {
+    let folder = folder();
+    let (source, out) = (folder.path().join("bundle.json"), folder.path().join("out"));
+    write(&source, BUNDLE);
+    let report = split_with_metadata(&source, &out, false).expect("sound");
+    let names =
+        |files: &[crate::OutputReport]| -> Vec<_> { files.iter().map(|of| of.name.clone()).collect() };
+    assert_eq!(names(&report.outputs), ["Patient.ndjson"]);
+    assert_eq!(names(&report.sidecars), SIDECARS);
+    assert_eq!(report.sidecars.iter().map(|of| of.records).collect::<Vec<_>>(), [1, 1, 2]);
+    assert!(report.sidecars.iter().all(|of| of.resource_type.is_none() && of.checksum.is_some()));
+    assert_eq!(report.account.types.len(), 1);
+    let containers = report.account.ledger.containers;
+    assert_eq!((containers.bundles, containers.bare_entries, containers.signed_bundles), (1, 1, 1));
+    assert!(report.account.notes.iter().any(|note| note.contains("signature")), "{:?}", report.account.notes);
+    assert_eq!(
+        fs::read(out.join("_entries.ndjson")).expect("read"),
+        b"{\"response\":{\"status\":\"204\"}}\n"
+    );
+
+    let json = fs::read(out.join("manifest.json")).expect("read");
+    let manifest: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    assert_eq!(manifest["output"].as_array().map(Vec::len), Some(1));
+    assert_eq!(manifest["extension"]["fhirline"]["sidecars"].as_array().map(Vec::len), Some(3));
+
+    let again = split_with_metadata(&source, &out, false).expect("the same run");
+    assert!(again.already_complete && again.sidecars == report.sidecars && again.account == report.account);
+    let refused = run(&source, &out).expect_err("another option");
+    let JobError::OtherRun { differences, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(differences, &["--keep-entry-metadata"]);
+}
+
+#[test]
+fn sidecars_are_read_back_by_nobody() {
+    let folder = folder();
+    let (source, out) = (folder.path().join("bundle.json"), folder.path().join("out"));
+    write(&source, BUNDLE);
+    split_with_metadata(&source, &out, false).expect("sound");
+    let mut read = Vec::new();
+    Job::new([&out]).expect("a source").memory_bytes(1 << 30).cat(&mut read, &mut |_| {}).expect("sound");
+    assert_eq!(read, PATIENT.as_bytes());
+}
+
+#[test]
+fn sidecars_belong_to_the_run() {
+    let folder = folder();
+    let (source, out) = (folder.path().join("bundle.json"), folder.path().join("out"));
+    write(&source, BUNDLE);
+    split_with_metadata(&source, &out, false).expect("sound");
+    fs::write(out.join("_entries.ndjson"), "").expect("cut to nothing");
+    let refused = split_with_metadata(&source, &out, false).expect_err("damaged");
+    assert!(matches!(&refused, JobError::Damaged { file, .. } if file == "_entries.ndjson"), "{refused:?}");
+    write(&source, PATIENT);
+    let report = split_with_metadata(&source, &out, true).expect("replaced");
+    assert!(report.sidecars.is_empty());
+    assert_eq!(names_in(&out), ["Patient.ndjson", "manifest.json"]);
+}
+
+/// A Bundle is one record then, and there is nothing beside it.
+#[test]
+fn bundles_can_be_kept() {
+    let folder = folder();
+    let (source, out) = (folder.path().join("bundle.json"), folder.path().join("out"));
+    write(&source, BUNDLE);
+    let job = Job::new([&source]).expect("a source").memory_bytes(1 << 30).keep_bundles(true);
+    let report = job.split(&SplitJob::to(&out), &mut |_| {}).expect("sound");
+    assert_eq!(report.account.ledger.records.delivered, 1);
+    assert!(report.account.ledger.containers.is_empty());
+    assert_eq!(names_in(&out), ["Bundle.ndjson", "manifest.json"]);
+    let refused = run(&source, &out).expect_err("another option");
+    let JobError::OtherRun { differences, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(differences, &["--keep-bundles"]);
+}
+
+/// An account of before there were Bundles can still be read.
+#[test]
+fn an_older_account_has_no_containers() {
+    let mut account = serde_json::to_value(crate::Account::default()).expect("JSON");
+    let ledger = &mut account["ledger"];
+    assert!(ledger.get("containers").is_none(), "left out where there are none");
+    let removed = ledger["bytes"].as_object_mut().and_then(|bytes| bytes.remove("metadata"));
+    assert_eq!(removed, Some(0.into()));
+    let read: crate::Account = serde_json::from_value(account).expect("an account");
+    assert_eq!(read, crate::Account::default());
+}
+
 #[test]
 fn a_claim_without_a_byte_in_it_is_cleared() {
     let folder = folder();
@@ -85,8 +192,5 @@ fn a_claim_without_a_byte_in_it_is_cleared() {
     }
     let report = run(&source, &out).expect("cleared");
     assert_eq!(report.outputs.len(), 1);
-    let mut names: Vec<_> =
-        fs::read_dir(&out).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["Patient.ndjson", "manifest.json"]);
+    assert_eq!(names_in(&out), ["Patient.ndjson", "manifest.json"]);
 }

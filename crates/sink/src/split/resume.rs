@@ -29,6 +29,26 @@ pub(super) struct Checkpoints {
     safe_within_source: bool,
 }
 
+impl Checkpoints {
+    fn json(&self, progress: &[u8], state: &State) -> Result<Vec<u8>, SinkError> {
+        let json = Checkpoint::write(&self.run, progress, state);
+        json.map_err(|error| SinkError::store("write to", &self.name)(error.into()))
+    }
+
+    fn replace_latest(&mut self, store: &dyn Store, json: &[u8], durable: bool) -> Result<(), SinkError> {
+        store.replace(&self.name, json, durable).map_err(SinkError::store("write to", &self.name))?;
+        self.within_source = true;
+        Ok(())
+    }
+
+    fn replace_safe(&mut self, store: &dyn Store, json: &[u8]) -> Result<(), SinkError> {
+        let name = safe_name(&self.name);
+        store.replace(&name, json, true).map_err(SinkError::store("write to", &name))?;
+        self.safe_within_source = true;
+        Ok(())
+    }
+}
+
 /// The name of the safe checkpoint beside the latest of that name: of `_fhirline.partial` it is `_fhirline-safe.partial`.
 #[must_use]
 pub fn safe_name(name: &str) -> String {
@@ -118,18 +138,55 @@ impl SplitSink {
         if durable {
             self.sync_new_names(&mut to.open_blocks)?;
         }
-        let state = self.state(blocks);
-        let failed = |error| SinkError::store("write to", &to.name)(error);
-        let json = Checkpoint::write(&to.run, progress, &state).map_err(|error| failed(error.into()))?;
+        let json = to.json(progress, &self.state(blocks))?;
         // In this order the latest is never older than the safe one, unless the machine crashes.
-        self.store.replace(&to.name, &json, false).map_err(failed)?;
+        to.replace_latest(&*self.store, &json, false)?;
         if durable {
-            self.store.replace(&safe_name(&to.name), &json, true).map_err(failed)?;
-            to.safe_within_source = true;
+            to.replace_safe(&*self.store, &json)?;
         }
         to.open_blocks.referred(blocks.as_ref());
-        to.within_source = true;
         Ok(())
+    }
+
+    /// Notes the moment at which the source began. No block is open and none is on its way any more.
+    pub(super) fn write_savepoint(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+        let Some(mut checkpoints) = self.checkpoints.take() else { return Ok(()) };
+        let written = self.write_savepoint_to(&mut checkpoints, progress);
+        self.checkpoints = Some(checkpoints);
+        written
+    }
+
+    fn write_savepoint_to(&mut self, to: &mut Checkpoints, progress: &[u8]) -> Result<(), SinkError> {
+        let durable = self.options.durable;
+        if durable {
+            self.parts_mut().try_for_each(Part::sync)?;
+        }
+        let open = self.open_at_savepoint()?;
+        let blocks = to.open_blocks.write(&*self.store, open.iter().map(Vec::as_slice), durable)?;
+        if durable {
+            self.sync_new_names(&mut to.open_blocks)?;
+        }
+        let json = to.json(progress, &self.state_at_savepoint(blocks))?;
+        // In this order the safe one is never ahead of the latest: whoever goes on with the latest may cut off, or write
+        // otherwise, what a safe one within the source refers to.
+        if durable {
+            to.replace_safe(&*self.store, &json)?;
+        }
+        // Durable, too: behind a crash of the machine the one within the source would say that it may not have changed.
+        to.replace_latest(&*self.store, &json, durable)?;
+        to.open_blocks.referred(blocks.as_ref());
+        Ok(())
+    }
+
+    /// The bytes that outputs had in open blocks when the source began, in their order.
+    fn open_at_savepoint(&mut self) -> Result<Vec<Vec<u8>>, SinkError> {
+        let encoding = self.options.encoding;
+        let old = self.outputs.iter_mut().take(self.savepoint.outputs);
+        let parts = old.filter_map(|output| output.parts.get_mut(output.savepoint.saturating_sub(1)));
+        parts
+            .filter(|part| part.open_bytes_at_savepoint() > 0)
+            .map(|part| part.open_at_savepoint(encoding))
+            .collect()
     }
 
     /// What was noted so far lies before the source that begins.
@@ -177,6 +234,17 @@ impl SplitSink {
             diverted_records: self.diverted_records,
             savepoint_diverted_records: self.savepoint.diverted_records,
             blocks,
+        }
+    }
+
+    /// The state as it was when the source began.
+    fn state_at_savepoint(&self, blocks: Option<BlocksState>) -> State {
+        let old = &self.outputs[..self.savepoint.outputs];
+        State {
+            outputs: old.iter().map(state_at_savepoint_of).collect(),
+            quarantine: self.quarantine.state_at_savepoint(),
+            diverted_records: self.savepoint.diverted_records,
+            ..self.state(blocks)
         }
     }
 
@@ -247,14 +315,32 @@ fn safe_checkpoint(store: &dyn Store, name: &str) -> Result<Option<Checkpoint>, 
 }
 
 fn state_of(output: &Output, before_savepoint: bool) -> OutputState {
-    let savepoint = output.savepoint.checked_sub(1).filter(|_| before_savepoint);
-    let last = savepoint.and_then(|place| output.parts.get(place)).map(Part::savepoint_state);
     OutputState {
         destination: output.destination.name().to_owned(),
         parts: output.parts.iter().map(Part::state).collect(),
         open_bytes: output.parts.last().map_or(0, |part| part.open.len() as u64),
-        savepoint: last.map(|last| OutputSavepoint { parts: output.savepoint, last }),
+        savepoint: savepoint_of(output).filter(|_| before_savepoint),
     }
+}
+
+/// The state of an output that is older than the savepoint, as it was then.
+fn state_at_savepoint_of(output: &Output) -> OutputState {
+    let mut parts: Vec<PartState> = output.parts[..output.savepoint].iter().map(Part::state).collect();
+    let last = output.savepoint.checked_sub(1).map(|place| &output.parts[place]);
+    if let (Some(noted), Some(last)) = (parts.last_mut(), last) {
+        *noted = last.state_at_savepoint();
+    }
+    OutputState {
+        destination: output.destination.name().to_owned(),
+        parts,
+        open_bytes: last.map_or(0, Part::open_bytes_at_savepoint),
+        savepoint: savepoint_of(output),
+    }
+}
+
+fn savepoint_of(output: &Output) -> Option<OutputSavepoint> {
+    let last = output.parts.get(output.savepoint.checked_sub(1)?)?;
+    Some(OutputSavepoint { parts: output.savepoint, last: last.savepoint_state() })
 }
 
 /// Refuses to go on with other options than those that the checkpoint was made with, as far as they would do harm.

@@ -14,13 +14,13 @@ use crate::support::{Run, Step, options, sealed, steps, unbroken};
 
 /// A store that changes nothing any more after so many operations; the last write is half done.
 #[derive(Clone, Debug)]
-struct Dying {
+pub(crate) struct Dying {
     store: Arc<dyn Store>,
     left: Arc<AtomicU64>,
 }
 
 impl Dying {
-    fn after(store: impl Store + 'static, operations: u64) -> Self {
+    pub(crate) fn after(store: impl Store + 'static, operations: u64) -> Self {
         Self { store: Arc::new(store), left: Arc::new(AtomicU64::new(operations)) }
     }
 
@@ -139,6 +139,26 @@ fn advance(run: &mut Run<'_>, steps: &[Step], checkpoints: &[bool]) -> Result<()
     Ok(())
 }
 
+/// A run as the life before left it, or afresh.
+pub(crate) fn taken_up<'s>(
+    store: &Dying,
+    options: SplitOptions,
+    steps: &'s [Step],
+) -> Result<Run<'s>, SinkError> {
+    match Run::resume(Arc::new(store.clone()), options, steps, false) {
+        Ok(run) => Ok(run),
+        Err(ResumeError::Sink(error)) => Err(error),
+        // There is no checkpoint yet, or a source was abandoned since.
+        Err(ResumeError::Malformed { .. }) => {
+            let names = store.list().expect("listed");
+            // Whoever starts afresh can do so with what was there before.
+            names.iter().for_each(|name| store.store.remove(name).expect("removed"));
+            Ok(Run::begin(Arc::new(store.clone()), options, steps, false))
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
 /// One life of a run, from what the one before left; the run if it came to its end.
 fn live<'s>(
     store: &Dying,
@@ -146,18 +166,7 @@ fn live<'s>(
     steps: &'s [Step],
     checkpoints: &[bool],
 ) -> Result<Run<'s>, SinkError> {
-    let mut run = match Run::resume(Arc::new(store.clone()), options, steps, false) {
-        Ok(run) => run,
-        Err(ResumeError::Sink(error)) => return Err(error),
-        // There is no checkpoint yet, or a source was abandoned since.
-        Err(ResumeError::Malformed { .. }) => {
-            let names = store.list().expect("listed");
-            // Whoever starts afresh can do so with what was there before.
-            names.iter().for_each(|name| store.store.remove(name).expect("removed"));
-            Run::begin(Arc::new(store.clone()), options, steps, false)
-        }
-        Err(error) => panic!("{error:?}"),
-    };
+    let mut run = taken_up(store, options, steps)?;
     advance(&mut run, steps, checkpoints)?;
     Ok(run)
 }

@@ -1,8 +1,10 @@
 //! An interrupted split goes on from its last checkpoint, and nobody sees that it was interrupted.
 
 mod damage;
+mod failed;
 mod format;
 mod interrupted;
 mod killed;
 mod power_loss;
+mod sidecars;
 mod support;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fhirline_core::{
-    BadRecord, Batch, ChecksumKind, Chunk, Destination, Fault, Lease, Ledger, Lines, LongLine, MemorySpools,
-    Position, Receipt, ResourceType, SourceId, Spools, Store, Verdict,
+    BadRecord, Batch, ChecksumKind, Chunk, Content, Destination, Fault, Lease, Ledger, LongLine,
+    MemorySpools, PartKind, PartSpan, Parts, Position, Receipt, ResourceType, SourceId, Spools, Store,
+    Verdict,
 };
 use fhirline_fetch::MemoryStore;
 use fhirline_route::{Router, Scratch};
@@ -22,7 +23,7 @@ pub(crate) const NAME: &str = "_fhirline.partial";
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Begin(u32),
-    /// Kind and length of each line.
+    /// Kind and length of each line: records, broken ones, and what goes to sidecars.
     Batch(Vec<(u8, u16)>),
     Long(u8, u16),
     /// One record of each of so many types.
@@ -59,14 +60,29 @@ fn padding(seed: usize, length: usize) -> String {
 
 const TYPES: [&str; 6] = ["Patient", "PATIENT", "Goal", "Observation", "x-custom", "Encounter"];
 
-fn line(kind: u8, seed: usize, length: usize) -> String {
+pub(crate) fn line(kind: u8, seed: usize, length: usize) -> String {
     match kind {
         0..10 => {
             let name = TYPES[usize::from(kind) % TYPES.len()];
             format!("{{\"resourceType\":\"{name}\",\"text\":\"{}\"}}\n", padding(seed, length))
         }
         10 | 11 => format!("{{\"broken\":\"{}\n", padding(seed, length)),
-        _ => "[]\n".to_owned(),
+        12 => "[]\n".to_owned(),
+        _ => format!("{{\"fullUrl\":\"{}\"}}\n", padding(seed, length)),
+    }
+}
+
+/// Where lines of that kind go, if that is a sidecar.
+fn sidecar(kind: u8) -> Option<Destination> {
+    let place = usize::from(kind.checked_sub(13)?);
+    [Destination::Entries, Destination::Bundles, Destination::EntryMetadata].get(place).copied()
+}
+
+fn part_kind(kind: u8) -> PartKind {
+    match sidecar(kind) {
+        None => PartKind::Line,
+        Some(Destination::Entries) => PartKind::Entry,
+        Some(sidecar) => PartKind::Sidecar(sidecar),
     }
 }
 
@@ -89,17 +105,29 @@ fn position_of(steps: &[Step], place: usize) -> Position {
     at
 }
 
-fn batch_of(lines: impl Iterator<Item = String>, at: Position) -> Batch {
-    let mut all = Lines { at, ..Lines::default() };
-    for line in lines {
+pub(crate) fn batch_of(lines: impl Iterator<Item = (u8, String)>, at: Position) -> Batch {
+    let mut all = Parts { at, ..Parts::default() };
+    for (number, (kind, line)) in (0..).zip(lines) {
+        let (kind, from) = (part_kind(kind), all.bytes.len() as u32);
+        let length = if kind == PartKind::Line { line.len() } else { line.len() - 1 } as u32;
+        let part = PartSpan {
+            kind,
+            from,
+            length,
+            offset: from,
+            line: number,
+            line_ends: 0,
+            proven: false,
+            known_type: None,
+        };
+        all.list.push(part);
         all.bytes.extend_from_slice(line.as_bytes());
-        all.ends.push(all.bytes.len() as u32);
     }
-    let chunk = Chunk { sequence: 0, lines: all, lease: Lease::free_of_charge() };
+    let chunk = Chunk { sequence: 0, content: Content::Parts(Box::new(all)), lease: Lease::free_of_charge() };
     Router::default().route(chunk, Batch::default(), &mut Scratch::default()).0
 }
 
-fn long_line(kind: u8, length: u16, seed: usize, at: Position) -> LongLine {
+pub(crate) fn long_line(kind: u8, length: u16, seed: usize, at: Position) -> LongLine {
     let mut spool = MemorySpools.create().expect("in memory");
     let bytes = line(kind, seed, usize::from(length));
     let bytes = bytes.trim_end().as_bytes();
@@ -107,14 +135,15 @@ fn long_line(kind: u8, length: u16, seed: usize, at: Position) -> LongLine {
     let destination = match kind {
         0..10 if TYPES[usize::from(kind) % TYPES.len()] == "x-custom" => Some(Destination::Unknown),
         0..10 => ResourceType::new(TYPES[usize::from(kind) % TYPES.len()]).map(Destination::Resource),
-        _ => None,
+        _ => sidecar(kind),
     };
     let length = bytes.len() as u64 + 2;
     let rejected = Verdict::Rejected(BadRecord { fault: Fault::TooLong, at: 7 });
     let delivered = |destination| Verdict::Delivered { destination, record: 2..length };
     let mut ledger = Ledger::default();
-    ledger.records.read = 1;
-    LongLine { at, length, verdict: destination.map_or(rejected, delivered), ledger, spool }
+    ledger.records.read = u64::from(sidecar(kind).is_none());
+    let (end, verdict) = (at.advanced(length + 1, 1), destination.map_or(rejected, delivered));
+    LongLine { at, end, length, lines: 1, verdict, ledger, spool }
 }
 
 /// Takes one step; the same step at the same place is the same call.
@@ -125,7 +154,7 @@ fn take(sink: &mut SplitSink, steps: &[Step], place: usize, threads: bool) -> Re
         Step::Begin(source) => sink.begin_source(SourceId(*source), &format!("source {source}")),
         Step::Batch(lines) => {
             let text = |(number, &(kind, length)): (usize, &(u8, u16))| {
-                line(kind, place * 31 + number, usize::from(length))
+                (kind, line(kind, place * 31 + number, usize::from(length)))
             };
             let lines = lines.iter().enumerate().map(text);
             sink.commit(&batch_of(lines, at), offload)
@@ -133,7 +162,8 @@ fn take(sink: &mut SplitSink, steps: &[Step], place: usize, threads: bool) -> Re
         Step::Types(types) => {
             let letter = |number: u16, power| char::from(b'a' + (number / 26_u16.pow(power) % 26) as u8);
             let name = |number| (0..3).map(|power| letter(number, power)).collect::<String>();
-            let lines = types.clone().map(|number| format!("{{\"resourceType\":\"T{}\"}}\n", name(number)));
+            let lines =
+                types.clone().map(|number| (0, format!("{{\"resourceType\":\"T{}\"}}\n", name(number))));
             sink.commit(&batch_of(lines, at), offload)
         }
         Step::Long(kind, length) => sink.commit_long(&mut long_line(*kind, *length, place, at), offload),
@@ -216,6 +246,12 @@ impl<'s> Run<'s> {
         self.sink.checkpoint(progress.as_bytes(), sync)
     }
 
+    /// The source that is being read turns out not to be whole. The next life begins with it.
+    pub(crate) fn try_fail(&mut self) -> Result<(), SinkError> {
+        let progress = format!("{{\"steps\":{}}}", begun_before(self.steps, self.taken));
+        self.sink.fail_source(Some(progress.as_bytes()))
+    }
+
     /// Goes on from what lies in the store: from the latest checkpoint, or else from the safe one.
     pub(crate) fn resume(
         store: Arc<dyn Store>,
@@ -230,8 +266,10 @@ impl<'s> Run<'s> {
             resumed => return resumed,
         };
         store.replace(NAME, b"", false).map_err(failed)?;
+        // A source was abandoned: a latest one from before a loss of power does not count either.
+        let withdrawn = store.stored_bytes(&safe_name(NAME)).map_err(failed)? == Some(0);
         match Self::resume_from(&safe_name(NAME), store, options, steps, threads) {
-            Err(lost) if !matches!(lost, ResumeError::Sink(_)) => Err(latest),
+            Err(lost) if !matches!(lost, ResumeError::Sink(_)) && !withdrawn => Err(latest),
             resumed => resumed,
         }
     }
@@ -252,6 +290,11 @@ impl<'s> Run<'s> {
         let (sink, _) = SplitSink::resume(store, options, NAME, checkpoint)?;
         Ok(Self { sink, steps, taken, threads })
     }
+}
+
+/// After how many steps the source began that is being read after `taken` steps.
+pub(crate) fn begun_before(steps: &[Step], taken: usize) -> usize {
+    steps[..taken].iter().rposition(|step| matches!(step, Step::Begin(_))).unwrap_or(0)
 }
 
 /// Every way to write, with blocks that are short enough to be cut often.
@@ -286,10 +329,10 @@ pub(crate) fn options() -> impl Strategy<Value = SplitOptions> {
 
 /// Sources with batches and long lines, some of them abandoned.
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let lines = prop::collection::vec((0u8..13, 0u16..120), 0..12);
+    let lines = prop::collection::vec((0u8..16, 0u16..120), 0..12);
     let step = prop_oneof![
         6 => lines.prop_map(Step::Batch),
-        1 => (0u8..12, 0u16..3000).prop_map(|(kind, length)| Step::Long(kind, length)),
+        1 => (0u8..16, 0u16..3000).prop_map(|(kind, length)| Step::Long(kind, length)),
     ];
     let source = (prop::collection::vec(step, 0..7), prop::bool::weighted(0.25));
     prop::collection::vec(source, 1..5).prop_map(|sources| {

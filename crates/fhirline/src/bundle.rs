@@ -1,0 +1,299 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fhirline_bundle::{BaseUrl, Form, Method, OnDuplicate, WriteOptions};
+use fhirline_core::{Imbalance, NoSpools};
+use fhirline_fetch::{FolderSpools, Found};
+use fhirline_flow::{MemoryPlan, Outcome, RunError};
+use fhirline_route::{Grouping, IdRule};
+use fhirline_sink::{BundleOptions, BundleSink, FinishedBundles, StatsSink};
+
+use crate::job::{Going, OnEvent};
+use crate::report::{Account, output_report};
+use crate::{Job, JobError, Report};
+
+mod beside;
+mod report;
+mod restore;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use report::{BundlesReport, EndedReport};
+pub use restore::{RestoreError, RestoreJob, RestoreReport};
+
+use report::bundles_report;
+use target::{Held, Target};
+
+/// One in so many bytes of the memory is for what is known of the URLs in the open Bundle.
+const FINGERPRINTS_PART: u64 = 4;
+
+/// Outputs that are listed in a report.
+const MOST_LISTED: usize = 1000;
+
+/// Where resources are written as FHIR Bundles, and how.
+///
+/// ```
+/// use fhirline::{BundleJob, ExitStatus, Job};
+///
+/// let folder = tempfile::tempdir()?;
+/// let export = folder.path().join("export.jsonl");
+/// std::fs::write(&export, "{\"resourceType\":\"Goal\",\"id\":\"1\"}\n")?;
+///
+/// let bundle = folder.path().join("bundle.json");
+/// let report = Job::new([&export])?.bundle(&BundleJob::to(&bundle), &mut |_| {})?;
+/// assert_eq!(report.status, ExitStatus::Complete);
+/// assert_eq!(std::fs::read_to_string(&bundle)?, r#"{"resourceType":"Bundle","type":"collection","entry":[
+/// {"fullUrl":"https://fhirline.invalid/fhir/Goal/1","resource":{"resourceType":"Goal","id":"1"}}]}
+/// "#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleJob {
+    path: PathBuf,
+    form: Form,
+    base: BaseUrl,
+    on_duplicate: Option<OnDuplicate>,
+    max_entries: Option<u64>,
+    max_bytes: Option<u64>,
+    pretty: bool,
+    durable: bool,
+    overwrite: bool,
+}
+
+impl BundleJob {
+    /// Into the file `X.json`, and further ones `X.0002.json`, if the path ends so and is no folder; else into that folder,
+    /// which is made if it does not exist and must be empty otherwise: `Bundle.0001.json`, `Bundle.0002.json`, … Rejected
+    /// records go to the folder `_X.quarantine` beside the file, or `_quarantine` in the folder.
+    pub fn to(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            form: Form::Collection,
+            base: BaseUrl::default(),
+            on_duplicate: None,
+            max_entries: None,
+            max_bytes: None,
+            pretty: false,
+            durable: true,
+            overwrite: false,
+        }
+    }
+
+    /// What the Bundles are for; a collection unless set. Resources without a legal id cannot be put, and go to quarantine
+    /// then.
+    #[must_use]
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// What a `fullUrl` begins with; `https://fhirline.invalid/fhir` unless set.
+    #[must_use]
+    pub fn base(mut self, base: BaseUrl) -> Self {
+        self.base = base;
+        self
+    }
+
+    /// What becomes of a resource whose `fullUrl` stands in the open Bundle already; unless set, what is
+    /// [usual](Form::usual_on_duplicate) for the form.
+    #[must_use]
+    pub fn on_duplicate(mut self, on_duplicate: OnDuplicate) -> Self {
+        self.on_duplicate = Some(on_duplicate);
+        self
+    }
+
+    /// Goes on in another Bundle before one holds more entries than that.
+    #[must_use]
+    pub fn max_entries(mut self, entries: Option<u64>) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Goes on in another Bundle before one has more bytes than that. A resource that is longer has a Bundle of its own.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: Option<u64>) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Lays white space between tokens out for people. Nothing else of a resource is changed.
+    #[must_use]
+    pub fn pretty(mut self, pretty: bool) -> Self {
+        self.pretty = pretty;
+        self
+    }
+
+    /// Whether the end of the run waits until everything is safe on the disk; it does unless set.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Replaces Bundles of the same names, and their quarantine, once the new ones are complete.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    fn write_options(&self, fingerprint_bytes: u64) -> WriteOptions {
+        WriteOptions {
+            form: self.form,
+            base: self.base.clone(),
+            on_duplicate: self.on_duplicate.unwrap_or_else(|| self.form.usual_on_duplicate()),
+            max_entries: self.max_entries,
+            max_bytes: self.max_bytes,
+            pretty: self.pretty,
+            fingerprint_bytes,
+        }
+    }
+
+    /// Which ids will do: what is put is put under its id.
+    fn ids(&self) -> IdRule {
+        if self.form.method() == Some(Method::Put) { IdRule::Legal } else { IdRule::Any }
+    }
+}
+
+impl Job {
+    /// How the memory will be divided for [`bundle`](Self::bundle).
+    ///
+    /// # Errors
+    /// [`JobError::Memory`] if it is too little.
+    pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
+        Ok(MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?)
+    }
+
+    /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.
+    ///
+    /// The Bundles get their names once all of them are complete, the first one last. There are no checkpoints: an interrupted
+    /// run leaves its outputs under provisional names, and the next run begins afresh.
+    ///
+    /// # Errors
+    /// [`JobError`]; a source that is incomplete is none, but told in the report.
+    pub fn bundle(mut self, to: &BundleJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
+        let started = Instant::now();
+        let plan = self.bundle_memory_plan()?;
+        let target = Target::of(&to.path)?;
+        if target.alone {
+            self.sources = self.sources.excluding(&target.folder).map_err(target.failed("find"))?;
+        }
+        self.check_bundle_sources(&target, on_event, plan)?;
+        let is_new = !target.folder.exists();
+        let result = self.bundle_into(to, &target, plan, on_event);
+        if is_new && matches!(result, Err(JobError::NothingToRead { .. })) {
+            // Empty again; if somebody else has put something there, it stays.
+            let _ = fs::remove_dir(&target.folder);
+        }
+        result.map(|report| report.after(started))
+    }
+
+    /// Refuses sources that the outputs would replace, and a run over nothing, before anything is made.
+    fn check_bundle_sources(
+        &self,
+        target: &Target,
+        on_event: &mut OnEvent<'_>,
+        plan: MemoryPlan,
+    ) -> Result<(), JobError> {
+        if let Some(replay) = &self.replay {
+            return Ok(replay.check_destination(&target.folder)?);
+        }
+        let mut any = false;
+        for found in self.sources.expand() {
+            any |= !matches!(found, Ok(Found::Skipped { .. }));
+            if let Ok(Found::Source { origin, .. }) = &found
+                && target.holds(origin.name())
+            {
+                return Err(JobError::SourceInDestination { source_name: origin.name().to_owned() });
+            }
+        }
+        if any {
+            return Ok(());
+        }
+        // The walk says what was passed over.
+        let going = Going::through(NoSpools);
+        let outcome = self.run(Grouping::ByType, &mut StatsSink::new(), plan, going, on_event);
+        Err(outcome.err().unwrap_or(JobError::NothingToRead { skipped: 0 }))
+    }
+
+    fn bundle_into(
+        &self,
+        to: &BundleJob,
+        target: &Target,
+        plan: MemoryPlan,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Report, JobError> {
+        let held = target.open(to.overwrite)?;
+        let options = BundleOptions {
+            write: to.write_options(plan.set_aside_bytes),
+            names: target.names.clone(),
+            quarantine: target.quarantine.clone(),
+            durable: to.durable,
+        };
+        let mut sink = BundleSink::new(Arc::clone(&held.store), options)?;
+        let _claim = target.claim_first()?;
+        let spools = FolderSpools::new(&target.folder);
+        let going = Going { ids: to.ids(), ..Going::through(spools) };
+        let outcome = match self.run(Grouping::Together, &mut sink, plan, going, on_event) {
+            Err(error @ JobError::NothingToRead { .. }) => {
+                drop(sink);
+                target.remove_partials(&*held.store)?;
+                return Err(error);
+            }
+            result => result?,
+        };
+        let mut report = self.report(&outcome, plan);
+        note_bare_entries(&outcome, &mut report);
+        if outcome.failed_sources == 0 || self.allow_incomplete {
+            self.seal_bundles(sink, target, &held, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn seal_bundles(
+        &self,
+        sink: BundleSink,
+        target: &Target,
+        held: &Held,
+        report: &mut Report,
+    ) -> Result<(), JobError> {
+        let finished = sink.finish()?;
+        if !self.cancel.pass_stopping() {
+            return Err(RunError::Cancelled.into());
+        }
+        check_outputs(&finished, &report.account)?;
+        let bytes = finished.bundles().map(|bundle| bundle.stored_bytes).sum();
+        report.bundles = Some(bundles_report(finished.tally(), bytes));
+        report.outputs = finished.bundles().take(MOST_LISTED).map(output_report).collect();
+        target.remove_old(held)?;
+        Ok(finished.seal()?)
+    }
+}
+
+/// The last look: what the outputs hold is what the ledger says.
+fn check_outputs(finished: &FinishedBundles, account: &Account) -> Result<(), JobError> {
+    let tally = finished.tally();
+    let rejected = finished.quarantine().next().map_or(0, |raw| raw.records);
+    let (records, bytes) = (&account.ledger.records, &account.ledger.bytes);
+    let sums = [
+        ("entries in the Bundles", records.delivered, tally.entries),
+        ("bytes of resources in the Bundles", bytes.delivered, tally.resource_bytes),
+        ("records in quarantine", records.quarantined, rejected),
+    ];
+    match sums.into_iter().find(|(_, read, accounted)| read != accounted) {
+        Some((of, read, accounted)) => Err(RunError::Ledger(Imbalance { of, read, accounted }).into()),
+        None => Ok(()),
+    }
+}
+
+/// Entries without a resource are no records, and have no place in a new Bundle.
+fn note_bare_entries(outcome: &Outcome, report: &mut Report) {
+    let entries = outcome.totals.ledger.containers.bare_entries;
+    if entries > 0 {
+        let noun = if entries == 1 { "entry" } else { "entries" };
+        let note = format!("{entries} {noun} without a resource left out; `fhirline split` keeps them");
+        report.account.notes.push(note);
+    }
+}

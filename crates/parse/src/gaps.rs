@@ -1,0 +1,206 @@
+//! White space between tokens: 64 bytes at a time.
+
+use std::fmt;
+
+use wide::u8x16;
+
+use crate::specials::{BLOCK, padded};
+
+/// Finds where white space between the tokens of a text begins and ends. Of the grammar it knows strings only, so that it
+/// works with any text: a string ends at its quote, or with the text, and a backslash means something within a string only.
+///
+/// The text may be changed from one call to the next up to the offset returned last: what is behind is as it was.
+///
+/// ```
+/// use fhirline_parse::Gaps;
+///
+/// let text = b"{\n  \"a b\": 1 }";
+/// let mut gaps = Gaps::default();
+/// assert_eq!([0; 8].map(|_| gaps.next_edge(text)), [1, 4, 10, 11, 12, 13, 14, 14]);
+/// ```
+#[derive(Clone, Default)]
+pub struct Gaps {
+    /// Where the next block begins.
+    ahead: usize,
+    /// Where white space begins or ends in the block before it: one bit a byte, the first byte's lowest.
+    edges: u64,
+    /// Whether that block ends within white space between tokens.
+    in_gap: bool,
+    /// Whether it ends within a string.
+    in_string: bool,
+    /// Whether it ends behind a backslash in a string.
+    escaped: bool,
+}
+
+impl Gaps {
+    /// The offset at which the next white space begins, and with the next call the offset at which it ends, and so on; the
+    /// length of the text if there is none.
+    #[inline]
+    pub fn next_edge(&mut self, text: &[u8]) -> usize {
+        if self.edges == 0 && !self.read_on(text) {
+            return text.len();
+        }
+        let edge = self.edges.trailing_zeros() as usize;
+        self.edges &= self.edges - 1;
+        self.ahead - BLOCK + edge
+    }
+
+    /// Reads up to the next block that has an edge; `false` if there is none.
+    #[inline(never)]
+    fn read_on(&mut self, text: &[u8]) -> bool {
+        while self.edges == 0 && self.ahead < text.len() {
+            self.read(&Block::of(text, self.ahead));
+            self.ahead += BLOCK;
+        }
+        self.edges != 0
+    }
+
+    #[inline]
+    fn read(&mut self, block: &Block) {
+        let was_in_string = if self.in_string { u64::MAX } else { 0 };
+        let strings = up_to_here(self.string_ends(block)) ^ was_in_string;
+        self.in_string = strings >> (BLOCK - 1) == 1;
+        let gaps = block.blank & !strings;
+        self.edges = gaps ^ (gaps << 1 | u64::from(self.in_gap));
+        self.in_gap = gaps >> (BLOCK - 1) == 1;
+    }
+
+    /// The quotes that begin and end strings.
+    #[inline]
+    fn string_ends(&mut self, block: &Block) -> u64 {
+        if block.backslashes == 0 && !self.escaped {
+            return block.quotes;
+        }
+        self.unescaped(block)
+    }
+
+    /// The quotes that are not escaped.
+    fn unescaped(&mut self, block: &Block) -> u64 {
+        let (mut ends, mut in_string) = (0, self.in_string);
+        let mut ahead = (block.quotes | block.backslashes) & !u64::from(self.escaped);
+        self.escaped = false;
+        while ahead != 0 {
+            let first = ahead & ahead.wrapping_neg();
+            ahead ^= first;
+            if block.quotes & first != 0 {
+                ends |= first;
+                in_string = !in_string;
+            } else if in_string {
+                ahead &= !(first << 1);
+                self.escaped = first >> (BLOCK - 1) == 1;
+            }
+        }
+        ends
+    }
+}
+
+/// Each bit tells whether the number of bits set up to it, itself included, is odd.
+#[inline]
+fn up_to_here(bits: u64) -> u64 {
+    [1, 2, 4, 8, 16, 32].iter().fold(bits, |odd, shift| odd ^ odd << shift)
+}
+
+/// What stands in a block: one bit a byte.
+#[derive(Default)]
+struct Block {
+    blank: u64,
+    quotes: u64,
+    backslashes: u64,
+}
+
+impl Block {
+    #[inline]
+    fn of(text: &[u8], base: usize) -> Self {
+        match text.get(base..).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => Self::of_bytes(bytes),
+            // It is filled up with NULs, which are no white space: what there is of it at the end of the text ends there.
+            None => Self::of_bytes(&padded(text, base)),
+        }
+    }
+
+    #[inline]
+    fn of_bytes(bytes: &[u8; BLOCK]) -> Self {
+        let (parts, _) = bytes.as_chunks::<16>();
+        let mut block = Self::default();
+        for part in parts.iter().rev() {
+            let bytes = u8x16::new(*part);
+            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            let blank = is(b' ') | is(b'\n') | is(b'\r') | is(b'\t');
+            block.blank = block.blank << 16 | u64::from(blank.to_bitmask());
+            block.quotes = block.quotes << 16 | u64::from(is(b'"').to_bitmask());
+            block.backslashes = block.backslashes << 16 | u64::from(is(b'\\').to_bitmask());
+        }
+        block
+    }
+}
+
+impl fmt::Debug for Gaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gaps").field("ahead", &self.ahead).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The edges, a byte at a time.
+    fn edges(text: &[u8]) -> Vec<usize> {
+        let (mut edges, mut in_string, mut escaped, mut in_gap) = (Vec::new(), false, false, false);
+        for (at, &byte) in text.iter().enumerate() {
+            let is_gap = !in_string && b" \t\n\r".contains(&byte);
+            if is_gap != in_gap {
+                edges.push(at);
+            }
+            in_gap = is_gap;
+            in_string ^= byte == b'"' && !escaped;
+            escaped = in_string && byte == b'\\' && !escaped;
+        }
+        edges
+    }
+
+    fn found(text: &[u8]) -> Vec<usize> {
+        let mut gaps = Gaps::default();
+        let edges = std::iter::repeat_with(|| gaps.next_edge(text));
+        edges.take_while(|&edge| edge < text.len()).collect()
+    }
+
+    #[test]
+    fn every_byte_value_is_classed_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..130 {
+                for quote in [0, 20, 63] {
+                    let mut text = [b'x'; 130];
+                    text[quote] = b'"';
+                    text[at] = byte;
+                    assert_eq!(found(&text), edges(&text), "byte {byte:#04x} at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_text_is_the_last_edge() {
+        for length in 0..200 {
+            for text in [" ".repeat(length), format!("{}\"", " ".repeat(length)), "x".repeat(length)] {
+                assert_eq!(found(text.as_bytes()), edges(text.as_bytes()));
+                let mut gaps = Gaps::default();
+                let last = std::iter::repeat_with(|| gaps.next_edge(text.as_bytes())).nth(5);
+                assert_eq!(last, Some(text.len()));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_that_matters(
+            text in prop::collection::vec(prop::sample::select(&b"  \t\r\n\"\"\\\\{x\xC3"[..]), 0..300),
+            plain in 0usize..70,
+        ) {
+            let text = [&vec![b'x'; plain], &text[..]].concat();
+            prop_assert_eq!(found(&text), edges(&text));
+        }
+    }
+}

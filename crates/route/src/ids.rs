@@ -1,0 +1,56 @@
+use fhirline_core::Fault;
+use fhirline_parse::Id;
+
+/// The longest legal id.
+const MAX_LEGAL_BYTES: usize = 64;
+
+/// Which ids a record may have to be delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdRule {
+    /// Any, or none: real exports hold ids longer than FHIR allows, and lose nothing by it.
+    #[default]
+    Any,
+    /// Only what FHIR allows (<https://hl7.org/fhir/R4/datatypes.html#id>), for outputs that address resources by it.
+    Legal,
+}
+
+impl IdRule {
+    /// What is wrong with that id.
+    pub(crate) fn fault(self, id: Option<&Id<'_>>) -> Option<Fault> {
+        match (self, id) {
+            (Self::Any, _) => None,
+            (Self::Legal, None) => Some(Fault::NoId),
+            (Self::Legal, Some(Id::Text(id))) if is_legal(id) => None,
+            (Self::Legal, Some(_)) => Some(Fault::IllegalId),
+        }
+    }
+}
+
+fn is_legal(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    (1..=MAX_LEGAL_BYTES).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_fhir_allows_is_legal() {
+        let text = |id: &'static str| Some(Id::Text(id.into()));
+        let long = "x".repeat(65);
+        for (id, fault) in [
+            (None, Some(Fault::NoId)),
+            (text("a-B.9"), None),
+            (text(""), Some(Fault::IllegalId)),
+            (text("a/b"), Some(Fault::IllegalId)),
+            (text("\u{e9}"), Some(Fault::IllegalId)),
+            (Some(Id::Text((&*long).into())), Some(Fault::IllegalId)),
+            (Some(Id::Text((&long[1..]).into())), None),
+            (Some(Id::TooLong(2000)), Some(Fault::IllegalId)),
+        ] {
+            assert_eq!(IdRule::Legal.fault(id.as_ref()), fault, "{id:?}");
+            assert_eq!(IdRule::Any.fault(id.as_ref()), None);
+        }
+    }
+}

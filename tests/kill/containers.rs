@@ -1,0 +1,110 @@
+//! The same where resources stand in Bundles. A run that was killed goes on within the Bundle, unless that is looked at a second
+//! time.
+
+use serde_json::Value;
+
+use super::{Dice, Place, Seen, what_has_its_name_is_whole};
+use crate::support::{assert_same, files_in, gzip_members, sample, say};
+
+/// In each test.
+const KILLS: usize = 12;
+
+/// The resources of an export, as entries of Bundles.
+fn entries(seed: u64, bytes: u64) -> Vec<String> {
+    let export = String::from_utf8_lossy(&sample(seed, bytes)).into_owned();
+    let is_sound = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object());
+    let entry = |(number, line): (usize, &str)| match number % 50 {
+        0 => format!(r#"{{"request":{{"method":"DELETE","url":"Patient/{number}"}}}}"#),
+        _ => {
+            format!(r#"{{"fullUrl":"urn:fhirline:{number}","resource":{line},"search":{{"mode":"match"}}}}"#)
+        }
+    };
+    export.lines().filter(is_sound).enumerate().map(entry).collect()
+}
+
+fn bundle(entries: &[String]) -> String {
+    let list = entries.join(",");
+    format!(r#"{{"resourceType":"Bundle","type":"collection","id":"b","entry":[{list}],"total":1}}"#)
+}
+
+fn minified() -> Vec<u8> {
+    bundle(&entries(1, 6 << 20)).into_bytes()
+}
+
+fn pretty() -> Vec<u8> {
+    // A brace behind every line end would look like the beginning of a value.
+    let spread = |entry: &String| entry.replace(",\"", ",\n    \"");
+    bundle(&entries(2, 6 << 20).iter().map(spread).collect::<Vec<_>>()).replacen('{', "{\n ", 1).into_bytes()
+}
+
+/// What it is stands behind all of its entries.
+fn type_last() -> Vec<u8> {
+    let list = entries(3, 6 << 20).join(",");
+    format!(r#"{{"entry":[{list}],"resourceType":"Bundle","type":"collection"}}"#).into_bytes()
+}
+
+fn on_lines() -> Vec<u8> {
+    let bundles = entries(4, 6 << 20);
+    let lines = bundles.chunks(97).map(|entries| bundle(entries) + "\n");
+    lines.collect::<String>().into_bytes()
+}
+
+fn gzip() -> Vec<u8> {
+    gzip_members(&minified().chunks(300_000).collect::<Vec<_>>())
+}
+
+/// Kills runs over that source, and returns how many went on in its midst.
+#[track_caller]
+fn killed_and_run_again(source: Vec<u8>, options: &str, seed: u64) -> usize {
+    // It begins behind another, so that a checkpoint at its beginning is one, too.
+    let sources = [("a.ndjson", b"{\"resourceType\":\"Patient\"}\n".to_vec()), ("b.json", source)];
+    let place = Place::with(&sources, &format!("{options} --max-file-bytes 700KiB"));
+    let (unbroken, takes) = place.unbroken();
+    let (mut dice, mut seen, mut inside) = (Dice(seed), Seen::default(), 0);
+    for kill in 0..KILLS {
+        let out = format!("out-{kill}");
+        for _ in 0..=dice.next() % 2 {
+            seen.hits += usize::from(place.kill(&out, takes.mul_f64(dice.share())));
+            what_has_its_name_is_whole(&place, &out, &unbroken);
+        }
+        let report = place.run(&out, 3);
+        seen.resumed += usize::from(report.get("resumedFrom").is_some());
+        let from = &report["resumedFrom"];
+        inside += usize::from(from["source"] == "b.json" && from["byte"].as_u64() > Some(0));
+        assert_same(&files_in(&place.path(&out)), &unbroken, &format!("what was killed {options} ({kill})"));
+        std::fs::remove_dir_all(place.path(&out)).expect("removed");
+    }
+    say(&format!("{options}: {seen:?} of {KILLS}, {inside} within a Bundle, {takes:?} unbroken"));
+    assert!(seen.hits >= KILLS / 3, "{seen:?}");
+    inside
+}
+
+#[test]
+fn killed_in_a_bundle_on_one_line() {
+    assert!(killed_and_run_again(minified(), "", 0x0B0E_0001) > 0);
+    assert!(killed_and_run_again(minified(), "--keep-entry-metadata", 0x0B0E_0002) > 0);
+}
+
+#[test]
+fn killed_in_a_pretty_printed_bundle() {
+    assert!(killed_and_run_again(pretty(), "", 0x0B0E_0003) > 0);
+    assert!(killed_and_run_again(pretty(), "--keep-entry-metadata --compress zstd", 0x0B0E_0004) > 0);
+}
+
+#[test]
+fn killed_in_a_bundle_whose_type_comes_last() {
+    killed_and_run_again(type_last(), "", 0x0B0E_0005);
+    killed_and_run_again(type_last(), "--keep-entry-metadata --threads 1", 0x0B0E_0006);
+}
+
+#[test]
+fn killed_among_bundles_on_lines() {
+    assert!(killed_and_run_again(on_lines(), "", 0x0B0E_0007) > 0);
+    assert!(killed_and_run_again(on_lines(), "--keep-entry-metadata --compress gzip", 0x0B0E_0008) > 0);
+}
+
+#[test]
+fn killed_in_a_compressed_bundle() {
+    killed_and_run_again(gzip(), "", 0x0B0E_0009);
+    killed_and_run_again(gzip(), "--keep-entry-metadata", 0x0B0E_000A);
+}

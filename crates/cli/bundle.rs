@@ -63,6 +63,11 @@ fn bundle_job(args: &BundleOutputArgs) -> anyhow::Result<BundleJob> {
         OnDuplicate::NewBundle => fhirline::OnDuplicate::NewBundle,
         OnDuplicate::Fail => fhirline::OnDuplicate::Fail,
     });
+    let puts = args.bundle_type != BundleType::Collection && args.method != Some(Method::Post);
+    anyhow::ensure!(
+        !(puts && on_duplicate == Some(fhirline::OnDuplicate::Uuid)),
+        "two entries of one Bundle cannot put the same resource: --on-duplicate uuid needs --method post or a collection"
+    );
     Ok(on_duplicate.into_iter().fold(job, BundleJob::on_duplicate))
 }
 

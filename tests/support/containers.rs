@@ -71,7 +71,7 @@ fn entry() -> impl Strategy<Value = String> {
     let resources = prop_oneof![
         8 => resource().prop_map(|one| vec![one]),
         2 => Just(Vec::new()),
-        1 => bundle_of(vec![format!(r#"{{"resource":{}}}"#, RESOURCES[0])]).prop_map(|nested| vec![nested]),
+        1 => bundle_of(&[format!(r#"{{"resource":{}}}"#, RESOURCES[0])]).prop_map(|nested| vec![nested]),
         1 => prop::collection::vec(resource(), 2),
     ];
     let named = |resources: Vec<String>| resources.iter().map(|one| format!(r#""resource":{one}"#)).collect();
@@ -80,7 +80,7 @@ fn entry() -> impl Strategy<Value = String> {
 }
 
 /// A Bundle of these entries; its type anywhere, or missing.
-fn bundle_of(entries: Vec<String>) -> impl Strategy<Value = String> {
+fn bundle_of(entries: &[String]) -> impl Strategy<Value = String> + use<> {
     let kind = prop_oneof![6 => Just("collection"), 4 => prop::sample::select(&TYPES[..])];
     let list = prop_oneof![9 => Just(format!("[{}]", entries.join(","))), 1 => prop::sample::select(&["null", "{}"][..]).prop_map(str::to_owned)];
     (prop::option::weighted(0.9, kind), list).prop_flat_map(|(kind, list)| {
@@ -91,7 +91,7 @@ fn bundle_of(entries: Vec<String>) -> impl Strategy<Value = String> {
 }
 
 fn bundle() -> impl Strategy<Value = String> {
-    prop::collection::vec(entry(), 0..6).prop_flat_map(bundle_of)
+    prop::collection::vec(entry(), 0..6).prop_flat_map(|entries| bundle_of(&entries))
 }
 
 fn providers() -> impl Strategy<Value = String> {

@@ -351,7 +351,9 @@ fn format_of(text: &[u8]) -> Format {
 /// An array, or an object whose first key is `providers`: opened wherever it ends.
 fn is_opened(first: &[u8]) -> bool {
     let key = first.strip_prefix(b"{").map(trim);
-    first.starts_with(b"[") || key.is_some_and(|key| key.starts_with(b"\"providers\""))
+    let has_providers = key.is_some_and(|key| key.starts_with(b"\"providers\""));
+    let is_record = is_value(first) && type_of(first) != Err(Some("no-resource-type"));
+    first.starts_with(b"[") || (has_providers && !is_record)
 }
 
 fn is_value(line: &[u8]) -> bool {

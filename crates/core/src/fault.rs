@@ -34,11 +34,13 @@ pub enum Fault {
     NoId,
     /// The `id` is not what FHIR allows (1 to 64 letters, digits, `-` and `.`), and has to be.
     IllegalId,
+    /// The `resourceType` does not look like one, and has to.
+    IllegalType,
 }
 
 impl Fault {
     /// Every fault, in the order of the enum.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TooLong,
         Self::ByteOrderMark,
         Self::NotUtf8,
@@ -54,6 +56,7 @@ impl Fault {
         Self::EntryNotObject,
         Self::NoId,
         Self::IllegalId,
+        Self::IllegalType,
     ];
 
     /// The stable name of the fault in reports, in kebab case.
@@ -75,6 +78,7 @@ impl Fault {
             Self::EntryNotObject => "entry-not-object",
             Self::NoId => "no-id",
             Self::IllegalId => "illegal-id",
+            Self::IllegalType => "illegal-type",
         }
     }
 
@@ -90,7 +94,7 @@ impl Fault {
         match self {
             Self::TooLong => "too-long",
             Self::NoResourceType | Self::ResourceTypeEmpty | Self::NoId => "required",
-            Self::ResourceTypeNotString | Self::IllegalId => "value",
+            Self::ResourceTypeNotString | Self::IllegalId | Self::IllegalType => "value",
             _ => "structure",
         }
     }
@@ -114,6 +118,7 @@ impl fmt::Display for Fault {
             Self::EntryNotObject => "entry of a Bundle is not an object",
             Self::NoId => "no id",
             Self::IllegalId => "id is not a legal FHIR id",
+            Self::IllegalType => "resourceType does not look like one",
         })
     }
 }

@@ -174,7 +174,8 @@ fn is_record(line: &[u8]) -> bool {
 /// Whether a value that begins like this is opened for what is in it. (A Bundle is, too, where lines are.)
 fn is_opened(line: &[u8]) -> bool {
     let first_key = line.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
-    line.starts_with(b"[") || first_key.is_some_and(|key| key.starts_with(b"\"providers\""))
+    let has_providers = first_key.is_some_and(|key| key.starts_with(b"\"providers\""));
+    line.starts_with(b"[") || (has_providers && !is_record(line))
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub(crate) const HELD_PART_BYTES: usize = CHUNK_BYTES;
 const MAX_PROVIDER_BYTES: usize = 256;
 const MAX_PROVIDERS: usize = 1000;
 
+/// A member of a list of providers that is no resource, and may hold some.
+const NOT_UNDERSTOOD: BadRecord = BadRecord { fault: Fault::NoResourceType, at: 0 };
+
 /// What was framed.
 #[derive(Debug)]
 pub(crate) enum Given {
@@ -97,6 +100,8 @@ struct Inside {
     signed: bool,
     /// It is a list of providers.
     providers: bool,
+    /// What came last is broken, and in quarantine.
+    broken: bool,
 }
 
 /// Where another run can go on, written down.
@@ -268,8 +273,11 @@ impl Values {
 
     /// The end of the source; whether there was anything left.
     pub(crate) fn end(&mut self) -> bool {
-        let end = self.base.as_ref().map(Framer::position);
-        end.is_some_and(|end| self.flush(end))
+        let Some(base) = &self.base else { return false };
+        let mut end = base.position();
+        // What of a source that broke off is not whole was never handed on.
+        end.byte -= base.tally().dropped;
+        self.flush(end)
     }
 
     /// Whether lines are records, and none of them is open.
@@ -294,6 +302,7 @@ impl Values {
             providers: &mut self.providers,
             inside: &mut self.inside,
             can_reread: self.seen.len() > 1 || self.reread.is_some(),
+            at: framer.position(),
         };
         let after = framer.next().map(|framed| desk.take(&framed)).transpose()?;
         let (tally, position) = (framer.tally(), framer.position());
@@ -366,6 +375,12 @@ impl Values {
             return Ok(());
         }
         let around = self.around(kind);
+        let is_member = matches!(kind, Kind::BundleMember | Kind::EntryMember);
+        let kind = if is_member && self.inside.providers {
+            Kind::Broken(Defect::Malformed(NOT_UNDERSTOOD))
+        } else {
+            kind
+        };
         if matches!(kind, Kind::BundleMember | Kind::EntryMember | Kind::ListName) && around.is_none() {
             self.pack.ledger().bytes.metadata += length;
             return Ok(());
@@ -449,6 +464,8 @@ struct Desk<'d> {
     providers: &'d mut usize,
     inside: &'d mut Inside,
     can_reread: bool,
+    /// Where the framer stands.
+    at: Position,
 }
 
 impl Desk<'_> {
@@ -465,6 +482,9 @@ impl Desk<'_> {
             Framed::Ends(Ends { container, ending }) => {
                 let open_entry = self.story.entry_is_left();
                 tell(self.pack, open_entry);
+                if ending == Ending::Abandoned && !self.inside.broken {
+                    self.note_missing_end();
+                }
                 let told = self.story.bundle_ends(ending);
                 tell(self.pack, told);
                 if ending == Ending::CutOff {
@@ -477,7 +497,7 @@ impl Desk<'_> {
     }
 
     fn begin(&mut self, begins: Begins) {
-        *self.inside = Inside { providers: begins.container == Container::Providers, signed: false };
+        *self.inside = Inside { providers: begins.container == Container::Providers, ..Inside::default() };
         let containers = &mut self.pack.ledger().containers;
         match begins.container {
             Container::Array => containers.arrays += 1,
@@ -493,7 +513,15 @@ impl Desk<'_> {
         }
     }
 
+    /// Another value begins where the container should end or go on: nothing is there that could be set aside, but it is not
+    /// whole, and what its end held is missing.
+    fn note_missing_end(&mut self) {
+        let why = BadRecord { fault: Fault::Incomplete, at: 0 };
+        self.pack.push(PartKind::Broken(why), self.at, 0, b"");
+    }
+
     fn part(&mut self, part: &Part<'_>) {
+        self.inside.broken = matches!(part.kind, Kind::Broken(_));
         match part.kind {
             Kind::Resource if part.bytes.len() as u64 > self.options.max_line_bytes => {
                 self.broken(part, BadRecord { fault: Fault::TooLong, at: 0 });
@@ -544,7 +572,9 @@ impl Desk<'_> {
 
     /// What a Bundle, an entry or a provider says of itself.
     fn member(&mut self, part: &Part<'_>) {
-        self.note_provider(part);
+        if self.inside.providers {
+            return self.provider_member(part);
+        }
         if self.story.open_bundle().is_none() {
             self.pack.ledger().bytes.metadata += part.bytes.len() as u64;
             return;
@@ -567,13 +597,21 @@ impl Desk<'_> {
         tell(self.pack, told);
     }
 
-    /// Keeps the name of a provider: the report lists them.
-    fn note_provider(&mut self, part: &Part<'_>) {
-        let Some((b"\"name\"", value)) = part.member() else { return };
-        if part.kind != Kind::EntryMember || !self.inside.providers || *self.providers >= MAX_PROVIDERS {
-            return;
+    /// What an object with providers, or a provider, says of itself. The names are for the report. What might hold resources, or
+    /// says that the whole is one, is set aside: nobody published what may stand there.
+    fn provider_member(&mut self, part: &Part<'_>) {
+        let (key, value) = part.member().unwrap_or_default();
+        if matches!(value.first(), Some(b'{' | b'[')) || key == b"\"resourceType\"" {
+            return self.broken(part, NOT_UNDERSTOOD);
         }
-        if let Ok(name) = serde_json::from_slice::<String>(value)
+        self.pack.ledger().bytes.metadata += part.bytes.len() as u64;
+        if part.kind == Kind::EntryMember && key == b"\"name\"" && *self.providers < MAX_PROVIDERS {
+            self.note_provider(value);
+        }
+    }
+
+    fn note_provider(&mut self, name: &[u8]) {
+        if let Ok(name) = serde_json::from_slice::<String>(name)
             && name.len() <= MAX_PROVIDER_BYTES
         {
             *self.providers += 1;
@@ -595,6 +633,7 @@ impl Desk<'_> {
         }
         long.length += piece.bytes.len() as u64;
         *self.long = Some(long);
+        self.inside.broken = matches!(piece.kind, Kind::Broken(_));
         Ok(match (begins, piece.last) {
             (true, _) => After::LongBegun(piece.part_at),
             (false, true) => After::LongEnded { kind: piece.kind, line_ends: piece.line_ends },
@@ -607,7 +646,7 @@ impl Desk<'_> {
             self.note_signature(piece.bytes);
         }
         let is_resource = piece.kind == Kind::Resource;
-        let keep_metadata = self.story.open_bundle().is_some();
+        let keep_metadata = self.story.open_bundle().is_some() || self.inside.providers;
         let spooled = is_resource || (!self.can_reread && is_kept(piece.kind, keep_metadata));
         Ok(LongPart {
             at: piece.part_at,

@@ -16,11 +16,17 @@ use serde_json::value::RawValue;
 struct Text {
     bytes: Vec<u8>,
     step: usize,
+    /// Bytes that it says it has and does not give.
+    missing: u64,
 }
 
 impl Origin for Text {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: "text".into(), stored_bytes: Some(self.bytes.len() as u64), modified: None })
+        Ok(Identity {
+            name: "text".into(),
+            stored_bytes: Some(self.bytes.len() as u64 + self.missing),
+            modified: None,
+        })
     }
 
     fn name(&self) -> &str {
@@ -118,9 +124,10 @@ struct Way {
     chunk: usize,
     threads: usize,
     keep: bool,
+    missing: u64,
 }
 
-const PLAIN: Way = Way { step: 1 << 20, held: 1 << 20, chunk: 1 << 20, threads: 1, keep: false };
+const PLAIN: Way = Way { step: 1 << 20, held: 1 << 20, chunk: 1 << 20, threads: 1, keep: false, missing: 0 };
 
 fn read(bytes: &[u8], way: &Way) -> (Kept, Outcome) {
     let options = FlowOptions {
@@ -132,7 +139,7 @@ fn read(bytes: &[u8], way: &Way) -> (Kept, Outcome) {
     };
     let router = Router { grouping: Grouping::Together, ..Router::default() };
     let mut kept = Kept::default();
-    let source = Entry::named(Text { bytes: bytes.to_vec(), step: way.step });
+    let source = Entry::named(Text { bytes: bytes.to_vec(), step: way.step, missing: way.missing });
     let outcome = run([source], &router, &mut kept, &options, &Cancel::new(), &mut |_| {}).expect("a run");
     (kept, outcome)
 }
@@ -300,7 +307,7 @@ fn ways() -> impl Strategy<Value = Way> {
         |(step, held, chunk, threads, keep)| {
             // Where lines of sidecars are cut depends on how much is held.
             let keep = keep && held >= PLAIN.held;
-            Way { step, held, chunk, threads, keep }
+            Way { step, held, chunk, threads, keep, missing: 0 }
         },
     )
 }
@@ -372,4 +379,46 @@ fn a_bundle_that_is_cut_off_is_no_whole_source() {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_source_that_breaks_off_anywhere_fails_and_no_run_with_it(source in sources(), way in ways()) {
+        let (kept, outcome) = read(&source, &Way { missing: 7, ..way });
+        prop_assert_eq!(outcome.failed_sources, 1);
+        prop_assert!(outcome.totals.ledger.check().is_ok());
+        prop_assert!(outcome.totals.ledger.bytes.read <= source.len() as u64);
+        kept.records.iter().for_each(|record| drop(checked(record)));
+    }
+}
+
+/// What was read, and how many records are set aside.
+fn found(source: &str) -> (Vec<String>, usize) {
+    let (kept, outcome) = read(source.as_bytes(), &PLAIN);
+    assert_eq!(outcome.failed_sources, 0, "{source}");
+    (kept.records, kept.rejects.len())
+}
+
+#[test]
+fn a_bundle_without_its_end_is_not_passed_over() {
+    let patient = r#"{"resourceType":"Patient","id":"1"}"#;
+    let begun = format!(
+        "{{\n\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{{\"resource\":{patient}}}\n"
+    );
+    assert_eq!(found(&format!("{begun}{patient}\n")), (vec![patient.to_owned(); 2], 1));
+    let begun = format!("{{\"providers\":[{{\"fhir\":{{\"Patient\":[\n{patient}\n");
+    assert_eq!(found(&format!("{begun}{patient}\n")), (vec![patient.to_owned(); 2], 1));
+}
+
+#[test]
+fn nothing_vanishes_in_a_list_of_providers() {
+    let patient = r#"{"providers":[],"resourceType":"Patient","id":"p"}"#;
+    assert_eq!(found(patient), (vec![patient.to_owned()], 0));
+    assert_eq!(found(&patient.replace(',', "\n,")), (vec![], 1));
+    let misnamed = r#"{"providers":[{"name":"x","resources":{"Patient":[{"resourceType":"Patient"}]}}]}"#;
+    assert_eq!(found(misnamed), (vec![], 1));
+    let long = misnamed.replace("Patient\"}", &format!("Patient\",\"x\":\"{}\"}}", "y".repeat(2 << 20)));
+    assert_eq!(found(&long), (vec![], 1));
 }

@@ -1,4 +1,4 @@
-use fhirline_core::Fault;
+use fhirline_core::{Fault, ResourceType};
 use fhirline_parse::Id;
 
 /// The longest legal id.
@@ -10,15 +10,16 @@ pub enum IdRule {
     /// Any, or none: real exports hold ids longer than FHIR allows, and lose nothing by it.
     #[default]
     Any,
-    /// Only what FHIR allows (<https://hl7.org/fhir/R4/datatypes.html#id>), for outputs that address resources by it.
+    /// Only what FHIR allows (<https://hl7.org/fhir/R4/datatypes.html#id>), with a type that looks like one, for outputs that address resources by both.
     Legal,
 }
 
 impl IdRule {
-    /// What is wrong with that id.
-    pub(crate) fn fault(self, id: Option<&Id<'_>>) -> Option<Fault> {
+    /// What is wrong with a resource of that type and id.
+    pub(crate) fn fault(self, resource_type: &str, id: Option<&Id<'_>>) -> Option<Fault> {
         match (self, id) {
             (Self::Any, _) => None,
+            (Self::Legal, _) if ResourceType::new(resource_type).is_none() => Some(Fault::IllegalType),
             (Self::Legal, None) => Some(Fault::NoId),
             (Self::Legal, Some(Id::Text(id))) if is_legal(id) => None,
             (Self::Legal, Some(_)) => Some(Fault::IllegalId),
@@ -49,8 +50,9 @@ mod tests {
             (Some(Id::Text((&long[1..]).into())), None),
             (Some(Id::TooLong(2000)), Some(Fault::IllegalId)),
         ] {
-            assert_eq!(IdRule::Legal.fault(id.as_ref()), fault, "{id:?}");
-            assert_eq!(IdRule::Any.fault(id.as_ref()), None);
+            assert_eq!(IdRule::Legal.fault("Goal", id.as_ref()), fault, "{id:?}");
+            assert_eq!(IdRule::Legal.fault("go al", id.as_ref()), Some(Fault::IllegalType));
+            assert_eq!(IdRule::Any.fault("go al", id.as_ref()), None);
         }
     }
 }

@@ -117,7 +117,7 @@ pub struct RoutedLine {
 
 impl Router {
     fn place_long(&self, found: &ScannedEnvelope, length: u64, ledger: &mut Ledger) -> Verdict {
-        if let Some(fault) = self.ids.fault(found.id.as_ref()) {
+        if let Some(fault) = self.ids.fault(&found.resource_type, found.id.as_ref()) {
             return rejected(BadRecord { fault, at: 0 }, length, ledger);
         }
         let of_type = destination_of(&found.resource_type);

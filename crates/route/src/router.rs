@@ -93,7 +93,7 @@ impl Router {
     /// The envelope of a record that may be delivered.
     pub(crate) fn judged<'r>(&self, record: &'r [u8], proof: Proof) -> Result<Envelope<'r>, BadRecord> {
         let found = envelope(record, proof)?;
-        match self.ids.fault(found.id.as_ref()) {
+        match self.ids.fault(&found.resource_type, found.id.as_ref()) {
             None => Ok(found),
             Some(fault) => Err(BadRecord { fault, at: 0 }),
         }

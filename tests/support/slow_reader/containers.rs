@@ -44,7 +44,12 @@ pub(super) fn is_container(value: &RawValue) -> bool {
 fn open_object<'t>(value: &'t RawValue, keep: bool, items: &mut Vec<Item<'t>>) {
     let members = if keep { Vec::new() } else { members(value.get()) };
     if members.first().is_some_and(|member| member.key == "providers") {
-        values_of(&members, "providers").for_each(|list| open_providers(list, items));
+        for member in &members {
+            match &*member.key {
+                "providers" => open_providers(member.value, items),
+                _ => items.extend(not_understood(member)),
+            }
+        }
     } else if is_wrapper(&members) {
         for member in &members {
             match &*member.key {
@@ -90,17 +95,32 @@ fn open_providers<'t>(list: &'t RawValue, items: &mut Vec<Item<'t>>) {
             items.push(Item::Bad(provider.get(), "entry-not-object"));
             continue;
         }
-        for lists in values_of(&members(provider.get()), "fhir").filter(|lists| lists.get() != "null") {
-            if !lists.get().starts_with('{') {
-                items.push(Item::Bad(lists.get(), "entry-not-object"));
-                continue;
+        for member in members(provider.get()) {
+            match &*member.key {
+                "fhir" => open_lists(member.value, items),
+                _ => items.extend(not_understood(&member)),
             }
-            for list in members(lists.get()) {
+        }
+    }
+}
+
+fn open_lists<'t>(lists: &'t RawValue, items: &mut Vec<Item<'t>>) {
+    match lists.get() {
+        "null" => {}
+        text if text.starts_with('{') => {
+            for list in members(text) {
                 let resources = listed(list.value, items).unwrap_or_default();
                 items.extend(resources.into_iter().map(|resource| Item::Record(resource.get())));
             }
         }
+        text => items.push(Item::Bad(text, "entry-not-object")),
     }
+}
+
+/// What might hold resources where none are looked for, or says that the whole is one.
+fn not_understood<'t>(member: &Member<'t>) -> Option<Item<'t>> {
+    let is_one = member.value.get().starts_with(['{', '[']) || member.text.starts_with("\"resourceType\"");
+    is_one.then_some(Item::Bad(member.text, "no-resource-type"))
 }
 
 /// The elements; what is no array is set aside.

@@ -98,6 +98,8 @@ proptest! {
         let (out, again) = (place.path().join("out"), place.path().join("again"));
         split(Job::new(&sources).expect("sources"), &out, max_bytes);
         let before = rejected(&out);
+        // Where a container has no end, a record without a byte says so. In a replay there is nothing of it.
+        let before: Vec<_> = before.into_iter().filter(|(outcome, _)| outcome.length > 0).collect();
         prop_assume!(!before.is_empty());
         split(Job::replay_of(&out).expect("a quarantine"), &again, max_bytes);
         let after = rejected(&again);

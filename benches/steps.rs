@@ -1,4 +1,4 @@
-//! What each step of the pipeline costs, in bytes a second: split, parse, route, encode, and all of them together.
+//! What each step of the pipeline costs, in bytes a second: split, frame, parse, route, encode, and all of them together.
 
 use std::fmt;
 use std::hint::black_box;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 use fhirline::sample::Sample;
+use fhirline_bundle::{Framed as Found, Framer, Options};
 use fhirline_core::{Batch, Chunk, Identity, Lease, Lines, Origin, PARTIAL_SUFFIX, Partial, SourceId, Store};
 use fhirline_flow::{Cancel, Entry, FlowOptions, run};
 use fhirline_line_split::{Framed, LineSplitter};
@@ -69,6 +70,50 @@ fn split(criterion: &mut Criterion) {
     group.bench_function("lines", |bencher| {
         bencher.iter(|| split_lines(&input, &mut splitter, |lines| Some(black_box(lines))));
     });
+    group.finish();
+}
+
+/// The resources of the export in one Bundle, whose type is known before or behind them.
+fn bundle(head: &str, tail: &str) -> Vec<u8> {
+    let input = input();
+    let lines = input.split(|&byte| byte == b'\n').filter(|line| envelope(line, Proof::Full).is_ok());
+    let mut bundle = head.as_bytes().to_vec();
+    for line in lines {
+        bundle.extend_from_slice(b"{\"fullUrl\":\"urn:x\",\"resource\":");
+        bundle.extend_from_slice(line.trim_ascii());
+        bundle.extend_from_slice(b"},");
+    }
+    bundle.pop();
+    bundle.extend_from_slice(tail.as_bytes());
+    bundle
+}
+
+/// How many things a framer hands out.
+fn frame_all(input: &[u8]) -> usize {
+    let mut framer = Framer::new(SourceId(0), Options::default());
+    let mut found = 0;
+    for step in input.chunks(READ_BYTES) {
+        framer.space(READ_BYTES)[..step.len()].copy_from_slice(step);
+        framer.filled(step.len());
+        while let Some(framed) = framer.next() {
+            found += usize::from(!matches!(black_box(framed), Found::Lines));
+        }
+    }
+    framer.finish();
+    while framer.next().is_some() {
+        found += 1;
+    }
+    found
+}
+
+fn frame(criterion: &mut Criterion) {
+    let known = bundle("{\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[", "]}");
+    let unknown = bundle("{\"entry\":[", "],\"resourceType\":\"Bundle\",\"type\":\"batch\"}");
+    let mut group = criterion.benchmark_group("frame");
+    group.throughput(Throughput::Bytes(known.len() as u64));
+    for (name, bundle) in [("a Bundle", known), ("a Bundle, type last, first look", unknown)] {
+        group.bench_function(name, |bencher| bencher.iter(|| frame_all(&bundle)));
+    }
     group.finish();
 }
 
@@ -268,5 +313,5 @@ impl fmt::Debug for NowhereFile {
     }
 }
 
-criterion_group!(benches, split, parse, route, encode, whole);
+criterion_group!(benches, split, frame, parse, route, encode, whole);
 criterion_main!(benches);

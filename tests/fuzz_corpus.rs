@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::slow_reader;
 
+#[path = "../fuzz/checks/bundle.rs"]
+mod bundle;
 #[path = "../fuzz/checks/checkpoint.rs"]
 mod checkpoint;
 #[path = "../fuzz/checks/choices.rs"]
@@ -36,6 +38,11 @@ fn corpus(target: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
     files.sort();
     files
+}
+
+#[test]
+fn test_the_corpus_of_bundle_passes() {
+    replay("bundle", bundle::check);
 }
 
 #[test]

@@ -104,6 +104,27 @@ fn long_lines(count: usize, mib: usize) -> impl Fn(&mut dyn Write) -> io::Result
     }
 }
 
+/// An export as one Bundle: on one line or over many, with its keys before its entries or behind them.
+fn bundle(
+    bytes: u64,
+    before: &'static str,
+    between: &'static str,
+    behind: &'static str,
+) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| {
+        let mut out = io::BufWriter::with_capacity(64 << 10, out);
+        let filler = "x".repeat(2000);
+        write!(out, "{{{before}\"entry\":[")?;
+        for record in 0..bytes / 2000 {
+            let comma = if record == 0 { "" } else { "," };
+            write!(out, "{comma}{between}{{\"fullUrl\":\"urn:{record}\",{between}\"resource\":{{{between}")?;
+            write!(out, "\"resourceType\":\"Goal\",{between}\"x\":\"{filler}\"}}}}")?;
+        }
+        write!(out, "{between}]{behind}}}")?;
+        out.flush()
+    }
+}
+
 /// As many records of each type as said, about `bytes` long: the types round robin, or one after the other.
 fn types(
     types: u64,
@@ -302,6 +323,41 @@ fn long_lines_among_short_ones() {
         let outcome =
             split_reserving(RESERVED_BYTES, "long and short lines", made(mixed), threads, Codec::None);
         assert!(outcome.totals.ledger.bytes.read > 160 * MIB);
+    }
+}
+
+#[test]
+fn bundles_whatever_is_known_of_them() {
+    let _alone = alone();
+    let (known, late) = (
+        "\"resourceType\":\"Bundle\",\"type\":\"batch\",",
+        ",\"resourceType\":\"Bundle\",\"type\":\"batch\"",
+    );
+    let whole = ",\"resourceType\":\"Bundle\",\"type\":\"document\"";
+    for (what, before, between, behind, records) in [
+        ("a Bundle on one line", known, "", "", 48 * MIB / 2000),
+        ("a Bundle over many lines", known, "\n   ", "", 48 * MIB / 2000),
+        ("a Bundle whose keys come last", "", "", late, 48 * MIB / 2000),
+        ("a document whose keys come last", "", "\n ", whole, 1),
+    ] {
+        for threads in [1, 8] {
+            let source = made(bundle(48 * MIB, before, between, behind));
+            let outcome = split(what, source, threads, Codec::None);
+            assert_eq!(outcome.totals.ledger.records.delivered, records, "{what}");
+        }
+    }
+}
+
+#[test]
+fn bundles_on_lines_as_long_as_are_held() {
+    let _alone = alone();
+    let lines = |out: &mut dyn Write| {
+        let head = "\"resourceType\":\"Bundle\",\"type\":\"batch\",";
+        (0..16).try_for_each(|_| bundle(3 * MIB, head, "", "")(out).and_then(|()| out.write_all(b"\n")))
+    };
+    for threads in [1, 8] {
+        let outcome = split_reserving(RESERVED_BYTES, "Bundles on lines", made(lines), threads, Codec::Gzip);
+        assert_eq!(outcome.totals.ledger.containers.bundles, 16);
     }
 }
 

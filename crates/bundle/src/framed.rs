@@ -67,9 +67,10 @@ pub struct Ends {
 pub enum Ending {
     /// With its closing bracket.
     Closed,
-    /// With a fault: what stands behind, up to a line that begins with `{`, came as [`Kind::Broken`].
+    /// With a fault: what stands behind, up to where a value begins that is not inside of it or up to the end of the source,
+    /// came as [`Kind::Broken`], or was taken for what it is not.
     Abandoned,
-    /// With the source.
+    /// With the source, which lacks the rest of it.
     CutOff,
 }
 

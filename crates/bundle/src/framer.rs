@@ -2,8 +2,9 @@ use std::fmt;
 
 use fhirline_core::{CHUNK_BYTES, Position, SourceId};
 
+use crate::anchors::{Among, Anchors, Indent};
 use crate::buffer::{Buffer, Taken};
-use crate::framed::{Begins, Container, Ending, Ends, Framed, Kind, Known, Part, Piece};
+use crate::framed::{Begins, Container, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
 use crate::tally::Tally;
 use levels::{Expect, Level};
 use lines::Lines;
@@ -51,6 +52,12 @@ pub struct Framer {
     at: Position,
     /// The byte before it; a line end if there is none.
     before: u8,
+    /// The indentation of its line.
+    indent: Option<Indent>,
+    /// The same, if there is nothing else on that line before it.
+    begun_line: Option<Indent>,
+    anchors: Anchors,
+    harm: Harm,
     level: Level,
     expect: Expect,
     in_array: bool,
@@ -74,6 +81,15 @@ pub struct Framer {
     finished: bool,
     broken_off: bool,
     tally: Tally,
+}
+
+/// In what something was wrong of what is open, so that its end may have been taken for something else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Harm {
+    /// The array of the source.
+    array: bool,
+    /// The Bundle, or what is as one.
+    inside: bool,
 }
 
 /// What one step of the framer came to.
@@ -108,6 +124,10 @@ impl Framer {
             buffer: Buffer::default(),
             at,
             before: b'\n',
+            indent: Some(Indent::default()),
+            begun_line: Some(Indent::default()),
+            anchors: Anchors::default(),
+            harm: Harm::default(),
             level: Level::Outside,
             expect: Expect::First,
             in_array: false,
@@ -131,7 +151,15 @@ impl Framer {
     #[must_use]
     pub fn again(known: Known, at: Position, options: Options) -> Self {
         let only_head = !matches!(known, Known::Bundle(_));
-        Self { known: Some(known), is_second_look: true, only_head, ..Self::at(at, options) }
+        // How its line begins is not known, nor does it matter: nothing is broken in it but what is whole.
+        Self {
+            known: Some(known),
+            is_second_look: true,
+            only_head,
+            indent: None,
+            begun_line: None,
+            ..Self::at(at, options)
+        }
     }
 
     /// Lets the first value of the source tell whether lines are records: see [`Framed::Lines`].
@@ -303,15 +331,56 @@ impl Framer {
         let text = self.buffer.taken(taken);
         let line_ends = line_ends_in(text);
         self.before = text.last().copied().unwrap_or(self.before);
+        self.indent = Indent::of_line(self.indent, self.begun_line, text, line_ends == 0);
+        self.begun_line = Indent::behind(self.begun_line, text);
         self.at = self.at.advanced(text.len() as u64, line_ends);
         (taken, line_ends)
     }
 
+    /// Something was wrong right inside of what is open.
+    fn harmed(&mut self) {
+        match self.level {
+            Level::Outside => self.harm.array = true,
+            _ => self.harm.inside = true,
+        }
+    }
+
+    /// Goes into that container: what it holds is as yet sound.
+    fn go_inside(&mut self, container: Container) {
+        self.inside = Some(container);
+        self.harm.inside = false;
+        self.anchors.forget(Among::Entries);
+    }
+
     /// Leaves whatever is open but an array, for a value begins that is not inside of it.
     fn abandon(&mut self) {
-        self.level = Level::Outside;
         self.expect = if self.in_array { Expect::Next } else { Expect::First };
-        self.queued = self.inside.take().map(|container| ends(container, Ending::Abandoned));
+        self.harm.array |= self.inside.is_some();
+        self.queued = self.leave(Ending::Abandoned);
+    }
+
+    /// Leaves the container that is open within an array, if there is one.
+    fn leave(&mut self, ending: Ending) -> Option<Framed<'static>> {
+        self.level = Level::Outside;
+        self.harm.inside = false;
+        self.anchors.forget(Among::Entries);
+        self.inside.take().map(|container| ends(container, ending))
+    }
+
+    /// Leaves whatever is open within what the next element stands among, which begins here.
+    fn resume(&mut self, among: Among) {
+        match among {
+            Among::Array => return self.abandon(),
+            Among::Entries => {
+                if self.level.is_in_entry() {
+                    self.queued = Some(Framed::EntryEnds(EntryEnds { resources: self.resources }));
+                }
+                let is_provider = self.inside == Some(Container::Providers);
+                self.level = if is_provider { Level::Providers } else { Level::Entries };
+            }
+            Among::List => self.level = Level::List,
+        }
+        self.expect = Expect::Next;
     }
 
     fn count(&mut self, kind: Kind, bytes: u64) {
@@ -340,9 +409,17 @@ impl Framer {
             return self.cut_part(held);
         }
         self.level = Level::Outside;
-        let inside = self.inside.take().filter(|_| !self.only_head);
-        let cut = inside.or_else(|| std::mem::take(&mut self.in_array).then_some(Container::Array))?;
-        Some(Found::Told(ends(cut, Ending::CutOff)))
+        if self.broken_off {
+            self.harm = Harm::default();
+        }
+        let (cut, is_harmed) = match self.inside.take().filter(|_| !self.only_head) {
+            Some(inside) => {
+                self.harm.array |= self.harm.inside;
+                (inside, self.harm.inside)
+            }
+            None => (std::mem::take(&mut self.in_array).then_some(Container::Array)?, self.harm.array),
+        };
+        Some(Found::Told(ends(cut, if is_harmed { Ending::Abandoned } else { Ending::CutOff })))
     }
 }
 

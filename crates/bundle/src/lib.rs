@@ -85,10 +85,12 @@
 //!
 //! | in the source | outcome |
 //! |---|---|
-//! | a value that is no JSON, but whose brackets and quotes show its end | it is [`Kind::Broken`], and nothing around it |
-//! | a line in or behind a broken value that begins with `{` in column 0, before that end | the broken part ends before it, and a value begins there |
-//! | something else than a comma or the end between two parts | broken, from there to a line that begins with `{`; the Bundle is [`Ending::Abandoned`]; an array stays open |
-//! | a value that is neither object nor array outside of an array | broken, up to a line that begins with `{` |
+//! | a value that is no JSON, but whose brackets and quotes show its end | it is [`Kind::Broken`], and nothing around it; where there are anchors (see below), that end must be on the line of its beginning, or the first thing on a line that is indented like that one |
+//! | a line in or behind a broken value that begins with `{` at an anchor, before that end | the broken part ends before the `{`; the entry, if one is open, ends; and the next element begins |
+//! | such a line in column 0, where no anchor is | the broken part ends before it, and a value begins there; the Bundle is [`Ending::Abandoned`], an array stays open |
+//! | something else than a comma or the end between two parts | broken, from there to such a line of either kind |
+//! | an element at an anchor, but before it no comma, or not the end of what was open | that element begins, and nothing is broken; in column 0 of a Bundle, without a comma, it is a value |
+//! | a value that is neither object nor array outside of an array | broken, up to a line that begins with `{` in column 0 |
 //! | `entry` that is not an array | its value is broken ([`Defect::NotArray`]); `null` is as good as `[]` |
 //! | an entry that is not an object | broken ([`Defect::NotObject`]), `null` too |
 //! | `entry` twice | the entries of both come |
@@ -99,8 +101,15 @@
 //! | something behind the Bundle | it is the next value, or broken like what stands between values |
 //! | the source ends in a value | broken ([`Fault::Incomplete`](fhirline_core::Fault::Incomplete)) |
 //! | the source ends in an object with `entry` that may be a Bundle | broken, and [`Ending::CutOff`] although none began |
-//! | the source ends in a container | [`Ending::CutOff`] |
+//! | the source ends in a container | [`Ending::CutOff`], if it ends in a part in which nothing else is wrong, or between parts and nothing was wrong in the container before; or else [`Ending::Abandoned`], for the container's end may be in what is broken |
 //! | the reading broke off ([`Framer::break_off`]) | what is not whole is dropped, and counted |
+//!
+//! Anchors are what a source over several lines has: an element that is an object and the first thing on its line (an entry, a
+//! provider, an element of an array or of a list) leaves the white space before it, spaces and tabs, 64 bytes at most, as an
+//! anchor for those that follow it there; the last two that differ count. They are looked for in all containers that are
+//! open, the innermost first. One is given up behind a line that is less indented and has nothing on it but the end of an array
+//! (`]`, `],` or `]}`). The white space right before the element is part of what is broken. Where elements begin behind others
+//! on a line, there are none.
 //!
 //! # Why it is cut so
 //!
@@ -121,6 +130,7 @@
 //!
 //! No `Debug` output holds bytes of a source: kinds, faults, positions, lengths and counts only.
 
+mod anchors;
 mod buffer;
 mod bundle_type;
 mod compact;

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use fhirline_core::{BadRecord, Fault};
 use fhirline_parse::{MAX_DEPTH, blank_length, first_value};
 
+use crate::anchors::{Among, Anchors, Indent, Line};
 use crate::nesting::{DEEPEST, Nesting};
 use crate::word::Word;
 
@@ -12,7 +13,7 @@ use crate::word::Word;
 ///
 /// It knows strings, brackets, commas and colons, and looks into nothing else: escapes, numbers and names may be any that
 /// end where they should. Once it has seen that the value is broken, it goes by brackets and quotes alone, up to the
-/// value's end or to a line that begins with `{` in column 0, whichever comes first.
+/// value's end or to a line that begins with `{` where an element has an anchor or in column 0, whichever comes first.
 #[derive(Clone)]
 pub(crate) struct Skim {
     state: State,
@@ -27,8 +28,13 @@ pub(crate) struct Skim {
     collects: bool,
     word: Word,
     fault: Option<BadRecord>,
-    /// Whether the byte before the window is a line end.
-    line_start: bool,
+    /// The line up to the offset `line_at` in the value, or up to what is read next once the value is broken.
+    line: Line,
+    line_at: u64,
+    /// The indentation of the line on which the value begins.
+    indent: Option<Indent>,
+    is_one_line: bool,
+    anchors: Anchors,
     /// Whether objects within the value are jumped over.
     jumps: bool,
 }
@@ -44,8 +50,17 @@ pub(crate) enum Seen {
     Wanted(usize, bool),
     /// The value ends before this offset.
     End(usize),
-    /// The value is broken, and a line that begins with `{` begins at this offset.
-    Astray(usize),
+    /// The value is broken, and a line begins with a `{` at this offset, behind an indentation at most.
+    Astray(usize, WayOut),
+}
+
+/// What begins with a `{` behind what is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WayOut {
+    /// The next element.
+    Element(Among),
+    /// A value in column 0 that is in nothing but an array.
+    Value,
 }
 
 /// What may come next.
@@ -103,7 +118,7 @@ impl Skim {
         Self::new(State::Key, Some(0))
     }
 
-    /// Passes over what is no value, up to the next line that begins with `{`.
+    /// Passes over what is no value, up to the next line that is a way out.
     pub(crate) fn lost() -> Self {
         let fault = Some(BadRecord { fault: Fault::NotJson, at: 0 });
         Self { fault, ..Self::new(State::Lost, None) }
@@ -119,7 +134,11 @@ impl Skim {
             collects: false,
             word: Word::default(),
             fault: None,
-            line_start: false,
+            line: Line::Other,
+            line_at: 0,
+            indent: None,
+            is_one_line: true,
+            anchors: Anchors::default(),
             jumps: false,
         }
     }
@@ -128,6 +147,16 @@ impl Skim {
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
     pub(crate) fn jumping(self, jumps: bool) -> Self {
         Self { jumps, ..self }
+    }
+
+    /// On a line with that indentation, as the first thing on it if that is `begun`; and with those ways out of what is broken.
+    pub(crate) fn anchored(self, indent: Option<Indent>, begun: Option<Indent>, anchors: Anchors) -> Self {
+        Self { indent, line: Line::of(begun), anchors, ..self }
+    }
+
+    /// The ways out that are left.
+    pub(crate) fn anchors(&self) -> Anchors {
+        self.anchors
     }
 
     /// What was seen to be wrong first, if anything.
@@ -165,9 +194,7 @@ impl Skim {
                 ControlFlow::Break(seen) => return seen,
             }
         }
-        if let Some(&last) = window.text.last() {
-            self.line_start = last == b'\n';
-        }
+        self.catch_up(window, window.text.len());
         Seen::More
     }
 
@@ -177,10 +204,7 @@ impl Skim {
             State::Text { is_key } => self.text(window, at, is_key),
             State::Escape { is_key } => self.escape(window, at, is_key),
             State::Scalar => self.scalar(window, at),
-            State::Broken => self.broken(window, at),
-            State::BrokenText => self.broken_text(window, at),
-            State::BrokenEscape => self.broken_escape(window, at),
-            State::Lost => self.lost_line(window, at),
+            State::Broken | State::BrokenText | State::BrokenEscape | State::Lost => self.astray(window, at),
             _ => match window.text[at] {
                 b' ' | b'\t' | b'\n' | b'\r' => ControlFlow::Continue(after_blank(window.text, at)),
                 _ => self.token(window, at),
@@ -215,6 +239,7 @@ impl Skim {
                     return self.ended(window, at + object.length);
                 }
                 if !self.nesting.open(first == b'{') {
+                    self.catch_up(window, at + 1);
                     self.fault
                         .get_or_insert(BadRecord { fault: Fault::TooDeep, at: window.offset + at as u64 });
                     self.state = State::Broken;
@@ -370,6 +395,7 @@ impl Skim {
     /// The value is broken at `at`.
     #[cold]
     fn refuse(&mut self, window: Window<'_>, at: usize, fault: Fault) -> Flow {
+        self.catch_up(window, at);
         self.fault.get_or_insert(BadRecord { fault, at: window.offset + at as u64 });
         // Where no bracket of the value is open, none can tell its end.
         self.state = if self.nesting.depth() == 0 { State::Lost } else { State::Broken };
@@ -386,10 +412,63 @@ impl Skim {
         flow
     }
 
-    fn broken(&mut self, window: Window<'_>, at: usize) -> Flow {
-        if self.is_way_out(window, at) {
-            return ControlFlow::Break(Seen::Astray(at));
+    /// Finds out how the line begins on which the value goes on at `at`, as long as nothing of it is broken.
+    fn catch_up(&mut self, window: Window<'_>, at: usize) {
+        if self.fault.is_none() {
+            let from = self.line_at.saturating_sub(window.offset) as usize;
+            let read = window.text.get(from..at).unwrap_or_default();
+            self.line = Line::of(Indent::behind(self.line.begun(), read));
+            self.is_one_line &= memchr::memchr(b'\n', read).is_none();
+            self.line_at = window.offset + at as u64;
         }
+    }
+
+    /// Takes what is broken: the beginning of a line byte by byte, for it may be the way out.
+    fn astray(&mut self, window: Window<'_>, at: usize) -> Flow {
+        let flow = match (self.line, window.text[at]) {
+            (Line::Begun(_), b' ' | b'\t') => ControlFlow::Continue(at + 1),
+            (Line::Begun(indent), b'{') if let Some(way) = self.way_out(indent) => {
+                return ControlFlow::Break(Seen::Astray(at, way));
+            }
+            _ => match self.state {
+                State::BrokenText => self.broken_text(window, at),
+                State::BrokenEscape => self.broken_escape(window, at),
+                State::Lost => self.lost_line(window, at),
+                _ => self.broken(window, at),
+            },
+        };
+        if let ControlFlow::Continue(next) = flow {
+            self.follow(&window.text[at..next]);
+        }
+        flow
+    }
+
+    /// Where a line that begins with a `{` behind that indentation leads to.
+    fn way_out(&self, indent: Indent) -> Option<WayOut> {
+        let value = indent.is_empty().then_some(WayOut::Value);
+        self.anchors.find(indent).map(WayOut::Element).or(value)
+    }
+
+    /// Goes on in the line with what was read of it, up to its end at most.
+    fn follow(&mut self, read: &[u8]) {
+        let (text, line_end) = match read.split_last() {
+            Some((b'\n', text)) => (text, true),
+            _ => (read, false),
+        };
+        for &byte in text {
+            if self.line == Line::Other {
+                break;
+            }
+            self.line = self.line.and(byte);
+        }
+        if line_end {
+            self.is_one_line = false;
+            self.anchors.leave(self.line);
+            self.line = Line::Begun(Indent::default());
+        }
+    }
+
+    fn broken(&mut self, window: Window<'_>, at: usize) -> Flow {
         match window.text[at] {
             b'"' => self.state = State::BrokenText,
             first @ (b'{' | b'[') => {
@@ -397,8 +476,11 @@ impl Skim {
             }
             last @ (b'}' | b']') => {
                 self.nesting.close_nearest(last == b'}');
-                if self.nesting.depth() == 0 {
+                if self.nesting.depth() == 0 && self.may_close() {
                     return ControlFlow::Break(Seen::End(at + 1));
+                }
+                if self.nesting.depth() == 0 {
+                    self.state = State::Lost;
                 }
             }
             _ => {}
@@ -406,10 +488,14 @@ impl Skim {
         ControlFlow::Continue(at + 1)
     }
 
+    /// Whether the bracket that is read may be the end of what is broken. Where elements have anchors it must be on the same
+    /// line as the beginning, or as far in: too early an end would make what is behind it the end of the container.
+    fn may_close(&self) -> bool {
+        let is_aligned = self.line.begun().is_some_and(|indent| self.indent == Some(indent));
+        self.is_one_line || is_aligned || self.anchors.is_empty()
+    }
+
     fn broken_text(&mut self, window: Window<'_>, at: usize) -> Flow {
-        if self.is_way_out(window, at) {
-            return ControlFlow::Break(Seen::Astray(at));
-        }
         let rest = &window.text[at..];
         let Some(plain) = memchr::memchr3(b'"', b'\\', b'\n', rest) else {
             return ControlFlow::Continue(window.text.len());
@@ -428,18 +514,9 @@ impl Skim {
         ControlFlow::Continue(if window.text[at] == b'\n' { at } else { at + 1 })
     }
 
-    fn lost_line(&mut self, window: Window<'_>, at: usize) -> Flow {
-        if self.is_way_out(window, at) {
-            return ControlFlow::Break(Seen::Astray(at));
-        }
+    fn lost_line(&self, window: Window<'_>, at: usize) -> Flow {
         let line_end = memchr::memchr(b'\n', &window.text[at..]);
         ControlFlow::Continue(line_end.map_or(window.text.len(), |length| at + length + 1))
-    }
-
-    /// Whether a `{` stands there in column 0.
-    fn is_way_out(&self, window: Window<'_>, at: usize) -> bool {
-        let before = at.checked_sub(1).map(|before| window.text[before] == b'\n');
-        window.text[at] == b'{' && before.unwrap_or(self.line_start)
     }
 }
 

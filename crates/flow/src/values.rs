@@ -8,21 +8,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_bundle::{
-    Begins, BundleType, Container, Defect, Ending, Ends, Framed, Framer, Kind, Known, Options, Part, Piece,
-    Tally,
-};
+use fhirline_bundle::{Defect, Framer, Kind, Known, Options, Tally};
 use fhirline_core::{
-    BadRecord, CHUNK_BYTES, Fault, LongLine, Origin, PartKind, Parts, Position, Spool, Spools,
+    CHUNK_BYTES, Destination, LongLine, Origin, PartKind, Parts, Position, Spool, Spools, Verdict,
 };
 use fhirline_line_split::ChunkSize;
-use fhirline_route::{Proof, Router};
+use fhirline_route::Router;
 
-use long::{Around, Finish, LongPart, Raw, Whole, is_kept};
+use desk::{After, Desk, Inside, NOT_UNDERSTOOD, tell, why};
+use long::{Around, Finish, LongPart, Raw, Whole};
 use look::{Input, Look, Reread, give_more};
-use pack::{Pack, Proven};
-use story::{OpenBundle, Story, Told};
+use pack::Pack;
+use story::{OpenBundle, Story};
 
+mod desk;
 mod long;
 mod look;
 mod pack;
@@ -32,13 +31,6 @@ mod story;
 /// Parts up to this length are held in memory; longer ones pass through a spool. A constant, so that what a chunk holds depends on
 /// the content only.
 pub(crate) const HELD_PART_BYTES: usize = CHUNK_BYTES;
-
-/// Names of providers are kept up to this length, and so many of a source.
-const MAX_PROVIDER_BYTES: usize = 256;
-const MAX_PROVIDERS: usize = 1000;
-
-/// A member of a list of providers that is no resource, and may hold some.
-const NOT_UNDERSTOOD: BadRecord = BadRecord { fault: Fault::NoResourceType, at: 0 };
 
 /// What was framed.
 #[derive(Debug)]
@@ -89,19 +81,6 @@ pub(crate) struct Values {
     ready: VecDeque<Given>,
     providers: usize,
     inside: Inside,
-    space: Vec<u8>,
-}
-
-/// What is known of the container that is open.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Inside {
-    /// It is a Bundle with a signature.
-    signed: bool,
-    /// It is a list of providers.
-    providers: bool,
-    /// What came last is broken, and in quarantine.
-    broken: bool,
 }
 
 /// Where another run can go on, written down.
@@ -113,20 +92,6 @@ struct Standing {
     inside: Inside,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bundle: Option<OpenBundle>,
-}
-
-/// What is left to do once a framer's bytes are not borrowed any more.
-enum After {
-    Nothing,
-    /// A long part begins there.
-    LongBegun(Position),
-    /// A long part has ended, and that is what it is.
-    LongEnded {
-        kind: Kind,
-        line_ends: u64,
-    },
-    Lines,
-    CutOff(&'static str),
 }
 
 impl Values {
@@ -159,7 +124,6 @@ impl Values {
             ready: VecDeque::new(),
             providers: 0,
             inside: Inside::default(),
-            space: Vec::new(),
         }
     }
 
@@ -305,15 +269,20 @@ impl Values {
             at: framer.position(),
         };
         let after = framer.next().map(|framed| desk.take(&framed)).transpose()?;
-        let (tally, position) = (framer.tally(), framer.position());
+        let position = framer.position();
+        if let Some(After::Nothing) = after
+            && (self.long.is_some() || !self.pack.is_full(position))
+        {
+            return Ok(true);
+        }
+        let tally = framer.tally();
         self.absorb(tally);
         match after {
             None if self.looks.is_empty() => return Ok(false),
             None => self.look_on()?,
-            Some(After::Nothing) if self.long.is_none() && self.pack.is_full(position) => {
+            Some(After::Nothing) => {
                 self.flush(position);
             }
-            Some(After::Nothing) => {}
             Some(After::LongBegun(at)) => {
                 self.flush(at);
             }
@@ -339,7 +308,7 @@ impl Values {
     /// Gives the topmost look more of its bytes; behind the last of them it ends.
     fn look_on(&mut self) -> io::Result<()> {
         if self.looks.last().is_none_or(|look| !look.finished) {
-            return give_more(&mut self.looks, self.reread.as_mut(), &mut self.space);
+            return give_more(&mut self.looks, self.reread.as_mut());
         }
         self.seen.pop();
         if let Some(look) = self.looks.pop() {
@@ -412,7 +381,7 @@ impl Values {
     }
 
     /// The line around a long member that is kept.
-    fn around(&mut self, kind: Kind) -> Option<(fhirline_core::Destination, Vec<u8>, &'static [u8])> {
+    fn around(&mut self, kind: Kind) -> Option<(Destination, Vec<u8>, &'static [u8])> {
         match kind {
             Kind::BundleMember => self.story.around_member(false),
             Kind::EntryMember => self.story.around_member(true),
@@ -421,7 +390,6 @@ impl Values {
     }
 
     fn note_output(&mut self, kind: Kind, line: &LongLine) {
-        use fhirline_core::Verdict;
         if !matches!(kind, Kind::Resource | Kind::Undecided | Kind::Entry) {
             return;
         }
@@ -452,230 +420,6 @@ impl ValuesOptions {
             piece_bytes: self.held_part_bytes,
             keep_bundles: self.keep_bundles,
         }
-    }
-}
-
-/// Takes what a framer hands out.
-struct Desk<'d> {
-    options: &'d ValuesOptions,
-    pack: &'d mut Pack,
-    story: &'d mut Story,
-    long: &'d mut Option<LongPart>,
-    providers: &'d mut usize,
-    inside: &'d mut Inside,
-    can_reread: bool,
-    /// Where the framer stands.
-    at: Position,
-}
-
-impl Desk<'_> {
-    fn take(&mut self, framed: &Framed<'_>) -> io::Result<After> {
-        match *framed {
-            Framed::Begins(begins) => self.begin(begins),
-            Framed::Part(ref part) => self.part(part),
-            Framed::Piece(ref piece) => return self.piece(piece),
-            Framed::EntryEnds(ends) => {
-                self.story.note_broken(ends.resources);
-                let told = self.story.entry_ends();
-                tell(self.pack, told);
-            }
-            Framed::Ends(Ends { container, ending }) => {
-                let open_entry = self.story.entry_is_left();
-                tell(self.pack, open_entry);
-                if ending == Ending::Abandoned && !self.inside.broken {
-                    self.note_missing_end();
-                }
-                let told = self.story.bundle_ends(ending);
-                tell(self.pack, told);
-                if ending == Ending::CutOff {
-                    return Ok(After::CutOff(name_of(container)));
-                }
-            }
-            Framed::Lines => return Ok(After::Lines),
-        }
-        Ok(After::Nothing)
-    }
-
-    fn begin(&mut self, begins: Begins) {
-        *self.inside = Inside { providers: begins.container == Container::Providers, ..Inside::default() };
-        let containers = &mut self.pack.ledger().containers;
-        match begins.container {
-            Container::Array => containers.arrays += 1,
-            Container::Providers => containers.provider_lists += 1,
-            Container::Bundle(kind) => {
-                containers.bundles += 1;
-                let is_untyped = matches!(kind, BundleType::Absent | BundleType::Unknown);
-                containers.untyped_bundles += u64::from(is_untyped);
-                if self.options.keep_metadata {
-                    self.story.begin(begins.at, kind.name());
-                }
-            }
-        }
-    }
-
-    /// Another value begins where the container should end or go on: nothing is there that could be set aside, but it is not
-    /// whole, and what its end held is missing.
-    fn note_missing_end(&mut self) {
-        let why = BadRecord { fault: Fault::Incomplete, at: 0 };
-        self.pack.push(PartKind::Broken(why), self.at, 0, b"");
-    }
-
-    fn part(&mut self, part: &Part<'_>) {
-        self.inside.broken = matches!(part.kind, Kind::Broken(_));
-        match part.kind {
-            Kind::Resource if part.bytes.len() as u64 > self.options.max_line_bytes => {
-                self.broken(part, BadRecord { fault: Fault::TooLong, at: 0 });
-            }
-            Kind::Resource => {
-                if self.story.open_bundle().is_some() {
-                    let proof = if part.proven { Proof::Trusted } else { self.options.router.proof };
-                    self.story.output(self.options.router.output_name(part.bytes, proof).as_str());
-                }
-                self.push(PartKind::Resource, part);
-            }
-            Kind::BundleMember => {
-                self.note_signature(part.bytes);
-                self.member(part);
-            }
-            Kind::EntryMember => self.member(part),
-            Kind::ListName => self.pack.ledger().bytes.metadata += part.bytes.len() as u64,
-            Kind::Entry => {
-                self.push(PartKind::Entry, part);
-                let is_sound = self.story.open_bundle().is_some() && part.prove().is_ok();
-                self.story.output(if is_sound { Router::ENTRIES } else { Router::QUARANTINED });
-                let told = self.story.entry_ends();
-                tell(self.pack, told);
-            }
-            Kind::Broken(defect) => self.broken(part, why(defect)),
-            // Only pieces are of these kinds.
-            Kind::SecondLook(_) | Kind::Undecided => {
-                self.broken(part, BadRecord { fault: Fault::NotJson, at: 0 });
-            }
-        }
-    }
-
-    fn push(&mut self, kind: PartKind, part: &Part<'_>) {
-        let known = Proven { proven: part.proven, resource_type: part.resource_type };
-        self.pack.push_proven(kind, part.at, part.line_ends, known, part.bytes);
-    }
-
-    fn broken(&mut self, part: &Part<'_>, why: BadRecord) {
-        self.push(PartKind::Broken(why), part);
-    }
-
-    fn note_signature(&mut self, member: &[u8]) {
-        if !self.inside.signed && member.starts_with(b"\"signature\"") {
-            self.inside.signed = true;
-            self.pack.ledger().containers.signed_bundles += 1;
-        }
-    }
-
-    /// What a Bundle, an entry or a provider says of itself.
-    fn member(&mut self, part: &Part<'_>) {
-        if self.inside.providers {
-            return self.provider_member(part);
-        }
-        if self.story.open_bundle().is_none() {
-            self.pack.ledger().bytes.metadata += part.bytes.len() as u64;
-            return;
-        }
-        if let Err(why) = part.prove() {
-            return self.broken(part, why);
-        }
-        let mut line = Vec::with_capacity(part.bytes.len());
-        let dropped = part.append_to(&mut line);
-        // It was proven to be UTF-8.
-        let member = String::from_utf8_lossy(&line);
-        let bytes = &mut self.pack.ledger().bytes;
-        bytes.sidecars += line.len() as u64;
-        bytes.white_space += dropped.white_space;
-        bytes.terminators += dropped.terminators;
-        let told = match part.kind {
-            Kind::EntryMember => self.story.entry_member(&member),
-            _ => self.story.member(&member),
-        };
-        tell(self.pack, told);
-    }
-
-    /// What an object with providers, or a provider, says of itself. The names are for the report. What might hold resources, or
-    /// says that the whole is one, is set aside: nobody published what may stand there.
-    fn provider_member(&mut self, part: &Part<'_>) {
-        let (key, value) = part.member().unwrap_or_default();
-        if matches!(value.first(), Some(b'{' | b'[')) || key == b"\"resourceType\"" {
-            return self.broken(part, NOT_UNDERSTOOD);
-        }
-        self.pack.ledger().bytes.metadata += part.bytes.len() as u64;
-        if part.kind == Kind::EntryMember && key == b"\"name\"" && *self.providers < MAX_PROVIDERS {
-            self.note_provider(value);
-        }
-    }
-
-    fn note_provider(&mut self, name: &[u8]) {
-        if let Ok(name) = serde_json::from_slice::<String>(name)
-            && name.len() <= MAX_PROVIDER_BYTES
-        {
-            *self.providers += 1;
-            self.pack.add_provider(name);
-        }
-    }
-
-    fn piece(&mut self, piece: &Piece<'_>) -> io::Result<After> {
-        let begins = self.long.is_none();
-        let mut long = match self.long.take() {
-            Some(long) => long,
-            None => self.begin_long(piece)?,
-        };
-        if let Some(spool) = &mut long.spool {
-            spool.append(piece.bytes)?;
-        }
-        if let Some(route) = &mut long.route {
-            route.push_bytes(piece.bytes);
-        }
-        long.length += piece.bytes.len() as u64;
-        *self.long = Some(long);
-        self.inside.broken = matches!(piece.kind, Kind::Broken(_));
-        Ok(match (begins, piece.last) {
-            (true, _) => After::LongBegun(piece.part_at),
-            (false, true) => After::LongEnded { kind: piece.kind, line_ends: piece.line_ends },
-            (false, false) => After::Nothing,
-        })
-    }
-
-    fn begin_long(&mut self, piece: &Piece<'_>) -> io::Result<LongPart> {
-        if piece.kind == Kind::BundleMember {
-            self.note_signature(piece.bytes);
-        }
-        let is_resource = piece.kind == Kind::Resource;
-        let keep_metadata = self.story.open_bundle().is_some() || self.inside.providers;
-        let spooled = is_resource || (!self.can_reread && is_kept(piece.kind, keep_metadata));
-        Ok(LongPart {
-            at: piece.part_at,
-            spool: if spooled { Some(self.options.spools.create()?) } else { None },
-            route: is_resource.then(|| self.options.router.route_long(piece.part_at)),
-            length: 0,
-        })
-    }
-}
-
-fn tell(pack: &mut Pack, told: Option<Told>) {
-    if let Some((sidecar, line)) = told {
-        pack.push(PartKind::Sidecar(sidecar), pack.at(), 0, &line);
-    }
-}
-
-fn why(defect: Defect) -> BadRecord {
-    match defect {
-        Defect::Malformed(why) => why,
-        Defect::NotArray => BadRecord { fault: Fault::EntryNotArray, at: 0 },
-        Defect::NotObject => BadRecord { fault: Fault::EntryNotObject, at: 0 },
-    }
-}
-
-fn name_of(container: Container) -> &'static str {
-    match container {
-        Container::Array => "an array",
-        Container::Bundle(_) => "a Bundle",
-        Container::Providers => "a list of providers",
     }
 }
 

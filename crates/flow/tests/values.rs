@@ -408,7 +408,7 @@ fn a_bundle_without_its_end_is_not_passed_over() {
         "{{\n\"resourceType\":\"Bundle\",\"type\":\"batch\",\"entry\":[\n{{\"resource\":{patient}}}\n"
     );
     assert_eq!(found(&format!("{begun}{patient}\n")), (vec![patient.to_owned(); 2], 1));
-    let begun = format!("{{\"providers\":[{{\"fhir\":{{\"Patient\":[\n{patient}\n");
+    let begun = format!("{{\"providers\":[{{\"fhir\":{{\"Patient\":[\n {patient}\n");
     assert_eq!(found(&format!("{begun}{patient}\n")), (vec![patient.to_owned(); 2], 1));
 }
 

@@ -26,10 +26,7 @@ pub struct Gaps {
     edges: u64,
     /// Whether that block ends within white space between tokens.
     in_gap: bool,
-    /// Whether it ends within a string.
-    in_string: bool,
-    /// Whether it ends behind a backslash in a string.
-    escaped: bool,
+    strings: Strings,
 }
 
 impl Gaps {
@@ -57,32 +54,42 @@ impl Gaps {
 
     #[inline]
     fn read(&mut self, block: &Block) {
-        let was_in_string = if self.in_string { u64::MAX } else { 0 };
-        let strings = up_to_here(self.string_ends(block)) ^ was_in_string;
-        self.in_string = strings >> (BLOCK - 1) == 1;
-        let gaps = block.blank & !strings;
+        let gaps = block.blank & !self.strings.within(block.quotes, block.backslashes);
         self.edges = gaps ^ (gaps << 1 | u64::from(self.in_gap));
         self.in_gap = gaps >> (BLOCK - 1) == 1;
     }
+}
 
-    /// The quotes that begin and end strings.
+/// Which bytes lie within strings, block by block.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Strings {
+    /// Whether the last block ends within a string.
+    in_string: bool,
+    /// Whether it ends behind a backslash in a string.
+    escaped: bool,
+}
+
+impl Strings {
+    /// One bit for each byte of the next block: set from the quote that begins a string to the byte before the one that ends it.
     #[inline]
-    fn string_ends(&mut self, block: &Block) -> u64 {
-        if block.backslashes == 0 && !self.escaped {
-            return block.quotes;
-        }
-        self.unescaped(block)
+    pub(crate) fn within(&mut self, quotes: u64, backslashes: u64) -> u64 {
+        let was_in_string = if self.in_string { u64::MAX } else { 0 };
+        let ends =
+            if backslashes == 0 && !self.escaped { quotes } else { self.unescaped(quotes, backslashes) };
+        let strings = up_to_here(ends) ^ was_in_string;
+        self.in_string = strings >> (BLOCK - 1) == 1;
+        strings
     }
 
     /// The quotes that are not escaped.
-    fn unescaped(&mut self, block: &Block) -> u64 {
+    fn unescaped(&mut self, quotes: u64, backslashes: u64) -> u64 {
         let (mut ends, mut in_string) = (0, self.in_string);
-        let mut ahead = (block.quotes | block.backslashes) & !u64::from(self.escaped);
+        let mut ahead = (quotes | backslashes) & !u64::from(self.escaped);
         self.escaped = false;
         while ahead != 0 {
             let first = ahead & ahead.wrapping_neg();
             ahead ^= first;
-            if block.quotes & first != 0 {
+            if quotes & first != 0 {
                 ends |= first;
                 in_string = !in_string;
             } else if in_string {

@@ -52,6 +52,7 @@ mod numbers;
 mod proof;
 mod scanner;
 mod shape;
+mod sound;
 mod specials;
 mod strings;
 mod top_level;
@@ -64,6 +65,7 @@ pub use gaps::Gaps;
 pub use proof::{Proof, prove_value};
 pub use scanner::{MAX_TYPE_BYTES, ScannedEnvelope, Scanner};
 pub use shape::{Shape, shape};
+pub use sound::sound_value_length;
 
 /// How many objects and arrays may be open at once; one more is [`Fault::TooDeep`](fhirline_core::Fault::TooDeep).
 ///

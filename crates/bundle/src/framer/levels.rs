@@ -2,6 +2,7 @@
 
 use fhirline_parse::blank_length;
 
+use crate::anchors::{Among, Anchors, Indent};
 use crate::framed::{Container, Ending, EntryEnds, Framed, Known};
 use crate::look::Look;
 use crate::skim::{Skim, begins_value};
@@ -38,6 +39,20 @@ impl Level {
             Self::Wrapper => "providers",
             Self::Provider => "fhir",
             _ => "",
+        }
+    }
+
+    /// Whether an entry, or a provider, is open.
+    pub(super) fn is_in_entry(self) -> bool {
+        matches!(self, Self::Entry | Self::Provider | Self::Lists | Self::List)
+    }
+
+    /// How many of the anchors are those of elements that are open there, or that stand there.
+    pub(super) fn anchors(self) -> usize {
+        match self {
+            Self::Outside | Self::Bundle | Self::Wrapper => 1,
+            Self::Entries | Self::Entry | Self::Providers | Self::Provider | Self::Lists => 2,
+            Self::List => 3,
         }
     }
 }
@@ -96,6 +111,8 @@ impl Framer {
             (b'[', _) => {
                 let begins = begins(self.at, Container::Array);
                 self.in_array = true;
+                self.harm.array = false;
+                self.anchors.forget(Among::Array);
                 self.pass_syntax(1, Expect::First);
                 Flow::Found(begins)
             }
@@ -119,9 +136,9 @@ impl Framer {
     fn unwrapped(&mut self, byte: u8) -> Flow {
         match (self.level, byte) {
             (Level::Entry, _) => self.resource(),
-            (Level::Bundle, b'[') => self.enter(Level::Entries),
-            (Level::Wrapper, b'[') => self.enter(Level::Providers),
-            (Level::Lists, b'[') => self.enter(Level::List),
+            (Level::Bundle, b'[') => self.enter_array(Level::Entries, Among::Entries),
+            (Level::Wrapper, b'[') => self.enter_array(Level::Providers, Among::Entries),
+            (Level::Lists, b'[') => self.enter_array(Level::List, Among::List),
             (Level::Provider, b'{') => self.enter(Level::Lists),
             (Level::Provider, _) => self.begin(Purpose::NotObject, Skim::value()),
             _ => self.begin(Purpose::NotArray, Skim::value()),
@@ -130,6 +147,13 @@ impl Framer {
 
     /// An object among the items of the container that is open.
     fn object(&mut self) -> Flow {
+        let among = match self.level {
+            Level::Outside => Among::Array,
+            Level::Entries | Level::Providers => Among::Entries,
+            Level::List => Among::List,
+            _ => return self.lose(b'{'),
+        };
+        self.anchors.begin(among, self.begun_line);
         match self.level {
             Level::Outside => self.candidate(),
             Level::Entries => self.begin(Purpose::Entry, Skim::object()),
@@ -137,16 +161,22 @@ impl Framer {
                 self.resources = 0;
                 self.enter(Level::Provider)
             }
-            Level::List => self.resource(),
-            _ => self.lose(b'{'),
+            _ => self.resource(),
         }
     }
 
     /// A key of the object that is open.
     fn member(&mut self) -> Flow {
         let purpose = match self.level {
-            Level::Bundle | Level::Wrapper => Purpose::BundleMember,
-            Level::Lists => Purpose::ListName,
+            Level::Bundle | Level::Wrapper => {
+                // Objects in it may stand where the elements stood that came before.
+                self.anchors.forget(Among::Entries);
+                Purpose::BundleMember
+            }
+            Level::Lists => {
+                self.anchors.forget(Among::List);
+                Purpose::ListName
+            }
             _ => Purpose::EntryMember,
         };
         self.begin(purpose, Skim::member())
@@ -160,6 +190,11 @@ impl Framer {
     fn enter(&mut self, level: Level) -> Flow {
         self.level = level;
         self.pass_syntax(1, Expect::First)
+    }
+
+    fn enter_array(&mut self, level: Level, among: Among) -> Flow {
+        self.anchors.forget(among);
+        self.enter(level)
     }
 
     fn resource(&mut self) -> Flow {
@@ -178,12 +213,10 @@ impl Framer {
         let told = match (self.level, byte) {
             (Level::Outside, b']') => {
                 self.in_array = false;
+                self.anchors.forget(Among::Array);
                 Some(ends(Container::Array, Ending::Closed))
             }
-            (Level::Bundle | Level::Wrapper, b'}') => {
-                self.level = Level::Outside;
-                self.inside.take().map(|container| ends(container, Ending::Closed))
-            }
+            (Level::Bundle | Level::Wrapper, b'}') => self.leave(Ending::Closed),
             (Level::Entry, b'}') => self.close_entry(Level::Entries),
             (Level::Provider, b'}') => self.close_entry(Level::Providers),
             (Level::Entries, b']') => self.leave_to(Level::Bundle),
@@ -208,18 +241,37 @@ impl Framer {
 
     /// What stands there belongs nowhere.
     fn lose(&mut self, byte: u8) -> Flow {
-        if byte == b'{' && self.before == b'\n' {
+        let indent = self.begun_line.filter(|_| byte == b'{');
+        let element = indent.and_then(|indent| self.anchors_here().find(indent));
+        // Without a comma before it, what begins in column 0 is more likely to be a value than an element.
+        let is_value = indent.is_some_and(Indent::is_empty) && self.expect == Expect::After;
+        match (element, indent) {
+            // The next element begins here, and what is open within the one before lacks its end, or a comma is missing.
+            (Some(among), _) if !is_value => {
+                self.harmed();
+                self.resume(among);
+            }
             // A value begins here, and what is open lacks its end.
-            self.abandon();
-            return self.queued.take().map_or(Flow::On, |told| Flow::Found(Found::Told(told)));
+            (_, Some(indent)) if indent.is_empty() => {
+                self.harmed();
+                self.abandon();
+            }
+            _ => return self.begin(Purpose::Lost, Skim::lost()),
         }
-        self.begin(Purpose::Lost, Skim::lost())
+        self.queued.take().map_or(Flow::On, |told| Flow::Found(Found::Told(told)))
+    }
+
+    /// The anchors that count for a `{` which nothing broken comes before: right behind an array, where only keys may be, it
+    /// begins an element of that too.
+    fn anchors_here(&self) -> Anchors {
+        let behind_array = matches!(self.level, Level::Bundle | Level::Wrapper | Level::Lists);
+        self.anchors.outermost(self.level.anchors() + usize::from(behind_array))
     }
 
     /// Goes back to the beginning of the object that was looked at, which is a container, and into it.
     pub(super) fn open_container(&mut self, container: Container) -> Flow {
         let begins = begins(self.at, container);
-        self.inside = Some(container);
+        self.go_inside(container);
         self.enter(if container == Container::Providers { Level::Wrapper } else { Level::Bundle });
         Flow::Found(begins)
     }

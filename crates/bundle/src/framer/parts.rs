@@ -4,11 +4,11 @@ use fhirline_core::{BadRecord, Fault, Position};
 
 use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
 use crate::look::{Look, Verdict};
-use crate::skim::{Seen, Skim, Window};
+use crate::skim::{Seen, Skim, WayOut, Window};
 
 use super::levels::{Expect, Level};
 use super::walk::{Proof, Walked, Walks};
-use super::{Flow, Found, Framer, LEAST_HELD_BYTES, Options};
+use super::{Flow, Found, Framer, Harm, LEAST_HELD_BYTES, Options};
 
 /// The part that is being read.
 pub(super) struct Open {
@@ -48,7 +48,9 @@ impl Framer {
     /// Begins a part at the first byte that is held.
     pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
         let (at, walks) = (self.at, self.walks);
-        let skim = skim.jumping(matches!(walks, Walks::From(_)));
+        let anchors = self.anchors.outermost(self.level.anchors());
+        let skim =
+            skim.jumping(matches!(walks, Walks::From(_))).anchored(self.indent, self.begun_line, anchors);
         self.open = Some(Open {
             purpose,
             skim,
@@ -69,7 +71,9 @@ impl Framer {
         let room = open.room(&self.options);
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
         let is_all = self.finished || held.len() > room;
-        match open.walk(window.text, is_all) {
+        // All of a Bundle was skimmed before it came to a second look.
+        let is_sound = self.is_second_look && !self.only_head;
+        match open.walk(window.text, is_all, is_sound) {
             Walked::End(at, proof) => {
                 open.proof = proof;
                 return self.end_part(at);
@@ -93,7 +97,7 @@ impl Framer {
                 self.note_value(at, is_text)
             }
             Seen::End(at) => self.end_part(at),
-            Seen::Astray(at) => self.leave_part(at),
+            Seen::Astray(at, way) => self.leave_part(at, way),
         }
     }
 
@@ -138,7 +142,7 @@ impl Framer {
             }
             Some(Verdict::Bundle(kind)) if open.offset == 0 => self.open_container(Container::Bundle(kind)),
             Some(Verdict::Bundle(kind)) => {
-                self.inside = Some(Container::Bundle(kind));
+                self.go_inside(Container::Bundle(kind));
                 (self.level, self.expect) = (Level::Bundle, Expect::After);
                 self.hand_out(at, Kind::SecondLook(Known::BundleHead(kind)))
             }
@@ -150,7 +154,7 @@ impl Framer {
         if self.open.as_ref().is_some_and(|open| open.offset == 0) {
             return self.open_container(Container::Providers);
         }
-        self.inside = Some(Container::Providers);
+        self.go_inside(Container::Providers);
         (self.level, self.expect) = (Level::Wrapper, Expect::Colon);
         self.hand_out(at, Kind::SecondLook(Known::ProvidersHead))
     }
@@ -188,17 +192,24 @@ impl Framer {
         self.hand_out(at, kind)
     }
 
-    /// The part is broken, and a new value begins at `at`.
-    fn leave_part(&mut self, at: usize) -> Flow {
+    /// The part is broken, and what is told begins at `at`.
+    fn leave_part(&mut self, at: usize, way: WayOut) -> Flow {
         let kind = self.open.as_ref().map_or(Kind::Undecided, Open::kind);
         let flow = self.hand_out(at, kind);
-        self.abandon();
+        match way {
+            WayOut::Element(among) => self.resume(among),
+            WayOut::Value => self.abandon(),
+        }
         flow
     }
 
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
         let Some(open) = self.open.take() else { return Flow::On };
+        if open.skim.fault().is_some() {
+            self.harmed();
+            self.anchors.keep(open.skim.anchors(), self.level.anchors());
+        }
         let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
         self.resources += u64::from(is_resource);
         let (taken, line_ends) = self.take(at);
@@ -230,18 +241,24 @@ impl Framer {
     pub(super) fn cut_part(&mut self, held: usize) -> Option<Found> {
         let open = self.open.as_ref()?;
         let end = BadRecord { fault: Fault::Incomplete, at: open.offset + held as u64 };
-        let kind = match open.skim.fault() {
+        let fault = open.skim.fault();
+        let kind = match fault {
             // A head ends right behind a value.
             None if self.only_head && open.skim.may_end() => open.kind(),
             why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
         };
         if let Purpose::Candidate(look) = open.purpose
             && !self.is_second_look
+            && fault.is_none()
         {
             // Its entries cannot be told from the rest any more, but that they are not all is certain.
             self.inside = look.cut_verdict().map(Container::Bundle);
         }
-        match self.hand_out(held, kind) {
+        let flow = self.hand_out(held, kind);
+        // What was wrong before does not matter: that this part is not whole, the source or the fault in it is to blame for.
+        let is_harmed = fault.is_some();
+        self.harm = Harm { array: is_harmed, inside: is_harmed };
+        match flow {
             Flow::Found(found) => Some(found),
             Flow::On | Flow::Wait => None,
         }

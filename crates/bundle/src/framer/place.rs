@@ -1,11 +1,12 @@
 use fhirline_core::Position;
 
+use crate::anchors::{Anchors, Indent};
 use crate::bundle_type::BundleType;
 use crate::framed::Container;
 
 use super::levels::{Expect, Level};
 use super::lines::Lines;
-use super::{Framer, Options};
+use super::{Framer, Harm, Options};
 
 const LEVELS: [(Level, &str); 9] = [
     (Level::Outside, "outside"),
@@ -40,8 +41,11 @@ pub struct Place {
     in_array: bool,
     inside: Option<Container>,
     resources: u64,
-    line_start: bool,
+    indent: Option<Indent>,
+    begun_line: Option<Indent>,
     lines: Lines,
+    anchors: Anchors,
+    harm: Harm,
 }
 
 impl Place {
@@ -55,9 +59,12 @@ impl Place {
             Some(Container::Providers) => "providers",
             Some(Container::Array) | None => "nothing",
         };
-        let (in_array, line_start) = (u8::from(self.in_array), u8::from(self.line_start));
+        let (resources, in_array) = (self.resources, u8::from(self.in_array));
+        let indent = format!("{} {}", Indent::code(self.indent), Indent::code(self.begun_line));
+        let anchors = self.anchors.code();
         let lines = self.lines.code().unwrap_or_default();
-        format!("{level} {expect} {inside} {in_array} {line_start} {} {lines}", self.resources)
+        let harm = format!("{} {}", u8::from(self.harm.array), u8::from(self.harm.inside));
+        format!("{level} {expect} {inside} {in_array} {indent} {resources} {lines} {anchors} {harm}")
     }
 
     /// The place of that [`code`](Self::code); `None` if it is none.
@@ -74,10 +81,14 @@ impl Place {
             name => Some(Container::Bundle(BundleType::from_name(name)?)),
         };
         let in_array = flag(words.next()?)?;
-        let line_start = flag(words.next()?)?;
+        let indent = Indent::from_code(words.next()?)?;
+        let begun_line = Indent::from_code(words.next()?)?;
         let resources = words.next()?.parse().ok()?;
         let lines = Lines::from_code(words.next()?)?;
-        let place = Self { at, level, expect, in_array, inside, resources, line_start, lines };
+        let anchors = Anchors::from_words(&mut words)?;
+        let harm = Harm { array: flag(words.next()?)?, inside: flag(words.next()?)? };
+        let place =
+            Self { at, level, expect, in_array, inside, resources, indent, begun_line, lines, anchors, harm };
         words.next().is_none().then_some(place)
     }
 }
@@ -94,9 +105,35 @@ impl Framer {
     /// A framer that goes on from a place where another one stood.
     #[must_use]
     pub fn from_place(place: Place, options: Options) -> Self {
-        let Place { at, level, expect, in_array, inside, resources, line_start, lines } = place;
-        let before = if line_start { b'\n' } else { b' ' };
-        Self { level, expect, in_array, inside, resources, before, lines, ..Self::at(at, options) }
+        let Place {
+            at,
+            level,
+            expect,
+            in_array,
+            inside,
+            resources,
+            indent,
+            begun_line,
+            lines,
+            anchors,
+            harm,
+        } = place;
+        let before = if begun_line.is_some_and(Indent::is_empty) { b'\n' } else { b' ' };
+        let framer = Self::at(at, options);
+        Self {
+            level,
+            expect,
+            in_array,
+            inside,
+            resources,
+            indent,
+            begun_line,
+            before,
+            lines,
+            anchors,
+            harm,
+            ..framer
+        }
     }
 
     /// Where another framer can go on: everything handed out so far lies before it, and is in [`tally`](Self::tally).
@@ -117,7 +154,21 @@ impl Framer {
             Lines::First(_) if self.open.is_some() && self.level == Level::Outside => Lines::Asked,
             lines => lines,
         };
-        let Self { at, level, expect, in_array, inside, resources, before, .. } = *self;
-        Some(Place { at, level, expect, in_array, inside, resources, line_start: before == b'\n', lines })
+        let Self {
+            at, level, expect, in_array, inside, resources, indent, begun_line, anchors, harm, ..
+        } = *self;
+        Some(Place {
+            at,
+            level,
+            expect,
+            in_array,
+            inside,
+            resources,
+            indent,
+            begun_line,
+            lines,
+            anchors,
+            harm,
+        })
     }
 }

@@ -6,7 +6,7 @@
 //! for [`Part::proven`](crate::Part::proven).
 
 use fhirline_core::{Fault, ResourceType};
-use fhirline_parse::{FirstValue, first_value};
+use fhirline_parse::{FirstValue, first_value, sound_value_length};
 
 use super::parts::{Open, Purpose};
 
@@ -49,14 +49,22 @@ pub(super) enum Walked {
 
 impl Open {
     /// Walks over the part if that promises to come to its end. `text` is what is held of it, or may be, and `is_all` says
-    /// that no more will come.
-    pub(super) fn walk(&mut self, text: &[u8], is_all: bool) -> Walked {
+    /// that no more will come. Where all is known to be `is_sound`, quotes and brackets are enough to find the end of a
+    /// resource; the rest of the proof is for whoever gets it.
+    pub(super) fn walk(&mut self, text: &[u8], is_all: bool, is_sound: bool) -> Walked {
         let Walks::From(least) = self.walks else { return Walked::Stuck };
         if !self.is_walkable() {
             return Walked::Stuck;
         }
         if text.len() < least && !is_all {
             return Walked::Short;
+        }
+        if is_sound
+            && matches!(self.purpose, Purpose::Resource)
+            && matches!(text.first(), Some(b'{' | b'['))
+            && let Some(length) = sound_value_length(text)
+        {
+            return Walked::End(length, Proof::default());
         }
         match first_value(text) {
             Ok(first) if self.is_whole(&first) => return Walked::End(first.length, Proof::of(&first)),

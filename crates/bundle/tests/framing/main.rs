@@ -8,5 +8,6 @@ mod oracle;
 mod parts;
 mod places;
 mod shapes;
+mod siblings;
 mod walks;
 mod well_formed;

@@ -17,7 +17,7 @@ fn begun(text: &[u8], cut: usize, options: Options) -> Option<(Vec<Seen>, Place,
 }
 
 /// Checks every place in the text, and says how many there are.
-fn check(text: &[u8], options: Options) -> usize {
+pub(crate) fn check(text: &[u8], options: Options) -> usize {
     let (whole, tally) = frame(Framer::at(start(), options), text, &[]);
     let mut places = 0;
     for cut in 0..=text.len() {
@@ -48,19 +48,24 @@ fn within_every_level() {
 
 #[test]
 fn what_is_no_code_is_none() {
-    let good = "entries next searchset 0 1 7 unasked";
+    let good = "entries next searchset 0 0.0 none 7 unasked none none 4.0 2.3 0.0 none 0 1";
     assert_eq!(Place::from_code(Position::default(), good).map(|place| place.code()).as_deref(), Some(good));
     for bad in [
         "",
         "entries",
-        "entries next nothing 0 1",
-        "entries next nothing 0 1 7",
-        "x next nothing 0 1 7 unasked",
-        "entries next x 0 1 7 unasked",
-        "entries next nothing 2 1 7 unasked",
-        "entries next nothing 0 1 -7 unasked",
-        "entries next nothing 0 1 7 told",
-        "entries next nothing 0 1 7 8 9",
+        "entries next nothing 0 none",
+        "entries next nothing 0 none none 7",
+        "entries next nothing 0 none none 7 unasked",
+        "entries next nothing 0 none none 7 unasked none none",
+        "entries next nothing 0 none none 7 unasked none none none none none none 0",
+        "x next nothing 0 none none 7 unasked none none none none none none 0 0",
+        "entries next x 0 none none 7 unasked none none none none none none 0 0",
+        "entries next nothing 2 none none 7 unasked none none none none none none 0 0",
+        "entries next nothing 0 1 none 7 unasked none none none none none none 0 0",
+        "entries next nothing 0 none none -7 unasked none none none none none none 0 0",
+        "entries next nothing 0 none none 7 told none none none none none none 0 0",
+        "entries next nothing 0 none none 7 unasked 65.0 none none none none none 0 0",
+        "entries next nothing 0 none none 7 unasked none none none none none none 0 0 0",
     ] {
         assert_eq!(Place::from_code(Position::default(), bad), None, "{bad}");
     }

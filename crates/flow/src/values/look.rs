@@ -108,11 +108,25 @@ pub(super) fn read_again(
     offset: u64,
     into: &mut [u8],
 ) -> io::Result<usize> {
-    let Some((top, below)) = looks.split_last_mut() else {
-        let source = source.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
-        return source.read_at(offset, into);
-    };
-    match &mut top.input {
+    match looks.split_last_mut() {
+        Some((top, below)) => read_input(&mut top.input, top.at, below, source, offset, into),
+        None => {
+            let source = source.ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))?;
+            source.read_at(offset, into)
+        }
+    }
+}
+
+/// Reads bytes of a look that begins at `at`, and lies above those `below`.
+fn read_input(
+    input: &mut Input,
+    at: Position,
+    below: &mut [Look],
+    source: Option<&mut Reread>,
+    offset: u64,
+    into: &mut [u8],
+) -> io::Result<usize> {
+    match input {
         Input::Held(bytes) => {
             let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
             let count = rest.len().min(into.len());
@@ -120,36 +134,29 @@ pub(super) fn read_again(
             Ok(count)
         }
         Input::Spooled(spool) => spool.read_at(offset, into),
-        Input::Source => read_again(&mut [], source, top.at.byte + offset, into),
+        Input::Source => read_again(&mut [], source, at.byte + offset, into),
         Input::Below => {
             let from = below.last().map_or(0, |look| look.at.byte);
-            read_again(below, source, top.at.byte - from + offset, into)
+            read_again(below, source, at.byte - from + offset, into)
         }
     }
 }
 
-/// Gives the topmost look the next of its bytes by way of `space`, or tells its framer that there are no more.
-pub(super) fn give_more(
-    looks: &mut [Look],
-    source: Option<&mut Reread>,
-    space: &mut Vec<u8>,
-) -> io::Result<()> {
-    let Some(top) = looks.last_mut() else { return Ok(()) };
-    let (given, left) = (top.given, top.length - top.given);
+/// Gives the topmost look the next of its bytes, or tells its framer that there are no more.
+pub(super) fn give_more(looks: &mut [Look], source: Option<&mut Reread>) -> io::Result<()> {
+    let Some((top, below)) = looks.split_last_mut() else { return Ok(()) };
+    let left = top.length - top.given;
     if left == 0 {
         top.framer.finish();
         top.finished = true;
         return Ok(());
     }
-    space.resize(READ_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX)), 0);
-    let count = read_again(looks, source, given, space)?;
+    let space = top.framer.space(READ_BYTES.min(usize::try_from(left).unwrap_or(usize::MAX)));
+    let count = read_input(&mut top.input, top.at, below, source, top.given, space)?;
     if count == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    if let Some(top) = looks.last_mut() {
-        top.framer.space(count).copy_from_slice(&space[..count]);
-        top.framer.filled(count);
-        top.given += count as u64;
-    }
+    top.framer.filled(count);
+    top.given += count as u64;
     Ok(())
 }

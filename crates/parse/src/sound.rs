@@ -1,0 +1,125 @@
+use wide::u8x16;
+
+use crate::gaps::Strings;
+use crate::specials::{BLOCK, padded};
+
+/// How long the object or array is that begins a text, if it is known already that it is sound JSON: nothing is looked at but
+/// quotes and brackets, 64 bytes at a time. `None` if its end is not there.
+///
+/// Of what is no JSON it says anything. Whoever uses it has proven the text before, or proves what it finds.
+///
+/// ```
+/// use fhirline_parse::sound_value_length;
+///
+/// assert_eq!(sound_value_length(br#"{"a":["}",{}]},{"b""#), Some(14));
+/// assert_eq!(sound_value_length(br#"{"a":["}",{}]"#), None);
+/// ```
+#[must_use]
+pub fn sound_value_length(text: &[u8]) -> Option<usize> {
+    let (mut strings, mut depth) = (Strings::default(), 0_u64);
+    for base in (0..text.len()).step_by(BLOCK) {
+        let block = match text.get(base..).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => Brackets::of(bytes),
+            None => Brackets::of(&padded(text, base)),
+        };
+        let outside = !strings.within(block.quotes, block.backslashes);
+        let (opens, closes) = (block.opens & outside, block.closes & outside);
+        if depth <= u64::from(closes.count_ones())
+            && let Some(at) = end_in(depth, opens, closes)
+        {
+            return Some(base + at + 1);
+        }
+        depth = (depth + u64::from(opens.count_ones())).saturating_sub(u64::from(closes.count_ones()));
+    }
+    None
+}
+
+/// The place in a block of the bracket that closes the last one that is open.
+fn end_in(mut depth: u64, opens: u64, closes: u64) -> Option<usize> {
+    let mut ahead = opens | closes;
+    while ahead != 0 {
+        let at = ahead.trailing_zeros();
+        ahead &= ahead - 1;
+        if opens >> at & 1 == 1 {
+            depth += 1;
+        } else if depth <= 1 {
+            return Some(at as usize);
+        } else {
+            depth -= 1;
+        }
+    }
+    None
+}
+
+/// Where quotes, backslashes and brackets stand in a block: one bit a byte.
+#[derive(Default)]
+struct Brackets {
+    quotes: u64,
+    backslashes: u64,
+    opens: u64,
+    closes: u64,
+}
+
+impl Brackets {
+    #[inline]
+    fn of(bytes: &[u8; BLOCK]) -> Self {
+        let (parts, _) = bytes.as_chunks::<16>();
+        let mut block = Self::default();
+        for part in parts.iter().rev() {
+            let bytes = u8x16::new(*part);
+            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            // Braces and brackets differ in one bit only.
+            let alike = bytes | u8x16::splat(0x20);
+            let is_alike = |byte: u8| alike.simd_eq(u8x16::splat(byte));
+            block.quotes = block.quotes << 16 | u64::from(is(b'"').to_bitmask());
+            block.backslashes = block.backslashes << 16 | u64::from(is(b'\\').to_bitmask());
+            block.opens = block.opens << 16 | u64::from(is_alike(b'{').to_bitmask());
+            block.closes = block.closes << 16 | u64::from(is_alike(b'}').to_bitmask());
+        }
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::first_value;
+    use proptest::prelude::*;
+
+    fn values() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("1.5e3".to_owned()),
+            Just("null".to_owned()),
+            "[ -~]{0,90}".prop_map(|text| serde_json::to_string(&text).expect("a string")),
+            r#"[\\"{}\[\]]{0,90}"#.prop_map(|text| serde_json::to_string(&text).expect("a string")),
+        ];
+        leaf.prop_recursive(6, 60, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5)
+                    .prop_map(|items| format!("[{}]", items.join(", "))),
+                prop::collection::vec(inner, 0..5).prop_map(|items| {
+                    let members: Vec<_> = items.iter().map(|item| format!("\"k]\\\"\": {item}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_as_long_as_the_walk_says(value in values(), rest in "[ -~]{0,80}") {
+            let text = format!("[{value}]{rest}");
+            let first = first_value(text.as_bytes()).expect("sound");
+            prop_assert_eq!(sound_value_length(text.as_bytes()), Some(first.length));
+            for end in 0..first.length {
+                prop_assert_eq!(sound_value_length(&text.as_bytes()[..end]), None);
+            }
+        }
+
+        #[test]
+        fn nothing_makes_it_fall(text in prop::collection::vec(any::<u8>(), 0..300)) {
+            let length = sound_value_length(&text);
+            prop_assert!(length.is_none_or(|length| length <= text.len()));
+        }
+    }
+}

@@ -71,6 +71,8 @@ pub struct Framer {
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
     open: Option<Open>,
+    /// What is known of the part handed out last. It is large, and not to be moved about.
+    proof: Proof,
     /// Which of the parts that begin are walked over.
     walks: Walks,
     /// Whether it is to be found out if lines are records.
@@ -104,7 +106,7 @@ enum Flow {
 /// [`Framed`] whose bytes are still to be looked up.
 enum Found {
     Told(Framed<'static>),
-    Part { at: Position, kind: Kind, taken: Taken, line_ends: u64, proof: Proof },
+    Part { at: Position, kind: Kind, taken: Taken, line_ends: u64 },
     Piece { part_at: Position, offset: u64, kind: Kind, taken: Taken, line_ends: u64, last: bool },
 }
 
@@ -137,6 +139,7 @@ impl Framer {
             is_second_look: false,
             only_head: false,
             open: None,
+            proof: Proof::default(),
             walks: Walks::From(0),
             lines: Lines::Unasked,
             queued: None,
@@ -287,8 +290,8 @@ impl Framer {
     fn show(&self, found: Found) -> Framed<'_> {
         match found {
             Found::Told(told) => told,
-            Found::Part { at, kind, taken, line_ends, proof } => {
-                let Proof { proven, resource_type } = proof;
+            Found::Part { at, kind, taken, line_ends } => {
+                let Proof { proven, resource_type } = self.proof;
                 Framed::Part(Part {
                     at,
                     kind,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use fhirline_core::{BadRecord, Fault};
-use fhirline_parse::{MAX_DEPTH, blank_length, first_value};
+use fhirline_parse::{MAX_DEPTH, blank_length, first_value_length};
 
 use crate::anchors::{Among, Anchors, Indent, Line};
 use crate::nesting::{DEEPEST, Nesting};
@@ -143,7 +143,7 @@ impl Skim {
         }
     }
 
-    /// Jumps over objects within the value whose end the walk of [`first_value`] finds in the window. That changes nothing but
+    /// Jumps over objects within the value whose end the walk of [`first_value_length`] finds in the window. That changes nothing but
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
     pub(crate) fn jumping(self, jumps: bool) -> Self {
         Self { jumps, ..self }
@@ -234,9 +234,9 @@ impl Skim {
             b'{' | b'[' => {
                 if first == b'{'
                     && self.may_jump()
-                    && let Ok(object) = first_value(&window.text[at..])
+                    && let Ok(length) = first_value_length(&window.text[at..])
                 {
-                    return self.ended(window, at + object.length);
+                    return self.ended(window, at + length);
                 }
                 if !self.nesting.open(first == b'{') {
                     self.catch_up(window, at + 1);

@@ -51,6 +51,17 @@ pub fn first_value(text: &[u8]) -> Result<FirstValue<'_>, BadRecord> {
     })
 }
 
+/// Where the object or array ends that begins a text, and nothing else of it: not whether it is UTF-8.
+///
+/// # Errors
+/// Those of [`first_value`].
+pub fn first_value_length(text: &[u8]) -> Result<usize, BadRecord> {
+    if !matches!(text.first(), Some(b'{' | b'[')) {
+        return Err(BadRecord { fault: Fault::NotJson, at: 0 });
+    }
+    Ok(walker::walk_first(text)?.ends_at)
+}
+
 impl fmt::Debug for FirstValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FirstValue")

@@ -60,7 +60,7 @@ mod walker;
 
 pub use blank::blank_length;
 pub use envelope::{Envelope, Id, MAX_ID_BYTES, envelope};
-pub use first::{FirstValue, first_value};
+pub use first::{FirstValue, first_value, first_value_length};
 pub use gaps::Gaps;
 pub use proof::{Proof, prove_value};
 pub use scanner::{MAX_TYPE_BYTES, ScannedEnvelope, Scanner};

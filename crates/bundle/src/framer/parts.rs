@@ -23,8 +23,6 @@ pub(super) struct Open {
     /// How many of the bytes held were read.
     read: usize,
     pub(super) walks: Walks,
-    /// Whether a walk came to its end.
-    proof: Proof,
 }
 
 /// What the part that is being read will be, unless it is broken.
@@ -51,16 +49,8 @@ impl Framer {
         let anchors = self.anchors.outermost(self.level.anchors());
         let skim =
             skim.jumping(matches!(walks, Walks::From(_))).anchored(self.indent, self.begun_line, anchors);
-        self.open = Some(Open {
-            purpose,
-            skim,
-            at,
-            offset: 0,
-            line_ends: 0,
-            read: 0,
-            walks,
-            proof: Proof::default(),
-        });
+        self.proof = Proof::default();
+        self.open = Some(Open { purpose, skim, at, offset: 0, line_ends: 0, read: 0, walks });
         Flow::On
     }
 
@@ -75,7 +65,7 @@ impl Framer {
         let is_sound = self.is_second_look && !self.only_head;
         match open.walk(window.text, is_all, is_sound) {
             Walked::End(at, proof) => {
-                open.proof = proof;
+                self.proof = proof;
                 return self.end_part(at);
             }
             // There is still the time to skim it when nothing else helps; but the look at a candidate must go on.
@@ -219,7 +209,7 @@ impl Framer {
             self.queued = Some(Framed::EntryEnds(EntryEnds { resources: 0 }));
         }
         Flow::Found(if open.offset == 0 {
-            Found::Part { at: open.at, kind, taken, line_ends, proof: open.proof }
+            Found::Part { at: open.at, kind, taken, line_ends }
         } else {
             Found::Piece { part_at: open.at, offset: open.offset, kind, taken, line_ends, last: true }
         })

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use fhirline_bundle::{Defect, Framer, Kind, Known, Options, Tally};
 use fhirline_core::{
-    CHUNK_BYTES, Destination, LongLine, Origin, PartKind, Parts, Position, Spool, Spools, Verdict,
+    BadRecord, CHUNK_BYTES, Destination, Fault, LongLine, Origin, PartKind, Parts, Position, Spool, Spools,
+    Verdict,
 };
 use fhirline_line_split::ChunkSize;
 use fhirline_route::Router;
@@ -266,7 +267,6 @@ impl Values {
             providers: &mut self.providers,
             inside: &mut self.inside,
             can_reread: self.seen.len() > 1 || self.reread.is_some(),
-            at: framer.position(),
         };
         let after = framer.next().map(|framed| desk.take(&framed)).transpose()?;
         let position = framer.position();
@@ -282,6 +282,10 @@ impl Values {
             None => self.look_on()?,
             Some(After::Nothing) => {
                 self.flush(position);
+            }
+            Some(After::EndMissing) => {
+                let why = BadRecord { fault: Fault::Incomplete, at: 0 };
+                self.pack.push(PartKind::Broken(why), position, 0, b"");
             }
             Some(After::LongBegun(at)) => {
                 self.flush(at);

@@ -32,6 +32,9 @@ pub(super) enum After {
     },
     Lines,
     CutOff(&'static str),
+    /// Another value begins where a container should end or go on: nothing is there that could be set aside, but it is not
+    /// whole, and what its end held is missing.
+    EndMissing,
 }
 
 /// What is known of the container that is open.
@@ -55,8 +58,6 @@ pub(super) struct Desk<'d> {
     pub(super) providers: &'d mut usize,
     pub(super) inside: &'d mut Inside,
     pub(super) can_reread: bool,
-    /// Where the framer stands.
-    pub(super) at: Position,
 }
 
 impl Desk<'_> {
@@ -73,14 +74,13 @@ impl Desk<'_> {
             Framed::Ends(Ends { container, ending }) => {
                 let open_entry = self.story.entry_is_left();
                 tell(self.pack, open_entry);
-                if ending == Ending::Abandoned && !self.inside.broken {
-                    self.note_missing_end();
-                }
                 let told = self.story.bundle_ends(ending);
                 tell(self.pack, told);
-                if ending == Ending::CutOff {
-                    return Ok(After::CutOff(name_of(container)));
-                }
+                return Ok(match ending {
+                    Ending::CutOff => After::CutOff(name_of(container)),
+                    Ending::Abandoned if !self.inside.broken => After::EndMissing,
+                    Ending::Abandoned | Ending::Closed => After::Nothing,
+                });
             }
             Framed::Lines => return Ok(After::Lines),
         }
@@ -102,13 +102,6 @@ impl Desk<'_> {
                 }
             }
         }
-    }
-
-    /// Another value begins where the container should end or go on: nothing is there that could be set aside, but it is not
-    /// whole, and what its end held is missing.
-    fn note_missing_end(&mut self) {
-        let why = BadRecord { fault: Fault::Incomplete, at: 0 };
-        self.pack.push(PartKind::Broken(why), self.at, 0, b"");
     }
 
     fn part(&mut self, part: &Part<'_>) {

@@ -18,7 +18,7 @@ use crate::progress::{Current, SourceChanged, Standing};
 use crate::records::Records;
 use crate::sliced::Sliced;
 use crate::stamp::{Stamp, Stamps, stamp};
-use crate::values::{Trouble, Values};
+use crate::values::Values;
 
 use begin::Opened;
 
@@ -87,12 +87,6 @@ pub(crate) enum Halt {
     Misled,
     /// Where the records of a source end cannot be told.
     Records(Box<dyn Error + Send + Sync>),
-}
-
-impl From<Trouble> for Halt {
-    fn from(Trouble::Spool(error): Trouble) -> Self {
-        Self::Spool(error)
-    }
 }
 
 impl From<BudgetClosed> for Halt {

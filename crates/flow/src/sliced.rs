@@ -1,5 +1,7 @@
 //! Lines among which there are Bundles, one by one.
 
+use std::cmp::Ordering;
+
 use memchr::memmem;
 
 use fhirline_core::{Lease, Lines, Position};
@@ -20,6 +22,8 @@ pub(crate) struct Sliced {
     /// The next line, and where it begins in the chunk.
     next: usize,
     from: usize,
+    /// The first line that is a Bundle.
+    first_bundle: usize,
     /// Where the chunk begins and ends.
     at: Position,
     end: Position,
@@ -40,15 +44,14 @@ pub(crate) enum Slice<'s> {
 }
 
 impl Sliced {
-    pub(crate) fn new(lines: Lines) -> Self {
+    /// The lines, if there is a Bundle among them; else they come back.
+    pub(crate) fn new(lines: Lines, router: &Router) -> Result<Self, Lines> {
+        let Some(first_bundle) = lines.iter().position(|(_, line)| is_bundle(line, router)) else {
+            return Err(lines);
+        };
         let at = lines.at;
         let end = at.advanced(lines.bytes.len() as u64, lines.len() as u64);
-        Self { lines, next: 0, from: 0, at, end, lease: None }
-    }
-
-    /// Whether there is a Bundle at all.
-    pub(crate) fn find_bundle(&self, router: &Router) -> bool {
-        self.lines.iter().any(|(_, line)| is_bundle(line, router))
+        Ok(Self { lines, next: 0, from: 0, first_bundle, at, end, lease: None })
     }
 
     /// Keeps what the lines cost.
@@ -72,8 +75,14 @@ impl Sliced {
         let at = self.at.advanced(self.from as u64, self.next as u64);
         let is_only = self.lines.len() == 1;
         let from = std::mem::replace(&mut self.from, end);
+        let number = self.next;
         self.next += 1;
-        if !is_bundle(&self.lines.bytes[from..end], router) {
+        let is_bundle = match number.cmp(&self.first_bundle) {
+            Ordering::Less => false,
+            Ordering::Equal => true,
+            Ordering::Greater => is_bundle(&self.lines.bytes[from..end], router),
+        };
+        if !is_bundle {
             return Some(Slice::Line { bytes: &self.lines.bytes[from..end], at });
         }
         // A long line is alone, and not held twice.

@@ -48,13 +48,6 @@ pub(crate) enum Given {
     CutOff(&'static str),
 }
 
-/// Why it cannot go on.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// A long part cannot be kept.
-    Spool(io::Error),
-}
-
 /// How it works.
 #[derive(Clone, Debug)]
 pub(crate) struct ValuesOptions {
@@ -72,7 +65,7 @@ pub(crate) struct Values {
     options: ValuesOptions,
     /// The framer of the source itself; none where its lines are records.
     base: Option<Framer>,
-    /// What was counted of it.
+    /// What was accounted for already of what that framer counted, and of what each look's framer did.
     seen: Vec<Tally>,
     looks: Vec<Look>,
     reread: Option<Reread>,
@@ -213,13 +206,14 @@ impl Values {
         self.looks.push(Look { framer, input, at, length, given: 0, finished: false, end, terminator_bytes });
     }
 
-    /// What comes next; `None` if more input is needed (or, at the end of the source, nothing is left).
-    pub(crate) fn next(&mut self) -> Result<Option<Given>, Trouble> {
+    /// What comes next; `None` if more input is needed (or, at the end of the source, nothing is left). An error means that a
+    /// long part cannot be kept, or not be read again.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Given>> {
         loop {
             if let Some(given) = self.ready.pop_front() {
                 return Ok(Some(given));
             }
-            if !self.step().map_err(Trouble::Spool)? {
+            if !self.step()? {
                 return Ok(None);
             }
         }
@@ -356,6 +350,9 @@ impl Values {
         };
         if matches!(kind, Kind::BundleMember | Kind::EntryMember | Kind::ListName) && around.is_none() {
             self.pack.ledger().bytes.metadata += length;
+            if self.pack.is_full(end) {
+                self.flush(end);
+            }
             return Ok(());
         }
         let from = at.byte - self.looks.last().map_or(0, |look| look.at.byte);

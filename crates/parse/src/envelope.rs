@@ -37,6 +37,22 @@ pub enum Id<'r> {
     TooLong(usize),
 }
 
+/// The longest id that FHIR allows, in bytes.
+const MAX_LEGAL_ID_BYTES: usize = 64;
+
+impl Id<'_> {
+    /// Whether FHIR allows it (<https://hl7.org/fhir/R4/datatypes.html#id>): 1 to 64 letters, digits, `-` and `.`. Real exports
+    /// hold longer ones.
+    #[must_use]
+    pub fn is_legal(&self) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        match self {
+            Self::Text(id) => (1..=MAX_LEGAL_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed),
+            Self::TooLong(_) => false,
+        }
+    }
+}
+
 /// Finds the envelope of one record: a line without its line end. White space around the record does no harm.
 ///
 /// `resourceType` and `id` count only at the top level of the object, wherever among its keys they stand: contained

@@ -1,9 +1,6 @@
 use fhirline_core::{Fault, ResourceType};
 use fhirline_parse::Id;
 
-/// The longest legal id.
-const MAX_LEGAL_BYTES: usize = 64;
-
 /// Which ids a record may have to be delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IdRule {
@@ -21,15 +18,10 @@ impl IdRule {
             (Self::Any, _) => None,
             (Self::Legal, _) if ResourceType::new(resource_type).is_none() => Some(Fault::IllegalType),
             (Self::Legal, None) => Some(Fault::NoId),
-            (Self::Legal, Some(Id::Text(id))) if is_legal(id) => None,
+            (Self::Legal, Some(id)) if id.is_legal() => None,
             (Self::Legal, Some(_)) => Some(Fault::IllegalId),
         }
     }
-}
-
-fn is_legal(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    (1..=MAX_LEGAL_BYTES).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 #[cfg(test)]

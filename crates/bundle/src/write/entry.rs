@@ -10,9 +10,6 @@ use fhirline_parse::{Id, MAX_TYPE_BYTES};
 /// The namespace of the `urn:uuid:` that resources without a URL get. It must never change.
 const NAMESPACE: Uuid = Uuid::from_u128(0x0149_bcf0_f981_444e_bff8_87f0_e873_0c1e);
 
-/// The longest legal id.
-const MAX_ID_BYTES: usize = 64;
-
 /// Which resource it is, for those that say nothing of it themselves. Two that are equal in every byte have different ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Serial {
@@ -66,8 +63,8 @@ impl<'r> Entry<'r> {
     ) -> Self {
         let resource_type = resource_type.into();
         let is_type = ResourceType::new(&resource_type).is_some();
-        let id = match id {
-            Some(Id::Text(id)) if is_legal(&id) => Some(id),
+        let id = match id.filter(Id::is_legal) {
+            Some(Id::Text(id)) => Some(id),
             _ => None,
         };
         Self { resource_type, is_type, id, serial, bytes }
@@ -134,12 +131,6 @@ pub(super) fn fingerprint(parts: &[&[u8]]) -> u128 {
     parts.iter().for_each(|part| hash.update(part));
     let hash = hash.finalize();
     hash[..16].iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte))
-}
-
-/// Whether FHIR allows the id (<https://hl7.org/fhir/R4/datatypes.html#id>).
-fn is_legal(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 #[cfg(test)]

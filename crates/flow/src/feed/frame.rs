@@ -60,7 +60,7 @@ impl Feed<'_> {
         let Some(open) = &mut self.open else { return Ok(Advanced::Lines) };
         let Some(values) = &mut open.values else { return Ok(Advanced::Lines) };
         let of_records = open.records.is_some();
-        match values.next()? {
+        match values.next().map_err(Halt::Spool)? {
             Some(Given::Parts(parts, standing)) => {
                 let standing = self.standing(standing);
                 return Ok(Advanced::Step(self.chunk(Content::Parts(parts), standing)?));
@@ -157,10 +157,10 @@ impl Feed<'_> {
         if self.options.keep_bundles || !may_hold_bundles(&lines.bytes) {
             return self.chunk(Content::Lines(lines), Standing::Lines).map(Some);
         }
-        let mut sliced = Sliced::new(lines);
-        if !sliced.find_bundle(&self.router) {
-            return self.chunk(Content::Lines(sliced.into_lines()), Standing::Lines).map(Some);
-        }
+        let mut sliced = match Sliced::new(lines, &self.router) {
+            Ok(sliced) => sliced,
+            Err(lines) => return self.chunk(Content::Lines(lines), Standing::Lines).map(Some),
+        };
         // The lines keep what was paid for them; what is taken out of them is paid for apart.
         sliced.pay(self.lease.take());
         self.pay_for_framing()?;

@@ -60,7 +60,7 @@ impl Feed<'_> {
             return Ok(Advanced::Lines);
         };
         if let Some(record) = records.next().map_err(Halt::Records)? {
-            values.push_record(&record)?;
+            values.push_record(&record).map_err(Halt::Spool)?;
         } else if !open.ended {
             self.read()?;
         } else if !open.finished {

@@ -7,18 +7,18 @@ use fhirline_core::PartKind;
 
 use super::long::{Finish, LongPart, Raw, Whole};
 use super::look::Input;
-use super::{Given, Trouble, Values};
+use super::{Given, Values};
 use crate::records::Record;
 use crate::sliced::is_bundle;
 
 impl Values {
     /// Takes a record, or a piece of one that is too long to be held.
-    pub(crate) fn push_record(&mut self, record: &Record<'_>) -> Result<(), Trouble> {
+    pub(crate) fn push_record(&mut self, record: &Record<'_>) -> io::Result<()> {
         if record.begins && record.last && record.bytes.len() <= self.options.held_part_bytes {
             self.push_whole(record);
             return Ok(());
         }
-        self.push_piece(record).map_err(Trouble::Spool)
+        self.push_piece(record)
     }
 
     /// Forgets a record whose end will not come, and says how many of its bytes were taken.

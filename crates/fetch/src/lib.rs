@@ -67,6 +67,8 @@ mod found;
 mod listing;
 mod manifest;
 mod memory_store;
+#[cfg(any(feature = "http", feature = "cloud"))]
+mod net;
 mod object_name;
 mod open_files;
 mod pattern;

@@ -1,0 +1,50 @@
+//! The way from blocking code to async code: one runtime for the process, on threads of its own.
+
+use std::future::Future;
+use std::io;
+use std::sync::{LazyLock, mpsc};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads that move bytes between sockets and buffers. TLS is most of their work; more than two would take the cores from
+/// those that decode.
+const THREADS: usize = 2;
+
+/// The runtime of the process, made when it is first asked for. It lives as long as the process.
+pub(crate) fn runtime() -> io::Result<Handle> {
+    static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+        Builder::new_multi_thread().worker_threads(THREADS).thread_name("fhirline-net").enable_all().build()
+    });
+    match &*RUNTIME {
+        Ok(runtime) => Ok(runtime.handle().clone()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("no threads for the network: {error}"))),
+    }
+}
+
+/// Runs a future on the runtime and blocks the caller until it is done. Unlike `block_on` it may be called on a thread of
+/// another runtime.
+pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> io::Result<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    runtime()?.spawn(async move {
+        // Nobody waits any more if the caller is gone.
+        let _ = sender.send(future.await);
+    });
+    receiver.recv().map_err(|_| io::Error::other("a task of the network ended without a result"))
+}
+
+/// Makes TLS ready: ring as its cryptography, unless the program around us has chosen already.
+pub(crate) fn ready_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_is_waited_for_also_on_a_thread_of_another_runtime() {
+        assert_eq!(wait(async { 7 }).expect("a runtime"), 7);
+        let other = Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!(other.block_on(async { wait(async { 8 }) }).expect("a runtime"), 8);
+    }
+}

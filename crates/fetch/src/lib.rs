@@ -57,6 +57,8 @@
 //! that only their owner may enter (mode 0700). Spools are files of that mode too, and nobody can find them by name. Errors
 //! and `Debug` show names and lengths, never content, and URLs without their query.
 
+#[cfg(feature = "http")]
+mod bulk;
 mod bytes;
 mod error;
 mod file;
@@ -66,6 +68,7 @@ mod folder_store;
 mod found;
 mod listing;
 mod manifest;
+mod manifest_form;
 mod memory_store;
 #[cfg(any(feature = "http", feature = "cloud"))]
 mod net;
@@ -73,10 +76,17 @@ mod object_name;
 mod open_files;
 mod pattern;
 mod selection;
+mod shown;
 mod single_use;
 mod standard_input;
 mod walk;
 
+#[cfg(feature = "http")]
+pub use bulk::{
+    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest, ExportState, ExportTotals,
+    Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError, ManifestFile, SecretUrl, SigningAlgorithm,
+    SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
+};
 pub use bytes::BytesOrigin;
 pub use error::FetchError;
 pub use file::FileOrigin;

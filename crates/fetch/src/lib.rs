@@ -64,6 +64,8 @@ mod file_range;
 mod folder_spools;
 mod folder_store;
 mod found;
+#[cfg(feature = "http")]
+mod http;
 mod listing;
 mod manifest;
 mod memory_store;
@@ -73,6 +75,7 @@ mod object_name;
 mod open_files;
 mod pattern;
 mod selection;
+mod shown;
 mod single_use;
 mod standard_input;
 mod walk;
@@ -84,6 +87,11 @@ pub use file_range::FileRange;
 pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
+#[cfg(feature = "http")]
+pub use http::{
+    Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, Markup, Netrc, Request, Retry,
+    TokenSource,
+};
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

@@ -10,14 +10,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use crate::FetchError;
+use crate::shown::shown;
 
 /// The name under which a folder's manifest is looked for.
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 const MAX_BYTES: u64 = 16 << 20;
 const MAX_OUTPUTS: usize = 1 << 16;
-/// Most characters of a URL that are shown.
-const SHOWN_CHARACTERS: usize = 512;
 
 /// The outputs that a folder's manifest names, as far as they are in the folder.
 pub(crate) struct Outputs {
@@ -191,7 +190,7 @@ fn is_name(path: &Path) -> bool {
     path.components().count() == 1
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -210,17 +209,6 @@ fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// A URL as it may be shown: without query (it may hold a signature), without user, without control characters, not
-/// endless.
-fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let url = if scheme.is_empty() { url.to_owned() } else { format!("{scheme}://{host}{path}") };
-    url.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(SHOWN_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -296,13 +284,5 @@ mod tests {
         for (text, decoded) in [("a%20b", "a b"), ("%2e%2E", ".."), ("100%", "100%"), ("%zz%4", "%zz%4")] {
             assert_eq!(percent_decoded(text), decoded);
         }
-    }
-
-    #[test]
-    fn shown_urls_hold_no_secrets() {
-        assert_eq!(shown("https://user:key@host/a/b?sig=1#f"), "https://host/a/b");
-        assert_eq!(shown("https://host?token=a@b/c"), "https://host");
-        assert_eq!(shown("a\u{1b}[31m?x"), "a\u{FFFD}[31m");
-        assert_eq!(shown(&"x".repeat(10_000)).len(), SHOWN_CHARACTERS);
     }
 }

@@ -1,0 +1,3 @@
+/// What is pinned, by URL.
+#[derive(Debug, Default)]
+pub(super) struct Pins;

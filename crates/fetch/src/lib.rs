@@ -89,8 +89,8 @@ pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
 #[cfg(feature = "http")]
 pub use http::{
-    Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, Markup, Netrc, Request, Retry,
-    TokenSource,
+    Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
+    Retry, TokenSource,
 };
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};

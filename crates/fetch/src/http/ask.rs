@@ -92,12 +92,14 @@ async fn attempt(
     })
 }
 
-/// The content coding, if it is one.
+/// The content coding, if it is one; its name is fit to be shown.
 pub(super) fn coding_of(headers: &HeaderMap) -> Option<String> {
     let coding = headers.get(CONTENT_ENCODING)?;
-    // Whatever else it is, it is not `identity`.
-    let coding = coding.to_str().unwrap_or("?").trim().to_ascii_lowercase();
-    (!coding.is_empty() && coding != "identity").then_some(coding)
+    // `aws-chunked` is about the upload of an object; some stores keep it and say it of the download.
+    let codings = coding.to_str().unwrap_or("?").split(',').map(str::trim);
+    let codings = codings.filter(|coding| !matches!(*coding, "" | "identity" | "aws-chunked"));
+    let codings = codings.collect::<Vec<_>>().join(", ").to_ascii_lowercase();
+    (!codings.is_empty()).then(|| codings.chars().take(40).collect())
 }
 
 async fn body(response: &mut Response, idle: Duration, max_bytes: usize) -> Result<Bytes, Fault> {

@@ -66,6 +66,8 @@ mod file_range;
 mod folder_spools;
 mod folder_store;
 mod found;
+#[cfg(feature = "http")]
+mod http;
 mod listing;
 mod manifest;
 mod manifest_form;
@@ -94,6 +96,11 @@ pub use file_range::FileRange;
 pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
+#[cfg(feature = "http")]
+pub use http::{
+    Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
+    Retry, TokenSource,
+};
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

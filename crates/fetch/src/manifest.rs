@@ -14,7 +14,6 @@ use crate::shown::shown;
 /// The name under which a folder's manifest is looked for.
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-
 /// The outputs that a folder's manifest names, as far as they are in the folder.
 pub(crate) struct Outputs {
     /// In the order of the manifest, each once: the path below the folder, or why there is none.

@@ -51,3 +51,4 @@ pub use netrc::Netrc;
 pub use options::{HttpOptions, Retry};
 pub use origin::HttpOrigin;
 pub use request::Request;
+pub use secrecy::SecretString;

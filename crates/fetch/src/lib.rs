@@ -90,7 +90,7 @@ pub use found::{Found, FoundBy, SkipReason};
 #[cfg(feature = "http")]
 pub use http::{
     Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
-    Retry, TokenSource,
+    Retry, SecretString, TokenSource,
 };
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fhirline_core::Origin;
 use fhirline_fetch::{HttpClient, HttpError, HttpOrigin, Retry};
 
-use crate::fault_server::{FaultServer, Object, Reply};
+use crate::fault_server::{Asked, FaultServer, Object, Reply};
 use crate::setup::{RETRY, bytes, client, failure, impatient, options, origin, read};
 
 const TAIL_BYTES: usize = 64 << 10;
@@ -60,7 +60,7 @@ fn a_part_without_the_etag_of_the_whole_is_compared() {
         _ => whole.reply(asked).without_header("etag"),
     });
     assert!(read(&origin(&server.url("/a")), 0).expect("whole") == object);
-    let begins: Vec<_> = server.asked().iter().map(|asked| asked.range_begin()).collect();
+    let begins: Vec<_> = server.asked().iter().map(Asked::range_begin).collect();
     assert_eq!(begins, [None, Some(200_000), Some(200_000 - TAIL_BYTES / 2)]);
 }
 

@@ -3,14 +3,17 @@ mod aws_profile;
 mod bucket;
 mod credentials;
 mod error;
+mod listing;
 mod open;
 mod options;
 mod origin;
+mod pages;
 mod url;
 mod windows;
 
 pub use bucket::CloudBucket;
 pub use error::{Answer, CloudError};
+pub use listing::Objects;
 pub use options::CloudOptions;
 pub use origin::ObjectOrigin;
 pub use url::{Cloud, ObjectUrl};

@@ -81,7 +81,7 @@ mod walk;
 
 pub use bytes::BytesOrigin;
 #[cfg(feature = "cloud")]
-pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl};
+pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl, Objects};
 pub use error::FetchError;
 pub use file::FileOrigin;
 pub use file_range::FileRange;

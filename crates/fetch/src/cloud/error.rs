@@ -33,6 +33,12 @@ pub enum CloudError {
         /// What the store said.
         answer: Answer,
     },
+    /// There is no such object, and no object lies below that prefix.
+    #[error("{url}: there is no such object, and none lies below it")]
+    Nothing {
+        /// The object or prefix.
+        url: String,
+    },
     /// The store does not know the credentials, or they do not suffice.
     #[error("the store refused the credentials for {url}{answer}")]
     Refused {
@@ -126,7 +132,7 @@ impl From<CloudError> for io::Error {
         use io::ErrorKind;
         let kind = match &error {
             CloudError::BadUrl { .. } | CloudError::BadSetting { .. } => ErrorKind::InvalidInput,
-            CloudError::NotFound { .. } => ErrorKind::NotFound,
+            CloudError::NotFound { .. } | CloudError::Nothing { .. } => ErrorKind::NotFound,
             CloudError::Refused { .. } | CloudError::NoCredentials { .. } => ErrorKind::PermissionDenied,
             CloudError::Short { .. } => ErrorKind::UnexpectedEof,
             CloudError::Conflict { .. } => ErrorKind::AlreadyExists,

@@ -81,7 +81,7 @@ impl ObjectOrigin {
     }
 
     /// Looks at the object, unless that was done before.
-    fn pin(&self) -> Result<Arc<Pin>, CloudError> {
+    pub(super) fn pin(&self) -> Result<Arc<Pin>, CloudError> {
         if let Some(pin) = self.pin.get() {
             return Ok(Arc::clone(pin));
         }

@@ -12,8 +12,7 @@ const NAMES: [&str; 5] =
 
 /// How object stores are reached: what the environment says to the clouds' own tools.
 ///
-/// The variables are those of [`object_store`]'s builders and, where they differ, of the clouds' own command lines;
-/// `docs` of the module [say which](crate::cloud). Their values may be secrets and are never shown.
+/// [The module](crate::cloud#the-environment) says which variables count. Their values may be secrets and are never shown.
 ///
 /// ```
 /// use fhirline_fetch::CloudOptions;

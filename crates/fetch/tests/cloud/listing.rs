@@ -114,18 +114,18 @@ fn a_folder_with_a_manifest_is_read_through_it() {
 #[test]
 fn more_objects_than_a_page_come_in_order_from_s3() {
     let Some(server) = Server::moto("more_objects_than_a_page_come_in_order_from_s3") else { return };
-    server.s3_bucket("b");
+    server.s3_bucket("bucket");
     let mut expected = Vec::new();
     for number in 0..1001 {
         let key = format!("p/{}/{number:04}.ndjson", number % 3);
-        server.s3_put("b", &key, b"{}\n");
+        server.s3_put("bucket", &key, b"{}\n");
         expected.push(format!("source {key}"));
     }
     expected.sort();
     // The marks that consoles put down for folders.
-    server.s3_put("b", "p/", b"");
-    server.s3_put("b", "p/1/", b"");
-    let url: ObjectUrl = "s3://b/p".parse().expect("a URL");
+    server.s3_put("bucket", "p/", b"");
+    server.s3_put("bucket", "p/1/", b"");
+    let url: ObjectUrl = "s3://bucket/p".parse().expect("a URL");
     assert_eq!(lines(Objects::of(&url, &options(server.s3_settings()))), expected);
 }
 
@@ -149,22 +149,22 @@ fn what_is_listed_is_known_as_what_is_looked_at() {
 fn one_object_each(test: &str) -> Vec<(Server, String, fhirline_fetch::CloudOptions)> {
     let mut all = Vec::new();
     if let Some(server) = Server::moto(test) {
-        server.s3_bucket("b");
-        server.s3_put("b", "p/a.ndjson", b"{}\n");
+        server.s3_bucket("bucket");
+        server.s3_put("bucket", "p/a.ndjson", b"{}\n");
         let options = options(server.s3_settings());
-        all.push((server, "s3://b/p/a.ndjson".to_owned(), options));
+        all.push((server, "s3://bucket/p/a.ndjson".to_owned(), options));
     }
     if let Some(server) = Server::azurite(test) {
-        server.azure_container("c");
-        server.azure_put("c", "p/a.ndjson", b"{}\n");
+        server.azure_container("container");
+        server.azure_put("container", "p/a.ndjson", b"{}\n");
         let options = options(server.azure_settings());
-        all.push((server, "az://c/p/a.ndjson".to_owned(), options));
+        all.push((server, "az://container/p/a.ndjson".to_owned(), options));
     }
     if let Some(server) = Server::fake_gcs(test) {
-        server.gcs_bucket("b");
-        server.gcs_put("b", "p/a.ndjson", b"{}\n");
+        server.gcs_bucket("bucket");
+        server.gcs_put("bucket", "p/a.ndjson", b"{}\n");
         let options = options(server.gcs_settings());
-        all.push((server, "gs://b/p/a.ndjson".to_owned(), options));
+        all.push((server, "gs://bucket/p/a.ndjson".to_owned(), options));
     }
     all
 }

@@ -1,6 +1,7 @@
 //! Sources in object stores: in memory, and on real servers over loopback.
 #![cfg(feature = "cloud")]
 
+mod faults;
 mod listing;
 mod patterns;
 mod reading;

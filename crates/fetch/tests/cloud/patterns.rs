@@ -35,8 +35,7 @@ fn a_key_that_exists_is_no_pattern() {
 fn nothing_that_matches_is_an_error() {
     let bucket = bucket_of(&["x/1.json"]);
     assert_eq!(lines_at(&bucket, "x/*.ndjson"), ["error nothing matches memory://memory/x/*.ndjson"]);
-    assert_eq!(
-        lines_at(&bucket, "x/a**"),
-        ["error a** is not a pattern"].map(|_| lines_at(&bucket, "x/a**")[0].clone())
-    );
+    let bad = lines_at(&bucket, "x/a**");
+    assert_eq!(bad.len(), 1);
+    assert!(bad[0].starts_with("error x/a** is not a pattern"), "{bad:?}");
 }

@@ -89,8 +89,8 @@ fn objects_in_memory() {
 #[test]
 fn objects_in_s3() {
     let Some(server) = Server::moto("objects_in_s3") else { return };
-    server.s3_bucket("b");
-    let bucket = open("s3://b/", server.s3_settings());
+    server.s3_bucket("bucket");
+    let bucket = open("s3://bucket/", server.s3_settings());
     let put = |content: &[u8]| bucket.put("p/a b%.bin", content).expect("put");
     reads_from_anywhere(&bucket, "p/a b%.bin", put);
     tells_a_replaced_object(&bucket, "p/a b%.bin", put);
@@ -99,8 +99,8 @@ fn objects_in_s3() {
 #[test]
 fn objects_in_azure() {
     let Some(server) = Server::azurite("objects_in_azure") else { return };
-    server.azure_container("c");
-    let bucket = open("az://c/", server.azure_settings());
+    server.azure_container("container");
+    let bucket = open("az://container/", server.azure_settings());
     let put = |content: &[u8]| bucket.put("p/a b%.bin", content).expect("put");
     reads_from_anywhere(&bucket, "p/a b%.bin", put);
     tells_a_replaced_object(&bucket, "p/a b%.bin", put);
@@ -109,9 +109,9 @@ fn objects_in_azure() {
 #[test]
 fn objects_in_gcs() {
     let Some(server) = Server::fake_gcs("objects_in_gcs") else { return };
-    server.gcs_bucket("b");
-    let bucket = open("gs://b/", server.gcs_settings());
-    let put = |content: &[u8]| server.gcs_put("b", "p/a.bin", content);
+    server.gcs_bucket("bucket");
+    let bucket = open("gs://bucket/", server.gcs_settings());
+    let put = |content: &[u8]| server.gcs_put("bucket", "p/a.bin", content);
     reads_from_anywhere(&bucket, "p/a.bin", put);
     tells_a_replaced_object(&bucket, "p/a.bin", put);
 }

@@ -42,10 +42,10 @@ fn assert_no_canary(said: &str) {
 #[test]
 fn a_missing_object_and_a_missing_bucket_are_told() {
     let Some(server) = Server::moto("a_missing_object_and_a_missing_bucket_are_told") else { return };
-    server.s3_bucket("b");
+    server.s3_bucket("bucket");
     let options = options(server.s3_settings());
     for (url, listed) in [
-        ("s3://b/none", "error s3://b/none: there is no such object, and none lies below it"),
+        ("s3://bucket/none", "error s3://bucket/none: there is no such object, and none lies below it"),
         ("s3://nobucket/none", "error s3://nobucket/none does not exist (status 404, NoSuchBucket)"),
     ] {
         let bucket = open(url, &options);
@@ -61,13 +61,13 @@ fn a_missing_object_and_a_missing_bucket_are_told() {
 
 #[test]
 fn s3_that_refuses_the_keys_is_told_without_them() {
-    let test = "s3_that_refuses_the_keys_is_told_without_them";
-    let Some(server) = Server::moto_with(test, &[("INITIAL_NO_AUTH_ACTION_COUNT", "2")]) else { return };
-    server.s3_bucket("b");
-    server.s3_put("b", "a", b"{}");
+    let Some(server) = Server::moto("s3_that_refuses_the_keys_is_told_without_them") else { return };
+    server.s3_bucket("bucket");
+    server.s3_put("bucket", "a", b"{}");
+    server.s3_refuse_unknown_keys();
     let options =
         options(server.s3_settings()).set("AWS_SECRET_ACCESS_KEY", CANARY).set("AWS_SESSION_TOKEN", CANARY);
-    let (error, said) = all_that_is_said("s3://b/a", &options);
+    let (error, said) = all_that_is_said("s3://bucket/a", &options);
     assert!(matches!(error, CloudError::Refused { .. }), "{error:?}");
     assert_no_canary(&said);
 }
@@ -75,9 +75,9 @@ fn s3_that_refuses_the_keys_is_told_without_them() {
 #[test]
 fn azure_that_refuses_the_key_is_told_without_it() {
     let Some(server) = Server::azurite("azure_that_refuses_the_key_is_told_without_it") else { return };
-    server.azure_container("c");
+    server.azure_container("container");
     let by_key = options(server.azure_settings()).set("AZURE_STORAGE_ACCOUNT_KEY", CANARY_KEY);
-    let (error, said) = all_that_is_said("az://c/a", &by_key);
+    let (error, said) = all_that_is_said("az://container/a", &by_key);
     assert!(matches!(error, CloudError::Refused { .. }), "{error:?}");
     assert_no_canary(&said);
 
@@ -89,7 +89,7 @@ fn azure_that_refuses_the_key_is_told_without_it() {
             "AZURE_STORAGE_SAS_TOKEN",
             format!("sv=2019-12-12&ss=b&srt=sco&sp=rl&se=2099-01-01&sig={CANARY}"),
         );
-    let (error, said) = all_that_is_said("az://c/a", &by_signature);
+    let (error, said) = all_that_is_said("az://container/a", &by_signature);
     assert!(matches!(error, CloudError::Refused { .. }), "{error:?}");
     assert_no_canary(&said);
 }
@@ -111,7 +111,7 @@ fn a_store_that_is_not_there_is_told_without_secrets() {
         .set("AZURE_STORAGE_SAS_TOKEN", format!("sv=1&sig={CANARY}"))
         .set("GOOGLE_BASE_URL", &nowhere)
         .set("STORAGE_EMULATOR_HOST", &nowhere);
-    for url in ["s3://b/a", "az://b/a", "gs://b/a"] {
+    for url in ["s3://bucket/a", "az://container/a", "gs://bucket/a"] {
         let (error, said) = all_that_is_said(url, &options);
         assert!(matches!(error, CloudError::Unreachable { .. }), "{error:?}");
         assert_no_canary(&said);
@@ -121,8 +121,8 @@ fn a_store_that_is_not_there_is_told_without_secrets() {
 #[test]
 fn a_profile_is_used_where_the_environment_has_no_keys() {
     let Some(server) = Server::moto("a_profile_is_used_where_the_environment_has_no_keys") else { return };
-    server.s3_bucket("b");
-    server.s3_put("b", "a", b"{}");
+    server.s3_bucket("bucket");
+    server.s3_put("bucket", "a", b"{}");
     let home = tempfile::tempdir().expect("a folder");
     fs::create_dir(home.path().join(".aws")).expect("made");
     let credentials = "[mine]\naws_access_key_id = test\naws_secret_access_key = test\n";
@@ -131,18 +131,18 @@ fn a_profile_is_used_where_the_environment_has_no_keys() {
     fs::write(home.path().join(".aws/config"), config).expect("written");
     let options =
         CloudOptions::new().set("HOME", home.path().display().to_string()).set("AWS_PROFILE", "mine");
-    let origin = open("s3://b/a", &options).object("a").expect("a key");
+    let origin = open("s3://bucket/a", &options).object("a").expect("a key");
     assert_eq!(origin.identity().expect("exists").stored_bytes, Some(2));
 
     let unknown = options.set("AWS_PROFILE", "other");
     let error =
-        CloudBucket::open(&"s3://b/a".parse().expect("a URL"), &unknown).expect_err("no such profile");
+        CloudBucket::open(&"s3://bucket/a".parse().expect("a URL"), &unknown).expect_err("no such profile");
     assert!(matches!(error, CloudError::BadSetting { .. }), "{error:?}");
 }
 
 #[test]
 fn http_without_tls_needs_permission() {
-    let url: ObjectUrl = "s3://b/a".parse().expect("a URL");
+    let url: ObjectUrl = "s3://bucket/a".parse().expect("a URL");
     let options = CloudOptions::new()
         .set("AWS_ENDPOINT_URL", "http://192.0.2.1:9000")
         .set("AWS_ACCESS_KEY_ID", "id")

@@ -5,7 +5,7 @@
 //! `${XDG_CACHE_HOME:-$HOME/.cache}/fhirline-servers`, where `.ci/servers` puts them. A test whose server is missing says
 //! so on standard error, adds a line to the file that `FHIRLINE_SKIPPED` names, and ends.
 
-#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(dead_code, unreachable_pub, reason = "no test uses all of it")]
 
 use std::env;
 use std::fs::{self, OpenOptions};
@@ -36,18 +36,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// S3: moto. It keeps objects in memory. Whoever signs may do anything.
+    /// S3: moto. It keeps objects in memory. Whoever signs may do anything, until it is told to
+    /// [refuse](Self::s3_refuse_unknown_keys).
     pub fn moto(test: &str) -> Option<Self> {
-        Self::moto_with(test, &[])
-    }
-
-    /// S3 with variables of its own, such as `INITIAL_NO_AUTH_ACTION_COUNT`.
-    pub fn moto_with(test: &str, variables: &[(&str, &str)]) -> Option<Self> {
         let program = installed(test, "moto", &servers().join("venv/bin/moto_server"))?;
         Some(start("moto", |port, _| {
             let mut command = Command::new(&program);
             command.args(["-H", "127.0.0.1", "-p"]).arg(port.to_string());
-            command.envs(variables.iter().copied());
             command
         }))
     }
@@ -112,6 +107,11 @@ impl Server {
     /// Puts an object into moto.
     pub fn s3_put(&self, bucket: &str, key: &str, content: &[u8]) {
         self.expect("PUT", &format!("/{bucket}/{key}"), &[SIGNED], content);
+    }
+
+    /// From now on moto refuses all keys: it knows none.
+    pub fn s3_refuse_unknown_keys(&self) {
+        self.expect("POST", "/moto-api/reset-auth", &[], b"0");
     }
 
     /// Makes a container in Azurite.

@@ -119,6 +119,22 @@ fn a_store_that_is_not_there_is_told_without_secrets() {
 }
 
 #[test]
+fn no_credentials_at_all_are_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let nowhere = format!("http://{}", listener.local_addr().expect("its address"));
+    drop(listener);
+    let options = CloudOptions::new()
+        .retries(0)
+        .set("AWS_METADATA_ENDPOINT", &nowhere)
+        .set("AZURE_STORAGE_ACCOUNT", "account")
+        .set("AZURE_MSI_ENDPOINT", &nowhere);
+    for url in ["s3://bucket/a", "az://container/a"] {
+        let (error, _) = all_that_is_said(url, &options);
+        assert!(matches!(error, CloudError::NoCredentials { .. }), "{error:?}");
+    }
+}
+
+#[test]
 fn a_profile_is_used_where_the_environment_has_no_keys() {
     let Some(server) = Server::moto("a_profile_is_used_where_the_environment_has_no_keys") else { return };
     server.s3_bucket("bucket");

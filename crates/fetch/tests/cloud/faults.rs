@@ -202,6 +202,17 @@ fn what_is_not_the_window_that_was_asked_for_is_an_error() {
 }
 
 #[test]
+fn behind_an_error_nothing_is_read() {
+    // One fault only: whoever asked again would get what stands behind the missing window.
+    let store = Store::new(|number| if number == 1 { Fault::Whole } else { Fault::None });
+    let mut reader = store.object().open_at(0).expect("opens");
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).expect_err("a fault");
+    assert_eq!(read.len(), WINDOW);
+    reader.read(&mut [0]).expect_err("an error is not passed over");
+}
+
+#[test]
 fn a_window_that_breaks_off_is_continued() {
     let store = Store::new(|number| if number == 1 { Fault::Half } else { Fault::None });
     let mut all = Vec::new();

@@ -64,6 +64,8 @@
 #[cfg(feature = "http")]
 mod bulk;
 mod bytes;
+#[cfg(feature = "cloud")]
+pub mod cloud;
 mod error;
 mod file;
 mod file_range;
@@ -94,6 +96,8 @@ pub use bulk::{
     SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
 };
 pub use bytes::BytesOrigin;
+#[cfg(feature = "cloud")]
+pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl, Objects};
 pub use error::FetchError;
 pub use file::FileOrigin;
 pub use file_range::FileRange;

@@ -23,25 +23,25 @@ const QUARANTINE: &str = "_quarantine/outcome.ndjson";
 /// The files that a folder's manifest names, as far as they are in the folder.
 pub(crate) struct Outputs {
     /// In the order of the manifest, each once: the file below the folder, or why there is none.
-    pub(crate) in_order: vec::IntoIter<Result<Listed, FetchError>>,
+    pub(crate) in_order: vec::IntoIter<Result<Listed<Arc<Path>>, FetchError>>,
     /// The paths alone.
     pub(crate) paths: Arc<HashSet<Arc<Path>>>,
 }
 
 /// What a manifest names.
 #[derive(Debug)]
-pub(crate) enum Listed {
+pub(crate) enum Listed<T> {
     /// A file to be read.
-    File(ListedFile),
+    File(ListedFile<T>),
     /// Something that is not read, and why.
     Skipped { name: String, why: SkipReason },
 }
 
 /// A file to be read, and what the manifest says of it.
 #[derive(Debug)]
-pub(crate) struct ListedFile {
-    /// Below the folder.
-    pub(crate) path: Arc<Path>,
+pub(crate) struct ListedFile<T> {
+    /// Where it is.
+    pub(crate) at: T,
     pub(crate) role: SourceRole,
     pub(crate) declared: Option<Declared>,
 }
@@ -253,18 +253,18 @@ impl ListedUrl {
 
     /// What becomes of the file, once it is known where it is, and whether anything of the manifest was there before; `None`
     /// if that was the same file.
-    pub(crate) fn taken(
+    pub(crate) fn taken<T>(
         self,
-        found: Result<Arc<Path>, FetchError>,
+        found: Result<T, FetchError>,
         is_new: bool,
         manifest: &str,
-    ) -> Option<Result<Listed, FetchError>> {
+    ) -> Option<Result<Listed<T>, FetchError>> {
         Some(match found {
-            Ok(path) if is_new && path.as_ref() == Path::new(QUARANTINE) => {
+            Ok(_) if is_new && self.url == QUARANTINE => {
                 Ok(Listed::Skipped { name: shown(&self.url), why: SkipReason::Quarantine })
             }
-            Ok(path) if is_new => {
-                Ok(Listed::File(ListedFile { path, role: self.role, declared: self.declared }))
+            Ok(at) if is_new => {
+                Ok(Listed::File(ListedFile { at, role: self.role, declared: self.declared }))
             }
             // Two spellings of one path, such as `a` and `./a`.
             Ok(_) if !is_absolute(&self.url) => return None,

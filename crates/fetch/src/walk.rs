@@ -44,7 +44,7 @@ enum Step {
     /// The outputs that the manifest of the folder `base` names.
     Outputs {
         base: Arc<Path>,
-        in_order: vec::IntoIter<Result<Listed, FetchError>>,
+        in_order: vec::IntoIter<Result<Listed<Arc<Path>>, FetchError>>,
     },
 }
 
@@ -264,13 +264,13 @@ pub(crate) fn file(path: PathBuf, linked: bool, by: FoundBy, options: &Options) 
 }
 
 /// What a manifest in the folder `base` lists, as a source.
-fn file_of_manifest(base: &Path, listed: Listed, options: &Options) -> Item {
-    let ListedFile { path, role, declared } = match listed {
+fn file_of_manifest(base: &Path, listed: Listed<Arc<Path>>, options: &Options) -> Item {
+    let ListedFile { at, role, declared } = match listed {
         Listed::File(file) => file,
         Listed::Skipped { name, why } => return Ok(Found::Skipped { name, why }),
     };
     // Whether the path leads over links is not known, so all are taken as if they did.
-    Ok(match file(base.join(path), true, FoundBy::Manifest, options)? {
+    Ok(match file(base.join(at), true, FoundBy::Manifest, options)? {
         Found::Source { origin, by, .. } => Found::Source { origin, by, role, declared },
         skipped @ Found::Skipped { .. } => skipped,
     })
@@ -282,7 +282,11 @@ fn skipped(path: &Path, why: SkipReason) -> Item {
 
 /// Why a name in a folder is not read although nobody looked at what it stands for.
 fn kept_out(entry: &Entry) -> Option<SkipReason> {
-    let name = entry.name.as_encoded_bytes();
+    kept_out_by_name(entry.name.as_encoded_bytes())
+}
+
+/// The same for a name alone.
+pub(crate) fn kept_out_by_name(name: &[u8]) -> Option<SkipReason> {
     if name.starts_with(b"_") || name.starts_with(b".") {
         return Some(SkipReason::Hidden);
     }

@@ -9,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use fhirline::{RejectLimit, ResourceType};
 
+use crate::network::NetworkArgs;
+
 const EXIT_STATUS: &str = "\
 Exit status:
     0  complete
@@ -66,6 +68,8 @@ pub(crate) struct SplitArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
     pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
@@ -74,7 +78,8 @@ pub(crate) struct SplitArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct BundleArgs {
-    /// Files, folders (read recursively), patterns, or - for standard input. Compression (gzip, zstd, bzip2, xz) is found
+    /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required_unless_present = "restore")]
     pub(crate) sources: Vec<OsString>,
@@ -87,6 +92,8 @@ pub(crate) struct BundleArgs {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) output: BundleOutputArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) resources: ResourceArgs,
     #[command(flatten)]
@@ -216,6 +223,8 @@ pub(crate) struct CatArgs {
     #[command(flatten)]
     pub(crate) input: InputArgs,
     #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
     pub(crate) resources: ResourceArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
@@ -230,6 +239,8 @@ pub(crate) struct StatsArgs {
     pub(crate) input: InputArgs,
     #[command(flatten)]
     pub(crate) expect: ExpectArgs,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) resources: ResourceArgs,
     #[command(flatten)]
@@ -246,7 +257,8 @@ pub(crate) struct DemoArgs {
 /// What to read.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// Files, folders (read recursively), patterns, or - for standard input. Compression (gzip, zstd, bzip2, xz) is found
+    /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required = true)]
     pub(crate) sources: Vec<OsString>,

@@ -15,6 +15,7 @@ use crate::args::{
     ResourceArgs, SplitArgs, StatsArgs, TellArgs,
 };
 use crate::interrupt::stop_on_interrupt;
+use crate::network::NetworkArgs;
 use crate::reporter::Reporter;
 use crate::summary;
 use crate::trouble::{Broken, causes, hint_of, note, status_of, tell_failure, warn};
@@ -26,7 +27,7 @@ pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
-    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.resources)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?, &args.expect)?;
     split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
@@ -71,7 +72,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.sources.sources, &args.input, &args.resources)?;
+    let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
@@ -89,7 +90,7 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 }
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.resources)?, &args.expect)?;
+    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?, &args.expect)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
@@ -188,9 +189,10 @@ fn json_of(report: &Report) -> anyhow::Result<String> {
 pub(crate) fn job_of(
     sources: &[OsString],
     args: &InputArgs,
+    network: &NetworkArgs,
     resources: &ResourceArgs,
 ) -> anyhow::Result<Job> {
-    configured(Job::new(sources)?, args, resources)
+    configured(network.applied_to(Job::new(sources)?)?, args, resources)
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.

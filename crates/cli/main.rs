@@ -5,6 +5,7 @@ mod bundle;
 mod commands;
 mod demo;
 mod interrupt;
+mod network;
 mod pages;
 mod reporter;
 mod summary;

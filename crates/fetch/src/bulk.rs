@@ -6,6 +6,7 @@
 
 mod access;
 mod assertion;
+mod at_url;
 mod error;
 mod event;
 mod export;
@@ -21,6 +22,7 @@ mod smart;
 mod state;
 mod token;
 
+pub(crate) use at_url::manifest_at;
 pub use error::BulkError;
 pub use event::ExportEvent;
 pub use export::{Cancelled, Export};

@@ -70,6 +70,24 @@ pub enum FetchError {
         /// The output's URL, without user and query.
         url: String,
     },
+    /// A URL that cannot be asked for.
+    #[cfg(feature = "http")]
+    #[error("cannot read {url}")]
+    Http {
+        /// The URL, without user and query.
+        url: String,
+        /// Why.
+        source: crate::HttpError,
+    },
+    /// What lies at a URL could not be found out, or is a manifest whose files cannot all be had.
+    #[cfg(feature = "http")]
+    #[error("cannot read {url}")]
+    BulkData {
+        /// The URL, without user and query.
+        url: String,
+        /// Why.
+        source: std::sync::Arc<crate::BulkError>,
+    },
     /// An object store could not be opened, or what lies in it could not be found out.
     #[cfg(feature = "cloud")]
     #[error(transparent)]
@@ -77,6 +95,22 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::SchemeNotSupported { scheme } => {
+                let feature = match scheme.to_ascii_lowercase().as_str() {
+                    "http" | "https" => "http",
+                    "s3" | "s3a" | "gs" | "gcs" | "az" | "azure" | "adl" | "abfs" | "abfss" => "cloud",
+                    _ => return None,
+                };
+                Some(format!("build fhirline with the feature {feature}"))
+            }
+            error => crate::network_hint(error).map(str::to_owned),
+        }
+    }
+
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
         Self::Unreadable { name: path.display().to_string(), source }
     }

@@ -80,6 +80,7 @@ mod manifest_form;
 mod memory_store;
 #[cfg(any(feature = "http", feature = "cloud"))]
 mod net;
+mod network;
 mod object_name;
 mod open_files;
 mod pattern;
@@ -110,5 +111,8 @@ pub use http::{
     Retry, SecretString, TokenSource,
 };
 pub use memory_store::MemoryStore;
+#[cfg(any(feature = "http", feature = "cloud"))]
+pub use network::Network;
+pub use network::network_hint;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

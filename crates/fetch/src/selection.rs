@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::vec;
 
 use crate::manifest::scheme_of;
+use crate::network::Network;
 use crate::pattern::PathPattern;
 use crate::walk::{self, Options, Walk};
 use crate::{FetchError, Found, FoundBy, StandardInput};
@@ -20,9 +21,25 @@ pub struct SourceSpec(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
+    #[cfg(feature = "http")]
+    Web(WebUrl),
+    #[cfg(feature = "cloud")]
+    Objects(crate::ObjectUrl),
     StandardInput,
     Path(PathBuf),
     Pattern(Arc<PathPattern>),
+}
+
+/// A URL as it was given. Its query may be a key, and it may name a user: neither is shown.
+#[cfg(feature = "http")]
+#[derive(Clone)]
+struct WebUrl(String);
+
+#[cfg(feature = "http")]
+impl std::fmt::Debug for WebUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::shown::shown(&self.0))
+    }
 }
 
 impl SourceSpec {
@@ -30,11 +47,12 @@ impl SourceSpec {
     ///
     /// `-` is standard input (a file of that name is `./-`). What exists is a file or a folder, whatever characters it is
     /// made of. Anything else with `*`, `?` or `[` in it is a pattern: `*` and `?` match within one name but not a leading
-    /// dot, `[...]` a choice of characters, and `**` folders at any depth.
+    /// dot, `[...]` a choice of characters, and `**` folders at any depth. With the features `http` and `cloud`, `http://` and
+    /// `https://` are servers, and `s3://`, `gs://` and `az://` object stores.
     ///
     /// # Errors
     /// [`FetchError::NotFound`], [`FetchError::Unreadable`], [`FetchError::BadPattern`], [`FetchError::NoMatch`], or
-    /// [`FetchError::SchemeNotSupported`] for a URL.
+    /// [`FetchError::SchemeNotSupported`] for another URL.
     pub fn parse(text: impl AsRef<OsStr>) -> Result<Self, FetchError> {
         let text = text.as_ref();
         if text == "-" {
@@ -57,6 +75,14 @@ fn is_absent(error: &io::Error) -> bool {
 fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
     // Before patterns: the query of a URL begins with a question mark, and must not be shown.
     if let Some(scheme) = scheme_of(text) {
+        #[cfg(feature = "http")]
+        if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            return Ok(SourceSpec(Kind::Web(WebUrl(text.to_owned()))));
+        }
+        #[cfg(feature = "cloud")]
+        if crate::ObjectUrl::is_meant_by(text) {
+            return Ok(SourceSpec(Kind::Objects(text.parse()?)));
+        }
         return Err(FetchError::SchemeNotSupported { scheme: scheme.to_owned() });
     }
     if !PathPattern::is_meant_by(text) {
@@ -107,6 +133,7 @@ fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
 #[derive(Clone, Debug)]
 pub struct Selection {
     specs: Vec<SourceSpec>,
+    network: Network,
     options: Options,
 }
 
@@ -120,7 +147,7 @@ impl Selection {
             return Err(FetchError::StandardInputTwice);
         }
         let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
-        Ok(Self { specs, options })
+        Ok(Self { specs, network: Network::default(), options })
     }
 
     /// What a user wrote, one text a source.
@@ -129,6 +156,32 @@ impl Selection {
     /// Those of [`SourceSpec::parse`] and [`new`](Self::new).
     pub fn parse<T: AsRef<OsStr>>(texts: impl IntoIterator<Item = T>) -> Result<Self, FetchError> {
         Self::new(texts.into_iter().map(SourceSpec::parse).collect::<Result<_, _>>()?)
+    }
+
+    /// Asks servers and object stores like this; as their environment says, and without credentials of HTTP, unless set. Nothing is
+    /// asked yet.
+    ///
+    /// # Errors
+    /// [`FetchError::Http`] for a URL that may not be asked for so.
+    #[cfg(any(feature = "http", feature = "cloud"))]
+    pub fn with_network(mut self, network: Network) -> Result<Self, FetchError> {
+        #[cfg(feature = "http")]
+        for spec in &self.specs {
+            if let Kind::Web(url) = &spec.0 {
+                network.check(&url.0)?;
+            }
+        }
+        self.network = network;
+        Ok(self)
+    }
+
+    /// Whether any of the sources is beyond this machine, as far as that can be seen without looking.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        let local = |spec: &SourceSpec| {
+            matches!(spec.0, Kind::StandardInput | Kind::Path(_) | Kind::Pattern(_))
+        };
+        !self.specs.iter().all(local)
     }
 
     /// Leaves out a folder wherever it or what lies in it turns up in a folder or among matches: the destination, which
@@ -152,7 +205,12 @@ impl Selection {
     /// Finds the sources, one at a time. What cannot be read is an error in its place, and the next call goes on behind it.
     #[must_use]
     pub fn expand(&self) -> Expansion {
-        Expansion { specs: self.specs.clone().into_iter(), current: None, options: self.options.clone() }
+        Expansion {
+            specs: self.specs.clone().into_iter(),
+            current: None,
+            network: self.network.clone(),
+            options: self.options.clone(),
+        }
     }
 
     /// The stored bytes of all sources together; `None` if one of them is a stream. What cannot be read does not count.
@@ -190,11 +248,17 @@ fn future_canonical(folder: &Path) -> io::Result<PathBuf> {
 pub struct Expansion {
     specs: vec::IntoIter<SourceSpec>,
     current: Option<Current>,
+    #[cfg_attr(not(any(feature = "http", feature = "cloud")), expect(dead_code, reason = "nothing asks"))]
+    network: Network,
     options: Options,
 }
 
 #[derive(Debug)]
 enum Current {
+    #[cfg(feature = "http")]
+    Listed(vec::IntoIter<Result<Found, FetchError>>),
+    #[cfg(feature = "cloud")]
+    Objects(Box<crate::Objects>),
     One(iter::Once<Result<Found, FetchError>>),
     Folder(Walk),
     Pattern { walk: Walk, pattern: Arc<PathPattern>, found_any: bool },
@@ -203,6 +267,10 @@ enum Current {
 impl Expansion {
     fn begin(&self, spec: SourceSpec) -> Current {
         match spec.0 {
+            #[cfg(feature = "http")]
+            Kind::Web(url) => Current::Listed(self.network.found_at(&url.0).into_iter()),
+            #[cfg(feature = "cloud")]
+            Kind::Objects(url) => Current::Objects(Box::new(crate::Objects::of(&url, self.network.cloud()))),
             Kind::StandardInput => {
                 Current::One(iter::once(Ok(Found::source(StandardInput::new(), FoundBy::Name))))
             }
@@ -232,6 +300,10 @@ impl Expansion {
 impl Current {
     fn next(&mut self) -> Option<Result<Found, FetchError>> {
         match self {
+            #[cfg(feature = "http")]
+            Self::Listed(found) => found.next(),
+            #[cfg(feature = "cloud")]
+            Self::Objects(found) => found.next(),
             Self::One(item) => item.next(),
             Self::Folder(walk) => walk.next(),
             Self::Pattern { walk, pattern, found_any } => {

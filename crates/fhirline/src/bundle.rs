@@ -163,7 +163,8 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        Ok(MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?)
+        let plan = MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?;
+        Ok(plan.with_downloads(self.download_bytes())?)
     }
 
     /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.

@@ -157,7 +157,7 @@ impl JobError {
             Self::Restore(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
-            Self::Sources(_) => None,
+            Self::Sources(error) => error.hint(),
         }
     }
 }

@@ -23,6 +23,10 @@ use crate::{Expectation, JobError, Report};
 /// takes a little of the memory.
 const MOST_USUAL_THREADS: usize = 8;
 
+/// What of the ceiling is for sources beyond this machine: what is read ahead of them, and the threads and buffers of the
+/// network.
+const DOWNLOAD_BYTES: u64 = 8 << 20;
+
 /// What is called with each event of a run.
 pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
 
@@ -101,7 +105,8 @@ impl Going {
 }
 
 impl Job {
-    /// A job over sources as a user writes them: files, folders, patterns, `-` for standard input.
+    /// A job over sources as a user writes them: files, folders, patterns, `-` for standard input, and, with the features
+    /// `http` and `cloud`, URLs.
     ///
     /// # Errors
     /// [`JobError::Sources`] if one of them is none.
@@ -208,6 +213,21 @@ impl Job {
         self
     }
 
+    /// Asks servers and object stores like this.
+    ///
+    /// # Errors
+    /// [`JobError::Sources`] for a source that may not be asked for so.
+    #[cfg(any(feature = "http", feature = "cloud"))]
+    pub fn network(mut self, network: fhirline_fetch::Network) -> Result<Self, JobError> {
+        self.sources = self.sources.with_network(network)?;
+        Ok(self)
+    }
+
+    /// What of the ceiling is for downloads.
+    pub(crate) fn download_bytes(&self) -> u64 {
+        if self.sources.is_remote() { DOWNLOAD_BYTES } else { 0 }
+    }
+
     /// Lets somebody else stop the run.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
@@ -226,7 +246,8 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn memory_plan(&self, encoding: Encoding) -> Result<MemoryPlan, JobError> {
-        Ok(MemoryPlan::new(self.memory_bytes, self.threads, encoding)?)
+        let plan = MemoryPlan::new(self.memory_bytes, self.threads, encoding)?;
+        Ok(plan.with_downloads(self.download_bytes())?)
     }
 
     /// Writes one stream per resource type into a folder.
@@ -370,6 +391,8 @@ fn name_of(error: &FetchError) -> String {
         FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),
         FetchError::MissingOutput { url, .. } | FetchError::OutputOutside { url, .. } => url.clone(),
+        #[cfg(feature = "http")]
+        FetchError::Http { url, .. } | FetchError::BulkData { url, .. } => url.clone(),
         _ => "a source".to_owned(),
     }
 }

@@ -50,6 +50,12 @@ pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
 pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
+#[cfg(feature = "cloud")]
+pub use fhirline_fetch::CloudOptions;
+#[cfg(any(feature = "http", feature = "cloud"))]
+pub use fhirline_fetch::Network;
+#[cfg(feature = "http")]
+pub use fhirline_fetch::{Credentials, HttpOptions, Netrc, Retry};
 pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
     resident_bytes,

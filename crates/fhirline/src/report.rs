@@ -519,7 +519,9 @@ fn failure_report(failure: &SourceFailure, plan: &MemoryPlan) -> FailureReport {
     FailureReport {
         at: PlaceReport { source: failure.name.clone(), line, byte },
         causes: causes.collect(),
-        hint: failure.error.hint(plan),
+        hint: fhirline_fetch::network_hint(&failure.error)
+            .map(str::to_owned)
+            .or_else(|| failure.error.hint(plan)),
         records: failure.records,
     }
 }

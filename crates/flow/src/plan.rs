@@ -167,13 +167,15 @@ struct Request {
     encoding: Encoding,
     /// The part of the ceiling that is set aside: one in so many bytes, nothing if 0.
     set_aside_part: u64,
+    /// What downloads take, in bytes.
+    download_bytes: u64,
 }
 
 impl Default for MemoryPlan {
     /// The plan for 64 MiB, one thread and plain outputs.
     fn default() -> Self {
         let (base_bytes, encoding) = (USUAL_BASE_BYTES, Encoding::plain());
-        Request { base_bytes, threads: 1, encoding, set_aside_part: 0 }.divide(64 << 20)
+        Request { base_bytes, threads: 1, encoding, set_aside_part: 0, download_bytes: 0 }.divide(64 << 20)
     }
 }
 
@@ -184,7 +186,8 @@ impl MemoryPlan {
     /// [`TooLittleMemory`], which names the least that would do.
     pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
         let base_bytes = base_bytes();
-        Request { base_bytes, threads: threads as u64, encoding, set_aside_part: 0 }.plan(ceiling_bytes)
+        let threads = threads as u64;
+        Request { base_bytes, threads, encoding, set_aside_part: 0, download_bytes: 0 }.plan(ceiling_bytes)
     }
 
     /// The same for plain outputs and a sink that remembers things: one in `part` bytes of the ceiling is its own.
@@ -193,8 +196,17 @@ impl MemoryPlan {
     /// Those of [`new`](Self::new).
     pub fn setting_aside(part: u64, ceiling_bytes: u64, threads: usize) -> Result<Self, TooLittleMemory> {
         let (base_bytes, encoding) = (base_bytes(), Encoding::plain());
-        let request = Request { base_bytes, threads: threads as u64, encoding, set_aside_part: part };
+        let threads = threads as u64;
+        let request = Request { base_bytes, threads, encoding, set_aside_part: part, download_bytes: 0 };
         request.plan(ceiling_bytes)
+    }
+
+    /// The same ceiling, of which so much is for downloads; it counts as overhead.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_downloads(self, download_bytes: u64) -> Result<Self, TooLittleMemory> {
+        Request { download_bytes, ..self.request }.plan(self.ceiling_bytes)
     }
 
     /// The ceiling that a decoder of that size would need.
@@ -221,7 +233,7 @@ impl Request {
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
         let set_aside_bytes = ceiling_bytes.checked_div(self.set_aside_part).unwrap_or(0);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
-        let overhead_bytes = overhead_bytes.saturating_add(set_aside_bytes);
+        let overhead_bytes = overhead_bytes.saturating_add(set_aside_bytes).saturating_add(self.download_bytes);
         let line_bytes = long_line_bytes(HELD_LINE_BYTES).saturating_add(opening_bytes());
         let fixed_bytes = [overhead_bytes, open_block_bytes, job_bytes]
             .into_iter()
@@ -402,7 +414,7 @@ mod tests {
         };
         let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
         for encoding in all.chain([Encoding::plain()]) {
-            let request = Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0 };
+            let request = Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0, download_bytes: 0 };
             let plan = request.divide(64 << 20);
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
         }

@@ -187,7 +187,7 @@ impl Export {
         self.access.client_for_file(manifest, file)
     }
 
-    fn pages(
+    pub(super) fn pages(
         &self,
         first: &Url,
         tell: &mut dyn FnMut(&ExportEvent<'_>),

@@ -162,6 +162,20 @@ const REFUSALS: [&str; 6] = [
 ];
 
 impl CloudError {
+    /// What the user may try; `None` where there is nothing to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotFound { .. } | Self::Nothing { .. } => "check the bucket and the key",
+            Self::Refused { .. } | Self::NoCredentials { .. } => {
+                "set the credentials as for the cloud's own tools (AWS_*, AZURE_*, GOOGLE_*)"
+            }
+            Self::Changed { .. } => "run again with a fresh destination, to read it from the beginning",
+            Self::Short { .. } | Self::Unreachable { .. } => "run again to go on where it broke off",
+            _ => return None,
+        })
+    }
+
     /// What went wrong when something was read.
     pub(crate) fn reading(url: impl fmt::Display, error: &object_store::Error) -> Self {
         use object_store::Error as E;

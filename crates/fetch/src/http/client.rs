@@ -73,6 +73,12 @@ impl HttpClient {
 }
 
 impl HttpClient {
+    /// The same client for readers that may be so far behind the network.
+    pub(crate) fn with_ahead_bytes(&self, ahead_bytes: usize) -> Self {
+        let options = HttpOptions::clone(&self.options).with_ahead_bytes(ahead_bytes);
+        Self { options: Arc::new(options), ..self.clone() }
+    }
+
     /// What sends requests to that URL.
     pub(super) fn sender(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
         if !url.host_str().is_some_and(is_loopback) {

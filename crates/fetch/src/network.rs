@@ -1,0 +1,234 @@
+//! How sources beyond this machine are reached.
+
+use std::error::Error;
+use std::fmt;
+#[cfg(any(feature = "http", feature = "cloud"))]
+use std::io;
+use std::sync::Arc;
+#[cfg(feature = "http")]
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+#[cfg(feature = "cloud")]
+use crate::CloudOptions;
+#[cfg(feature = "http")]
+use crate::{
+    BulkError, Declared, FetchError, Found, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
+    ManifestFile, StatusManifest,
+    bulk::manifest_at,
+    shown::shown,
+};
+#[cfg(feature = "http")]
+use fhirline_core::SourceRole;
+
+/// How servers and object stores are asked. Clones share connections, and what was seen of objects.
+///
+/// Its `Debug` shows no secret.
+#[derive(Clone)]
+#[cfg_attr(not(feature = "cloud"), derive(Default))]
+pub struct Network {
+    #[cfg(feature = "http")]
+    http: Arc<Http>,
+    #[cfg(feature = "cloud")]
+    cloud: Arc<CloudOptions>,
+    #[cfg(not(any(feature = "http", feature = "cloud")))]
+    _none: Arc<()>,
+}
+
+/// A reader of an object holds two windows.
+#[cfg(feature = "cloud")]
+const WINDOW_BYTES: usize = 2 << 20;
+
+#[cfg(feature = "cloud")]
+impl Default for Network {
+    /// As the environment says, with windows that fit into a small ceiling on memory.
+    fn default() -> Self {
+        Self {
+            #[cfg(feature = "http")]
+            http: Arc::default(),
+            cloud: Arc::new(CloudOptions::default().window_bytes(WINDOW_BYTES)),
+        }
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Network");
+        #[cfg(feature = "http")]
+        shown.field("http", &self.http.options);
+        #[cfg(feature = "cloud")]
+        shown.field("cloud", &self.cloud);
+        shown.finish()
+    }
+}
+
+#[cfg(feature = "http")]
+#[derive(Default)]
+struct Http {
+    options: HttpOptions,
+    client: OnceLock<Result<HttpClient, HttpError>>,
+    /// What lies at the URLs that were looked at.
+    seen: Mutex<HashMap<String, Seen>>,
+}
+
+#[cfg(feature = "http")]
+#[derive(Clone)]
+enum Seen {
+    Data,
+    Manifest(Arc<Files>),
+    /// It was tried as long as it may be.
+    Failed(Arc<BulkError>),
+}
+
+/// The files of a manifest, each with the client that it is asked for with.
+#[cfg(feature = "http")]
+struct Files {
+    manifest: StatusManifest,
+    clients: Vec<Result<HttpClient, Arc<BulkError>>>,
+}
+
+impl Network {
+    /// Asks servers like this.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn with_http(self, options: HttpOptions) -> Self {
+        Self { http: Arc::new(Http { options, ..Http::default() }), ..self }
+    }
+
+    /// Asks object stores like this; as the environment says unless set.
+    #[cfg(feature = "cloud")]
+    #[must_use]
+    pub fn with_cloud(self, options: CloudOptions) -> Self {
+        Self { cloud: Arc::new(options), ..self }
+    }
+
+    /// The same with so many further attempts at a request to an object store.
+    #[cfg(feature = "cloud")]
+    #[must_use]
+    pub fn with_retries_of_cloud(self, retries: usize) -> Self {
+        let options = CloudOptions::clone(&self.cloud).retries(retries);
+        self.with_cloud(options)
+    }
+
+    #[cfg(feature = "cloud")]
+    pub(crate) fn cloud(&self) -> &CloudOptions {
+        &self.cloud
+    }
+}
+
+#[cfg(feature = "http")]
+impl Network {
+    /// Whether that URL may be asked for at all. Nothing is sent.
+    pub(crate) fn check(&self, url: &str) -> Result<(), FetchError> {
+        let origin = self.http.client().and_then(|client| HttpOrigin::new(&client, url));
+        origin.map(drop).map_err(|source| FetchError::Http { url: shown(url), source })
+    }
+
+    /// What lies at that URL: data, or the files of a manifest. It is looked at once.
+    pub(crate) fn found_at(&self, url: &str) -> Vec<Result<Found, FetchError>> {
+        match self.seen_at(url) {
+            Seen::Data => {
+                let origin = self.http.client().and_then(|client| HttpOrigin::new(&client, url));
+                let failed = |source| FetchError::Http { url: shown(url), source };
+                vec![origin.map_err(failed).map(|origin| Found::source(origin, FoundBy::Name))]
+            }
+            Seen::Manifest(files) => files.found(),
+            Seen::Failed(error) => vec![Err(match &*error {
+                BulkError::Http { source, .. } => FetchError::Http { url: shown(url), source: source.clone() },
+                _ => FetchError::BulkData { url: shown(url), source: error },
+            })],
+        }
+    }
+
+    fn seen_at(&self, url: &str) -> Seen {
+        let seen = || self.http.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = seen().get(url) {
+            return seen.clone();
+        }
+        let step = "the first look";
+        let client = self.http.client().map_err(|source| BulkError::Http { step, source });
+        let looked = client.and_then(|client| manifest_at(&client, url));
+        let found = match looked {
+            Ok(None) => Seen::Data,
+            Ok(Some((export, manifest))) => {
+                let client = |file| export.client_for_file(&manifest, file).map_err(Arc::new);
+                let clients = manifest.files().map(client).collect();
+                Seen::Manifest(Arc::new(Files { manifest, clients }))
+            }
+            Err(error) => Seen::Failed(Arc::new(error)),
+        };
+        seen().insert(url.to_owned(), found.clone());
+        found
+    }
+}
+
+#[cfg(feature = "http")]
+impl Http {
+    fn client(&self) -> Result<HttpClient, HttpError> {
+        self.client.get_or_init(|| HttpClient::new(self.options.clone())).clone()
+    }
+}
+
+#[cfg(feature = "http")]
+impl Files {
+    fn found(&self) -> Vec<Result<Found, FetchError>> {
+        let outputs = match self.manifest.organized_by {
+            Some(_) => SourceRole::Organized,
+            None => SourceRole::Data,
+        };
+        let roles = std::iter::repeat_n(outputs, self.manifest.outputs.len())
+            .chain(std::iter::repeat_n(SourceRole::Deleted, self.manifest.deleted.len()))
+            .chain(std::iter::repeat(SourceRole::Errors));
+        let files = self.manifest.files().zip(&self.clients).zip(roles);
+        files.map(|((file, client), role)| found(file, client, role)).collect()
+    }
+}
+
+#[cfg(feature = "http")]
+fn found(
+    file: &ManifestFile,
+    client: &Result<HttpClient, Arc<BulkError>>,
+    role: SourceRole,
+) -> Result<Found, FetchError> {
+    let url = || file.url.to_string();
+    let client =
+        client.as_ref().map_err(|error| FetchError::BulkData { url: url(), source: Arc::clone(error) })?;
+    let origin = HttpOrigin::new(client, file.url.expose().as_str())
+        .map_err(|source| FetchError::Http { url: url(), source })?;
+    let declared = Declared { resource_type: file.resource_type.clone(), count: file.count };
+    let declared = role.sidecar().is_none().then_some(declared);
+    Ok(Found::Source { origin: Box::new(origin), by: FoundBy::Manifest, role, declared })
+}
+
+/// What can be done about trouble with the network that lies behind an error.
+#[must_use]
+pub fn network_hint(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(hint_of)
+}
+
+#[cfg(not(any(feature = "http", feature = "cloud")))]
+fn hint_of(_error: &(dyn Error + 'static)) -> Option<&'static str> {
+    None
+}
+
+#[cfg(any(feature = "http", feature = "cloud"))]
+fn hint_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    // The source of an error of the system is that of what it holds, and not what it holds.
+    let held = error.downcast_ref().and_then(io::Error::get_ref);
+    let error = held.map_or(error, |held| held as &(dyn Error + 'static));
+    #[cfg(feature = "http")]
+    if let Some(error) = error.downcast_ref::<HttpError>() {
+        return error.hint();
+    }
+    #[cfg(feature = "http")]
+    if let Some(error) = error.downcast_ref::<Arc<BulkError>>() {
+        return error.hint();
+    }
+    #[cfg(feature = "cloud")]
+    if let Some(error) = error.downcast_ref::<crate::CloudError>() {
+        return error.hint();
+    }
+    None
+}

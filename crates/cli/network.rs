@@ -44,6 +44,10 @@ pub(crate) struct NetworkArgs {
     #[cfg(feature = "http")]
     #[arg(long)]
     allow_http: bool,
+    /// Let so many sources from servers arrive at once: the one that is read, and those behind it
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_downloads: u16,
     /// Try again so often before giving up, in a row and without a new byte
     #[cfg(any(feature = "http", feature = "cloud"))]
     #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(..1000))]
@@ -67,7 +71,7 @@ impl NetworkArgs {
     pub(crate) fn applied_to(&self, job: Job) -> anyhow::Result<Job> {
         let network = Network::default();
         #[cfg(feature = "http")]
-        let network = network.with_http(self.http()?);
+        let network = network.with_http(self.http()?).with_max_downloads(self.max_downloads.into());
         #[cfg(feature = "cloud")]
         let network = network.with_retries_of_cloud(self.retries as usize);
         Ok(job.network(network)?)

@@ -9,9 +9,14 @@ mod containers;
 mod destination;
 mod exit_status;
 mod expect;
+#[cfg(feature = "http")]
+#[path = "../../crates/fetch/tests/support/fault_server.rs"]
+mod fault_server;
 mod help;
 mod incomplete;
 mod interrupt;
+#[cfg(feature = "http")]
+mod network;
 mod options;
 mod place;
 mod privacy;

@@ -31,4 +31,10 @@ pub trait Origin: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it cannot be opened, or not at that offset (standard input cannot seek).
     fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Whether opening it returns at once, and its bytes begin to arrive without anybody reading, up to a bound: then it is worth
+    /// opening before its turn.
+    fn arrives_by_itself(&self) -> bool {
+        false
+    }
 }

@@ -27,8 +27,8 @@ use fhirline_core::SourceRole;
 ///
 /// Its `Debug` shows no secret.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "cloud"), derive(Default))]
 pub struct Network {
+    max_downloads: usize,
     #[cfg(feature = "http")]
     http: Arc<Http>,
     #[cfg(feature = "cloud")]
@@ -41,14 +41,23 @@ pub struct Network {
 #[cfg(feature = "cloud")]
 const WINDOW_BYTES: usize = 2 << 20;
 
-#[cfg(feature = "cloud")]
+/// Downloads at once.
+const MAX_DOWNLOADS: usize = 4;
+/// What those from servers hold together, whatever their number.
+#[cfg(feature = "http")]
+const AHEAD_BYTES: usize = 4 << 20;
+
 impl Default for Network {
-    /// As the environment says, with windows that fit into a small ceiling on memory.
+    /// As the environment says, with buffers that fit into a small ceiling on memory.
     fn default() -> Self {
         Self {
+            max_downloads: MAX_DOWNLOADS,
             #[cfg(feature = "http")]
             http: Arc::default(),
+            #[cfg(feature = "cloud")]
             cloud: Arc::new(CloudOptions::default().window_bytes(WINDOW_BYTES)),
+            #[cfg(not(any(feature = "http", feature = "cloud")))]
+            _none: Arc::default(),
         }
     }
 }
@@ -56,6 +65,7 @@ impl Default for Network {
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Network");
+        shown.field("max_downloads", &self.max_downloads);
         #[cfg(feature = "http")]
         shown.field("http", &self.http.options);
         #[cfg(feature = "cloud")]
@@ -90,6 +100,17 @@ struct Files {
 }
 
 impl Network {
+    /// How many sources from servers arrive at once: the one that is read, and those behind it. Together they hold 4 MiB. 4
+    /// unless set; at least 1, at most 64. Objects in stores do not begin before their turn.
+    #[must_use]
+    pub fn with_max_downloads(self, max_downloads: usize) -> Self {
+        Self { max_downloads: max_downloads.clamp(1, 64), ..self }
+    }
+
+    pub(crate) fn max_downloads(&self) -> usize {
+        self.max_downloads
+    }
+
     /// Asks servers like this.
     #[cfg(feature = "http")]
     #[must_use]
@@ -122,7 +143,7 @@ impl Network {
 impl Network {
     /// Whether that URL may be asked for at all. Nothing is sent.
     pub(crate) fn check(&self, url: &str) -> Result<(), FetchError> {
-        let origin = self.http.client().and_then(|client| HttpOrigin::new(&client, url));
+        let origin = self.client().and_then(|client| HttpOrigin::new(&client, url));
         origin.map(drop).map_err(|source| FetchError::Http { url: shown(url), source })
     }
 
@@ -130,7 +151,7 @@ impl Network {
     pub(crate) fn found_at(&self, url: &str) -> Vec<Result<Found, FetchError>> {
         match self.seen_at(url) {
             Seen::Data => {
-                let origin = self.http.client().and_then(|client| HttpOrigin::new(&client, url));
+                let origin = self.client().and_then(|client| HttpOrigin::new(&client, url));
                 let failed = |source| FetchError::Http { url: shown(url), source };
                 vec![origin.map_err(failed).map(|origin| Found::source(origin, FoundBy::Name))]
             }
@@ -142,13 +163,19 @@ impl Network {
         }
     }
 
+    /// The client, whose readers share what they may hold.
+    fn client(&self) -> Result<HttpClient, HttpError> {
+        let client = self.http.client.get_or_init(|| HttpClient::new(self.http.options.clone())).clone()?;
+        Ok(client.with_ahead_bytes(AHEAD_BYTES / self.max_downloads))
+    }
+
     fn seen_at(&self, url: &str) -> Seen {
         let seen = || self.http.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen().get(url) {
             return seen.clone();
         }
         let step = "the first look";
-        let client = self.http.client().map_err(|source| BulkError::Http { step, source });
+        let client = self.client().map_err(|source| BulkError::Http { step, source });
         let looked = client.and_then(|client| manifest_at(&client, url));
         let found = match looked {
             Ok(None) => Seen::Data,
@@ -161,13 +188,6 @@ impl Network {
         };
         seen().insert(url.to_owned(), found.clone());
         found
-    }
-}
-
-#[cfg(feature = "http")]
-impl Http {
-    fn client(&self) -> Result<HttpClient, HttpError> {
-        self.client.get_or_init(|| HttpClient::new(self.options.clone())).clone()
     }
 }
 

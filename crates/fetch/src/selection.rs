@@ -6,6 +6,7 @@ use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
+use crate::ahead::Ahead;
 use crate::manifest::scheme_of;
 use crate::network::Network;
 use crate::pattern::PathPattern;
@@ -211,6 +212,12 @@ impl Selection {
             network: self.network.clone(),
             options: self.options.clone(),
         }
+    }
+
+    /// The same for a run: while one source is read, those behind it that come from servers begin to arrive, as many as the
+    /// network is told to have at once.
+    pub fn expand_ahead(&self) -> impl Iterator<Item = Result<Found, FetchError>> + Send + use<> {
+        Ahead::new(self.expand(), self.network.max_downloads() - 1)
     }
 
     /// The stored bytes of all sources together; `None` if one of them is a stream. What cannot be read does not count.

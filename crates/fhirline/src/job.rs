@@ -342,7 +342,7 @@ impl Job {
             let note = move |found: &Result<Found, FetchError>| {
                 declared.lock().unwrap_or_else(PoisonError::into_inner).note(found);
             };
-            self.sources.expand().inspect(note).filter_map(entry)
+            self.sources.expand_ahead().inspect(note).filter_map(entry)
         });
         replayed.into_iter().flatten().chain(selected.into_iter().flatten())
     }

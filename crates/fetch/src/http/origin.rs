@@ -140,6 +140,10 @@ impl Origin for HttpOrigin {
         let task = net::runtime()?.spawn(transfer.run());
         Ok(Box::new(HttpReader::new(self.name.clone(), pieces, task.abort_handle())))
     }
+
+    fn arrives_by_itself(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for HttpOrigin {

@@ -39,6 +39,9 @@
 //! holds is not looked at: format and compression are found later, from the bytes. The one exception is `manifest.json` in
 //! a folder, because it says which of its neighbours are the data.
 //!
+//! With the feature `http` there are sources behind URLs too. They are asynchronous inside, on two threads of their own, and
+//! blocking outside; a reader that is dropped ends its transfer.
+//!
 //! # Order
 //!
 //! Sources come in the order in which they were given, and what a folder or a pattern holds in the order of the bytes of
@@ -50,6 +53,7 @@
 //! one handed out; all folders on the way down together keep at most twice that. A manifest is read up to 16 MiB and
 //! 65,536 outputs. Readers and writers hold no buffers; a [`FolderStore`] holds at most 128 files open, however many
 //! outputs are being written, and a spool one more. [`MemoryStore`] and [`BytesOrigin`] hold what they are given.
+//! A reader behind a URL holds what it read ahead: 2 MiB unless told otherwise, and some buffers of the connection.
 //!
 //! # Privacy
 //!
@@ -99,7 +103,7 @@ pub use found::{Found, FoundBy, SkipReason};
 #[cfg(feature = "http")]
 pub use http::{
     Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
-    Retry, TokenSource,
+    Retry, SecretString, TokenSource,
 };
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};

@@ -1,14 +1,16 @@
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
+use reqwest::{ClientBuilder, Url};
 
 use super::access::extra_headers;
+use super::error::cause;
 use super::pin::Pins;
-use super::target::Target;
-use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
+use super::target::{Target, is_loopback};
+use super::{Answer, Credentials, HttpError, HttpOptions, Request, Retry, ask};
 use crate::net;
 
 /// What one connection of HTTP/2 may have on its way to one reader. A reader that is slow holds up no other, because the
@@ -19,30 +21,25 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 /// Asks servers. Clones are cheap and share connections, and what is pinned of objects (see [`HttpOrigin`](super::HttpOrigin)).
 #[derive(Clone)]
 pub struct HttpClient {
-    pub(super) http: reqwest::Client,
+    http: reqwest::Client,
+    /// For servers on this machine: what is for them goes through no proxy. Made when it is first needed.
+    local: Arc<OnceLock<reqwest::Client>>,
     pub(super) options: Arc<HttpOptions>,
     pub(super) extra: Arc<HeaderMap>,
     pub(super) pins: Arc<Pins>,
 }
 
 impl HttpClient {
-    /// A client with these options. It honours the system's proxies, and trusts the certificates that the system trusts.
+    /// A client with these options. It honours the system's proxies (but not to reach this machine), and trusts the certificates
+    /// that the system trusts.
     ///
     /// # Errors
     /// [`HttpError::BadHeader`], and [`HttpError::Setup`].
     pub fn new(options: HttpOptions) -> Result<Self, HttpError> {
         let extra = Arc::new(extra_headers(&options.headers)?);
         net::ready_tls();
-        let http = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .referer(false)
-            .user_agent(concat!("fhirline/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(options.retry.connect)
-            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .build()
-            .map_err(|error| HttpError::Setup { source: super::error::cause(error) })?;
-        Ok(Self { http, options: Arc::new(options), extra, pins: Arc::default() })
+        let http = build(builder(&options.retry))?;
+        Ok(Self { http, local: Arc::default(), options: Arc::new(options), extra, pins: Arc::default() })
     }
 
     /// The same client with other credentials.
@@ -73,6 +70,34 @@ impl HttpClient {
         let (client, request) = (self.clone(), request.clone());
         wait(async move { ask::ask(&client, &target, &request).await })
     }
+}
+
+impl HttpClient {
+    /// What sends requests to that URL.
+    pub(super) fn sender(&self, url: &Url) -> Result<&reqwest::Client, HttpError> {
+        if !url.host_str().is_some_and(is_loopback) {
+            return Ok(&self.http);
+        }
+        if let Some(local) = self.local.get() {
+            return Ok(local);
+        }
+        let local = build(builder(&self.options.retry).no_proxy())?;
+        Ok(self.local.get_or_init(|| local))
+    }
+}
+
+fn builder(retry: &Retry) -> ClientBuilder {
+    ClientBuilder::new()
+        .redirect(Policy::none())
+        .referer(false)
+        .user_agent(concat!("fhirline/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(retry.connect)
+        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+}
+
+fn build(builder: ClientBuilder) -> Result<reqwest::Client, HttpError> {
+    builder.build().map_err(|error| HttpError::Setup { source: cause(error) })
 }
 
 /// Runs it on the threads of the network.

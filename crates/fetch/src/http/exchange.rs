@@ -117,7 +117,7 @@ async fn hop(
     }
     let retry = &client.options.retry;
     let longest = retry.connect + retry.idle;
-    match tokio::time::timeout(longest, client.http.execute(request)).await {
+    match tokio::time::timeout(longest, client.sender(url)?.execute(request)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => Err(fault(url, error)),
         Err(_) => Err(Fault::passing(HttpError::Silent { url: shown(url.as_str()), waited: longest })),

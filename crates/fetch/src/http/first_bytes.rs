@@ -22,6 +22,8 @@ pub(super) struct FirstBytes {
     json: bool,
     coded: bool,
     held: BytesMut,
+    /// How many of the held bytes are white space or a byte order mark.
+    blank_bytes: usize,
     done: bool,
 }
 
@@ -45,7 +47,7 @@ impl FirstBytes {
             _ => None,
         };
         let json = matches!(content_type, "application/json" | "application/problem+json");
-        Self { url, status, markup, json, coded, held: BytesMut::new(), done: false }
+        Self { url, status, markup, json, coded, held: BytesMut::new(), blank_bytes: 0, done: false }
     }
 
     /// Takes bytes, and gives those that may go on.
@@ -54,12 +56,15 @@ impl FirstBytes {
             return Ok(bytes);
         }
         self.held.extend_from_slice(&bytes);
-        let begin = begin_of(&self.held);
-        let Some(&first) = self.held.get(begin) else {
+        self.blank_bytes += blank_bytes(&self.held[self.blank_bytes..], self.blank_bytes == 0);
+        let Some(&first) = self.held.get(self.blank_bytes) else {
             // Nothing but white space so far.
             return Ok(if self.held.len() > HELD_BYTES { self.release() } else { Bytes::new() });
         };
-        if let Some(markup) = self.markup_of(first, begin) {
+        if BYTE_ORDER_MARK.starts_with(&self.held) {
+            return Ok(Bytes::new());
+        }
+        if let Some(markup) = self.markup_of(first) {
             return Err(HttpError::Markup { url: self.url.clone(), status: self.status, markup });
         }
         if self.json && first == b'{' && self.held.len() <= HELD_BYTES {
@@ -81,9 +86,9 @@ impl FirstBytes {
         std::mem::take(&mut self.held).freeze()
     }
 
-    fn markup_of(&self, first: u8, begin: usize) -> Option<Markup> {
+    fn markup_of(&self, first: u8) -> Option<Markup> {
+        let rest = &self.held[self.blank_bytes..];
         if first == b'<' {
-            let rest = &self.held[begin..];
             let html =
                 |name: &[u8]| rest.get(1..=name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name));
             let sniffed = if html(b"html") || html(b"!doctype") { Markup::Html } else { Markup::Xml };
@@ -91,22 +96,25 @@ impl FirstBytes {
         }
         // A wrong content type on data happens. A compressed page cannot be seen through, but data that is compressed only
         // for the transfer, and called a page, was not met.
-        self.markup.filter(|_| {
-            self.coded || (first.is_ascii_alphanumeric() && !self.held[begin..].starts_with(b"BZh"))
-        })
+        self.markup.filter(|_| self.coded || (first.is_ascii_alphanumeric() && !rest.starts_with(b"BZh")))
     }
 }
 
-/// Where white space and a byte order mark end.
-fn begin_of(bytes: &[u8]) -> usize {
-    let rest = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+/// How many bytes are white space, or at the `start` of the body a byte order mark or the beginning of one.
+fn blank_bytes(bytes: &[u8], start: bool) -> usize {
+    if start && BYTE_ORDER_MARK.starts_with(bytes) {
+        return 0;
+    }
+    let rest = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| start).unwrap_or(bytes);
     bytes.len() - rest.trim_ascii_start().len()
 }
 
 /// Whether a whole body is one JSON object that can only be the report of an error: all of its keys are such as reports
 /// have, and one of them is such as only reports have.
 fn is_error(body: &[u8]) -> bool {
-    let Ok(Value::Object(object)) = serde_json::from_slice(&body[begin_of(body)..]) else { return false };
+    let Ok(Value::Object(object)) = serde_json::from_slice(&body[blank_bytes(body, true)..]) else {
+        return false;
+    };
     let keys: Vec<String> = object.keys().map(|key| plain(key)).collect();
     keys.iter().any(|key| TELLING.contains(&key.as_str()))
         && keys.iter().all(|key| TELLING.contains(&key.as_str()) || BESIDE.contains(&key.as_str()))
@@ -158,7 +166,6 @@ mod tests {
     fn pages_and_documents_are_told_from_data() {
         for (content_type, body, markup) in [
             ("", "<!DOCTYPE html><html>", Markup::Html),
-            ("application/json", " \r\n\u{FEFF}<", Markup::Html),
             ("", "<?xml version='1.0'?><Error>", Markup::Xml),
             ("application/fhir+ndjson", "\u{FEFF}\n <HTML>", Markup::Html),
             ("text/html", "Forbidden", Markup::Html),
@@ -196,8 +203,10 @@ mod tests {
     fn data_comes_through_whatever_it_is_called() {
         let long = format!("{{\"message\":\"{}\"}}", "x".repeat(HELD_BYTES));
         let blank = " ".repeat(2 * HELD_BYTES);
-        let bodies: [&[u8]; 11] = [
+        let bodies: [&[u8]; 13] = [
             b"",
+            b"\xEF\xBB\xBF{}",
+            b"\xEF\xBB",
             b" \n",
             b"{\"resourceType\":\"Patient\"}\n",
             b"{\"resourceType\":\"OperationOutcome\",\"error\":1}",

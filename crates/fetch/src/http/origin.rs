@@ -18,9 +18,39 @@ use crate::shown::shown;
 
 /// An object behind a URL.
 ///
-/// Its readers go on by themselves after a broken or silent connection, within the bounds of [`Retry`](super::Retry), and never
-/// put two objects together; the head of the [module](self) says how, and what cannot be seen. What the first answer says of the
-/// object stands for the life of the client: an origin of the same URL that is made later expects the same object.
+/// ```no_run
+/// use fhirline_core::Origin;
+/// use fhirline_fetch::{HttpClient, HttpOptions, HttpOrigin};
+///
+/// let client = HttpClient::new(HttpOptions::default())?;
+/// let origin = HttpOrigin::new(&client, "https://host/export/Patient.ndjson?signature=…")?;
+/// assert_eq!(origin.name(), "https://host/export/Patient.ndjson");
+/// std::io::copy(&mut origin.open_at(0)?, &mut std::io::sink())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # One object, or an error
+///
+/// A long download breaks. A reader goes on where it broke, within the bounds of [`Retry`](super::Retry), and never puts two objects
+/// together. What the answers say of the object (its length, `ETag`, `Last-Modified`, content coding) is pinned for the life of
+/// the client: every later answer, also to an origin of the same URL that is made later, must say the same. A continuation asks
+/// with `If-Match` where there is a strong `ETag`. Where there is none, or the server does not repeat it, the last bytes that were
+/// delivered (64 KiB, less after attempts that brought nothing) are asked for again and compared. A server without ranges
+/// sends the object from its beginning: what was delivered is hashed (SHA-256), and the second sending must begin with the same.
+///
+/// What cannot be seen:
+///
+/// * another object of the same length in the place of the first, from a server that answers ranges and sends no validator or
+///   an unchanged one, if the bytes before the break are the same in both;
+/// * the same where a server sends an unchanged strong `ETag` for other bytes;
+/// * a change of what lies before the offset that a reader was opened at, except by length and validators;
+/// * that a body without `Content-Length` and chunks (HTTP/1.0) was cut off: its only end is that of the connection.
+///
+/// # Data, or an error
+///
+/// A status that is not 200 or 206 is an error, and so is a body that begins with `<` (a page, or the error of an object store),
+/// or that is one JSON object of an error. Compressed bodies are handed out as they are; their content coding may be `gzip` or
+/// `zstd`, which is found by their first bytes.
 ///
 /// Errors of readers hold an [`HttpError`]; see [`HttpError::of`].
 #[derive(Clone)]

@@ -127,7 +127,7 @@ impl Transfer {
             self.compares = true;
             return Err(Fault::passing(self.bad("it leaves out the ETag")));
         }
-        if at == 0 && !self.delivered.is_empty() && !confirmed && !self.delivered.has_digest() {
+        if status == 200 && !self.delivered.is_empty() && !confirmed && !self.delivered.has_digest() {
             return Err(self.bad("it answers no ranges any more").into());
         }
         if seen.ranges {
@@ -225,7 +225,7 @@ impl Transfer {
 /// How many of `tail_bytes` are asked for again. Less each time that nothing new came, since a link may break before it has
 /// brought as much as is compared, but never nothing.
 fn compared_bytes(tail_bytes: u64, attempts: u32) -> u64 {
-    (tail_bytes >> attempts.min(16)).max(tail_bytes.min(LEAST_COMPARED_BYTES))
+    (tail_bytes >> attempts.saturating_sub(1).min(16)).max(tail_bytes.min(LEAST_COMPARED_BYTES))
 }
 
 /// The headers of every request for an object.

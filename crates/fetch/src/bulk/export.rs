@@ -176,7 +176,8 @@ impl Export {
     }
 
     /// The client to download a file of the manifest with. It has the credentials if, and only if, the manifest says that
-    /// files want the access token.
+    /// files want the access token. Options such as [`HttpOptions::with_accept`](crate::HttpOptions::with_accept) are those
+    /// of this export's client: `application/fhir+ndjson` is what a file should be asked for as.
     ///
     /// # Errors
     /// [`BulkError::ForeignFile`]: the file wants the token, but is on a host that must not have it.
@@ -194,7 +195,7 @@ impl Export {
         tell: &mut dyn FnMut(&ExportEvent<'_>),
         stopped: &dyn Fn() -> bool,
     ) -> Result<(StatusManifest, usize), BulkError> {
-        let deadline = Instant::now() + self.pace.max_total;
+        let deadline = Instant::now().checked_add(self.pace.max_total);
         let wrong = |url: &Url, source| BulkError::Manifest { url: shown(url.as_str()), source };
         let mut manifest = self.page(first, deadline, tell, stopped)?;
         let mut seen = HashSet::from([first.clone()]);
@@ -218,7 +219,7 @@ impl Export {
     fn page(
         &self,
         url: &Url,
-        deadline: Instant,
+        deadline: Option<Instant>,
         tell: &mut dyn FnMut(&ExportEvent<'_>),
         stopped: &dyn Fn() -> bool,
     ) -> Result<StatusManifest, BulkError> {
@@ -238,7 +239,7 @@ impl Export {
                 }
             };
             waits += 1;
-            if Instant::now() + wait > deadline {
+            if deadline.is_some_and(|deadline| Instant::now() + wait > deadline) {
                 return Err(BulkError::NotReady { waited: self.pace.max_total });
             }
             pause(wait, stopped)?;
@@ -314,7 +315,11 @@ impl Export {
         }
         let wait = self.pace.wait(faults - 1, retry_after, fastrand::f64());
         let (status, issues) = error.answer();
-        tell(&ExportEvent::Faltering { status, issues, wait });
+        let kicked_off = !matches!(
+            error,
+            BulkError::Http { step: KICK_OFF, .. } | BulkError::Refused { step: KICK_OFF, .. }
+        );
+        tell(&ExportEvent::Faltering { kicked_off, status, issues, wait });
         Ok(wait)
     }
 

@@ -10,7 +10,7 @@ use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, MAX_OUTPUTS, Never, bound
 /// Most bytes of one URL.
 const MAX_URL_BYTES: usize = 8 << 10;
 /// Most bytes of all URLs of one manifest together, with its pages.
-const MAX_URLS_BYTES: usize = 32 << 20;
+const MAX_URLS_BYTES: usize = 16 << 20;
 
 /// What a server says an export has come to: the status manifest of FHIR Bulk Data Access.
 ///
@@ -146,6 +146,22 @@ impl StatusManifest {
     /// All files: outputs, then deleted, then outcomes.
     pub fn files(&self) -> impl Iterator<Item = &ManifestFile> {
         self.outputs.iter().chain(&self.deleted).chain(&self.outcomes)
+    }
+
+    /// What `file` of this manifest is in `renewed`, the same manifest fetched again: the one at its place. A server may give
+    /// new URLs, but must not change anything else.
+    #[must_use]
+    pub fn renewed_file<'a>(&self, file: &ManifestFile, renewed: &'a Self) -> Option<&'a ManifestFile> {
+        let lists = [
+            (&self.outputs, &renewed.outputs),
+            (&self.deleted, &renewed.deleted),
+            (&self.outcomes, &renewed.outcomes),
+        ];
+        let same = lists.into_iter().find_map(|(list, renewed)| {
+            let place = list.iter().position(|listed| listed.url == file.url)?;
+            renewed.get(place)
+        })?;
+        (same.resource_type == file.resource_type && same.count == file.count).then_some(same)
     }
 
     /// Takes the files of the next page, each URL once, and the link to the page after it.

@@ -50,6 +50,10 @@ impl Reply {
         self
     }
 
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     pub(crate) fn body(mut self, body: impl Into<String>) -> Self {
         self.body = body.into();
         self

@@ -34,7 +34,9 @@ fn write_all_events(log: &mut ExportLog) -> Result<(), BulkError> {
         ExportEvent::NotKickedOff { request: &request, status: Some(429), issues: &issues },
         ExportEvent::KickedOff { request: &request },
         ExportEvent::Working { progress: Some("half"), retry_after: Some(Duration::from_secs(120)), wait },
-        ExportEvent::Faltering { status: None, issues: &[], wait },
+        ExportEvent::Faltering { kicked_off: false, status: Some(503), issues: &[], wait },
+        ExportEvent::NotKickedOff { request: &request, status: None, issues: &[] },
+        ExportEvent::Faltering { kicked_off: true, status: None, issues: &[], wait },
         ExportEvent::Failed { status: Some(500), issues: &issues },
         ExportEvent::Page { number: 1, page: &manifest },
         ExportEvent::Complete { pages: 1, manifest: &manifest },
@@ -71,6 +73,7 @@ fn the_log_has_the_events_of_the_format() {
         ("kickoff", kickoff(json!(429), &body)),
         ("kickoff", kickoff(Value::Null, &Value::Null)),
         ("status_progress", json!({"body": null, "xProgress": "half", "retryAfter": "120"})),
+        ("kickoff", kickoff(Value::Null, &json!("no answer"))),
         ("status_error", error(Value::Null, &Value::Null, "no manifest")),
         ("status_error", error(json!(500), &body, "no manifest (status 500)")),
         (

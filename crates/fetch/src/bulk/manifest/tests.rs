@@ -198,6 +198,20 @@ fn pages_join_each_url_once() {
 }
 
 #[test]
+fn a_file_is_found_again_under_its_new_url() {
+    let old = parse(V2).expect("a manifest");
+    let new =
+        parse(&V2.replace("sig=CANARY", "sig=NEW").replace("/deleted/1", "/deleted/2")).expect("a manifest");
+    let found = |file| old.renewed_file(file, &new).expect("the same file").url.expose().as_str();
+    assert_eq!(found(&old.outputs[0]), "https://files.host/p.ndjson?sig=NEW");
+    assert_eq!(found(&old.outputs[1]), "https://host/status/o.ndjson");
+    assert_eq!(found(&old.deleted[0]), "https://host/deleted/2.ndjson");
+    let other = parse(&V2.replace("\"count\": 3", "\"count\": 4")).expect("a manifest");
+    assert_eq!(old.renewed_file(&old.outputs[0], &other), None, "another file stands there");
+    assert_eq!(old.renewed_file(&new.outputs[0], &new), None, "a file of another manifest");
+}
+
+#[test]
 fn what_is_written_is_read_again() {
     for text in [V2, V3, V4] {
         let manifest = parse(text).expect("a manifest");

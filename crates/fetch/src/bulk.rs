@@ -6,6 +6,7 @@
 
 mod access;
 mod assertion;
+mod base;
 mod error;
 mod event;
 mod export;
@@ -21,6 +22,7 @@ mod smart;
 mod state;
 mod token;
 
+pub use base::FhirBase;
 pub use error::BulkError;
 pub use event::ExportEvent;
 pub use export::{Cancelled, Export};

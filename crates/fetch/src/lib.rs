@@ -90,7 +90,7 @@ mod walk;
 #[cfg(feature = "http")]
 pub use bulk::{
     BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest,
-    ExportState, ExportTotals, Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError,
+    ExportState, ExportTotals, FhirBase, Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError,
     ManifestFile, SecretUrl, SigningAlgorithm, SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
 };
 pub use bytes::BytesOrigin;

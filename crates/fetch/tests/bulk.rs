@@ -13,8 +13,8 @@ use std::time::Duration;
 use fhirline_core::Origin;
 use fhirline_fetch::{
     BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest,
-    ExportState, HttpClient, HttpOptions, HttpOrigin, KeyFile, KickOffMethod, ManifestError, Request, Retry,
-    SigningAlgorithm, SmartOptions, SmartTokens, StatusManifest,
+    ExportState, FhirBase, HttpClient, HttpOptions, HttpOrigin, KeyFile, KickOffMethod, ManifestError,
+    Request, Retry, SigningAlgorithm, SmartOptions, SmartTokens, StatusManifest,
 };
 use serde_json::{Value, json};
 
@@ -34,7 +34,8 @@ fn client() -> HttpClient {
 }
 
 fn request(server: &BulkServer) -> ExportRequest {
-    ExportRequest::new(&server.fhir(), ExportLevel::Patient).expect("a request")
+    ExportRequest::new(FhirBase::parse(&server.fhir()).expect("a base"), ExportLevel::Patient)
+        .expect("a request")
 }
 
 fn export(server: &BulkServer, client: HttpClient) -> Export {
@@ -233,10 +234,20 @@ fn pages_are_followed() {
         }))]);
     let server = BulkServer::start(script);
     let (manifest, told) = run(&server, &export(&server, client())).expect("an export");
-    let paths: Vec<_> = manifest.files().map(|file| file.url.expose().path().to_owned()).collect();
+    let paths: Vec<_> = manifest.files().map(|file| file.url.expose().replace(server.base(), "")).collect();
     assert_eq!(paths, ["/files/1", "/files/2", "/files/3", "/files/4", "/files/5"]);
     let pages = ["page 1 1", "working Some(\"50%\") Some(0ns)", "page 2 1", "page 3 2", "complete 3 3"];
     assert_eq!(told[1..], pages);
+}
+
+#[test]
+fn relative_urls_are_relative_to_where_the_manifest_came_from() {
+    let script = Script::export(&[])
+        .on(&status_path(), [Reply::new(307).header("Location", "/elsewhere/manifest")])
+        .on("GET /elsewhere/manifest", [manifest(json!({"output": [{"url": "p.ndjson"}]}))]);
+    let server = BulkServer::start(script);
+    let (manifest, _) = run(&server, &export(&server, client())).expect("an export");
+    assert_eq!(manifest.outputs[0].url.expose(), format!("{}/elsewhere/p.ndjson", server.base()));
 }
 
 #[test]
@@ -350,7 +361,7 @@ fn a_token_is_renewed_in_mid_run() {
     let (manifest, _) = run(&server, &export).expect("an export");
     let file = &manifest.outputs[0];
     let client = export.client_for_file(&manifest, file).expect("a client");
-    let origin = HttpOrigin::new(&client, file.url.expose().as_str()).expect("an origin");
+    let origin = HttpOrigin::new(&client, file.url.expose()).expect("an origin");
     let text = read_to_string(origin.open_at(0).expect("a reader")).expect("a file");
     assert_eq!(text, PATIENTS);
     // Five questions: kick-off, three looks, one file.
@@ -398,7 +409,7 @@ fn the_token_goes_to_no_second_host() {
         for file in &manifest.outputs {
             match export.client_for_file(&manifest, file) {
                 Ok(client) => {
-                    client.ask(&Request::get(file.url.expose().as_str())).expect("an answer");
+                    client.ask(&Request::get(file.url.expose())).expect("an answer");
                 }
                 Err(error) => {
                     assert!(matches!(error, BulkError::ForeignFile { .. }), "{error}");

@@ -10,8 +10,8 @@ use super::issue::issues_of;
 use super::pace::pause;
 use super::poll::{Status, is_passing, status_of};
 use super::{
-    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, Issue, KickOffMethod, ManifestError,
-    ManifestFile, StatusManifest,
+    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, FhirBase, Issue, KickOffMethod,
+    ManifestError, ManifestFile, StatusManifest,
 };
 use crate::shown::shown;
 use crate::{Answer, HttpClient, HttpError, Request};
@@ -26,10 +26,11 @@ const MAX_PAGES: usize = 10_000;
 /// wants it to.
 ///
 /// ```no_run
-/// use fhirline_fetch::{Export, ExportLevel, ExportRequest, ExportState, HttpClient, HttpOptions};
+/// use fhirline_fetch::{Export, ExportLevel, ExportRequest, ExportState, FhirBase, HttpClient, HttpOptions};
 /// use std::path::Path;
 ///
-/// let request = ExportRequest::new("https://bulk.example/fhir", ExportLevel::Patient)?.types(["Patient"]);
+/// let base = FhirBase::parse("https://bulk.example/fhir")?;
+/// let request = ExportRequest::new(base, ExportLevel::Patient)?.types(["Patient"]);
 /// let export = Export::new(HttpClient::new(HttpOptions::default())?, request.base());
 /// let note = Path::new("export.json");
 /// let mut state = match ExportState::load(note)? {
@@ -61,7 +62,7 @@ pub enum Cancelled {
 impl Export {
     /// Exports from the FHIR server at `base`, asked for with this client and its credentials.
     #[must_use]
-    pub fn new(client: HttpClient, base: &Url) -> Self {
+    pub fn new(client: HttpClient, base: &FhirBase) -> Self {
         Self { access: Access::new(client, base.clone()), pace: ExportPace::default() }
     }
 
@@ -131,7 +132,7 @@ impl Export {
         if let Some(manifest) = &state.manifest {
             return Ok(manifest.clone());
         }
-        let (manifest, pages) = match self.pages(state.status_url.expose(), tell, stopped) {
+        let (manifest, pages) = match self.pages(state.status_url.url(), tell, stopped) {
             Ok(pages) => pages,
             Err(BulkError::Stopped) => return Err(BulkError::Stopped),
             Err(error) => {
@@ -164,7 +165,7 @@ impl Export {
     /// # Errors
     /// [`BulkError::Http`], [`BulkError::Refused`].
     pub fn cancel(&self, state: &ExportState) -> Result<Cancelled, BulkError> {
-        let url = state.status_url.expose();
+        let url = state.status_url.url();
         let request = Request::delete(url.as_str()).with_header("accept", "application/json");
         let answer = self.access.client_for(url).ask(&request);
         let answer = answer.map_err(|source| BulkError::Http { step: CANCEL, source })?;
@@ -201,7 +202,7 @@ impl Export {
         let mut seen = HashSet::from([first.clone()]);
         tell(&ExportEvent::Page { number: 1, page: &manifest });
         while let Some(next) = manifest.next.clone() {
-            let url = next.expose();
+            let url = next.url();
             if !seen.insert(url.clone()) {
                 return Err(wrong(url, ManifestError::PagesRepeat { url: next.to_string() }));
             }

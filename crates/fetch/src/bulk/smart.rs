@@ -8,9 +8,8 @@ use serde::Deserialize;
 
 use super::assertion::assertion;
 use super::jwks::SigningKey;
-use super::request::below;
 use super::token::{Token, token_of};
-use super::{BulkError, KeyFile, SigningAlgorithm};
+use super::{BulkError, FhirBase, KeyFile, SigningAlgorithm};
 use crate::shown::shown;
 use crate::{Credentials, HttpClient, HttpError, Request, TokenSource};
 
@@ -63,7 +62,7 @@ impl SmartTokens {
     /// # Errors
     /// [`BulkError::Key`], [`BulkError::Http`], [`BulkError::Refused`], [`BulkError::NoTokenEndpoint`],
     /// [`BulkError::NoAlgorithm`].
-    pub fn discover(http: &HttpClient, base: &Url, options: &SmartOptions) -> Result<Self, BulkError> {
+    pub fn discover(http: &HttpClient, base: &FhirBase, options: &SmartOptions) -> Result<Self, BulkError> {
         let http = http.without_secrets();
         let configuration = match &options.token_url {
             Some(_) => Configuration::default(),
@@ -180,11 +179,11 @@ struct Configuration {
     scopes_supported: Option<Vec<String>>,
 }
 
-fn configuration_url(base: &Url) -> Url {
-    below(base, [".well-known", "smart-configuration"])
+fn configuration_url(base: &FhirBase) -> Url {
+    base.below([".well-known", "smart-configuration"])
 }
 
-fn configuration(http: &HttpClient, base: &Url) -> Result<Configuration, BulkError> {
+fn configuration(http: &HttpClient, base: &FhirBase) -> Result<Configuration, BulkError> {
     const STEP: &str = "asking for the SMART configuration";
     let url = configuration_url(base);
     let request =

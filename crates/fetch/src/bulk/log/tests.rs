@@ -1,22 +1,23 @@
 use std::fs;
 
-use reqwest::Url;
-
 use super::*;
-use crate::bulk::ExportLevel;
+use crate::bulk::{ExportLevel, FhirBase};
 
 fn request() -> ExportRequest {
-    ExportRequest::new("https://host/fhir", ExportLevel::Group("g".to_owned()))
-        .expect("a request")
-        .types(["Patient", "Condition"])
-        .since("2026-01-01T00:00:00Z")
-        .type_filters(["Patient?identifier=CANARY"])
+    ExportRequest::new(
+        FhirBase::parse("https://host/fhir").expect("a base"),
+        ExportLevel::Group("g".to_owned()),
+    )
+    .expect("a request")
+    .types(["Patient", "Condition"])
+    .since("2026-01-01T00:00:00Z")
+    .type_filters(["Patient?identifier=CANARY"])
 }
 
 fn manifest() -> StatusManifest {
     let text = br#"{"transactionTime":"2026-02-01T00:00:00Z","output":[{"url":"a?CANARY"},{"url":"b"}],
         "error":[{"url":"c"}]}"#;
-    StatusManifest::parse(text, &Url::parse("https://host/s").expect("a URL")).expect("a manifest")
+    StatusManifest::parse(text, &SecretUrl::parse("https://host/s").expect("a URL")).expect("a manifest")
 }
 
 fn lines(path: &Path) -> Vec<Value> {

@@ -36,8 +36,8 @@ const V4: &str = r#"{
     "later": {"more": null}
 }"#;
 
-fn base() -> Url {
-    Url::parse("https://host/status/7").expect("a URL")
+fn base() -> SecretUrl {
+    SecretUrl::parse("https://host/status/7").expect("a URL")
 }
 
 fn parse(text: &str) -> Result<StatusManifest, ManifestError> {
@@ -45,7 +45,7 @@ fn parse(text: &str) -> Result<StatusManifest, ManifestError> {
 }
 
 fn urls(files: &[ManifestFile]) -> Vec<&str> {
-    files.iter().map(|file| file.url.expose().as_str()).collect()
+    files.iter().map(|file| file.url.expose()).collect()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn version_3() {
     assert_eq!(manifest.outputs[0].resource_type, None);
     assert_eq!(manifest.outputs[0].continues_in_file.as_ref(), Some(&manifest.outputs[1].url));
     let next = manifest.next.expect("a link");
-    assert_eq!(next.expose().as_str(), "https://host/status/7?page=2&CANARY");
+    assert_eq!(next.expose(), "https://host/status/7?page=2&CANARY");
     assert_eq!(next.to_string(), "https://host/status/7");
 }
 
@@ -140,7 +140,7 @@ fn a_manifest_from_the_web_names_no_files_of_this_machine() {
     }
     let text = r#"{"output":[],"link":[{"relation":"next","url":"file:///x"}]}"#;
     assert_eq!(parse(text).expect_err("no URL"), ManifestError::BadUrl { list: "link", ordinal: 0 });
-    let beside = Url::parse("file:///folder/manifest.json").expect("a URL");
+    let beside = SecretUrl::parse("file:///folder/manifest.json").expect("a URL");
     let local = StatusManifest::parse(br#"{"output":[{"url":"a.ndjson"}]}"#, &beside).expect("a manifest");
     assert_eq!(urls(&local.outputs), ["file:///folder/a.ndjson"]);
 }
@@ -202,7 +202,7 @@ fn a_file_is_found_again_under_its_new_url() {
     let old = parse(V2).expect("a manifest");
     let new =
         parse(&V2.replace("sig=CANARY", "sig=NEW").replace("/deleted/1", "/deleted/2")).expect("a manifest");
-    let found = |file| old.renewed_file(file, &new).expect("the same file").url.expose().as_str();
+    let found = |file| old.renewed_file(file, &new).expect("the same file").url.expose();
     assert_eq!(found(&old.outputs[0]), "https://files.host/p.ndjson?sig=NEW");
     assert_eq!(found(&old.outputs[1]), "https://host/status/o.ndjson");
     assert_eq!(found(&old.deleted[0]), "https://host/deleted/2.ndjson");

@@ -301,11 +301,13 @@ pub(super) fn cause(error: reqwest::Error) -> Arc<io::Error> {
     let mut deepest: &(dyn Error + 'static) = &error;
     let mut kind = io::ErrorKind::Other;
     loop {
-        if let Some(system) = deepest.downcast_ref::<io::Error>() {
-            kind = system.kind();
-        }
-        match deepest.source() {
-            Some(source) => deepest = source,
+        let system = deepest.downcast_ref::<io::Error>();
+        kind = system.map_or(kind, io::Error::kind);
+        // What an error of the system wraps is not its source; its source is that of what it wraps.
+        let wrapped =
+            system.and_then(|system| system.get_ref()).map(|wrapped| wrapped as &(dyn Error + 'static));
+        match wrapped.or_else(|| deepest.source()) {
+            Some(next) => deepest = next,
             None => return Arc::new(io::Error::new(kind, deepest.to_string())),
         }
     }

@@ -11,8 +11,8 @@ use crate::shown::shown;
 /// ```
 /// use fhirline_fetch::Request;
 ///
-/// let request = Request::post("https://host/token").with_header("accept", "application/json").with_body("grant_type=…");
-/// assert_eq!(format!("{request:?}"), "Request { method: POST, url: \"https://host/token\", body: 13 }");
+/// let request = Request::post("https://host/token").with_header("accept", "application/json").with_body("grant_type=x");
+/// assert_eq!(format!("{request:?}"), "Request { method: POST, url: \"https://host/token\", body: 12 }");
 /// ```
 #[derive(Clone)]
 pub struct Request {

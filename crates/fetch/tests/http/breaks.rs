@@ -1,13 +1,14 @@
 //! Broken, silent and short answers: the object comes whole, or the reader says that it is not.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use fhirline_core::Origin;
 use fhirline_fetch::{HttpClient, HttpError, HttpOrigin, Retry};
 
-use crate::fault_server::{FaultServer, Object, Reply};
+use crate::fault_server::{Asked, FaultServer, Object, Reply};
 use crate::setup::{RETRY, bytes, client, failure, impatient, options, origin, read};
 
 const TAIL_BYTES: usize = 64 << 10;
@@ -60,7 +61,7 @@ fn a_part_without_the_etag_of_the_whole_is_compared() {
         _ => whole.reply(asked).without_header("etag"),
     });
     assert!(read(&origin(&server.url("/a")), 0).expect("whole") == object);
-    let begins: Vec<_> = server.asked().iter().map(|asked| asked.range_begin()).collect();
+    let begins: Vec<_> = server.asked().iter().map(Asked::range_begin).collect();
     assert_eq!(begins, [None, Some(200_000), Some(200_000 - TAIL_BYTES / 2)]);
 }
 
@@ -195,8 +196,12 @@ fn a_dropped_reader_ends_a_stalled_answer_and_an_endless_one() {
         "/head" => Reply::new(200, "").stall_in_head(),
         _ => Reply::new(200, bytes(100_000, 1)).endless(),
     });
+    // A client that would wait for longer than this test.
+    let retry = Retry { idle: Duration::from_secs(3600), ..RETRY };
+    let client = HttpClient::new(options().with_retry(retry)).expect("a client");
     for path in ["/stall", "/head", "/endless"] {
-        let reader = origin(&server.url(path)).open_at(0).expect("begun");
+        let origin = HttpOrigin::new(&client, &server.url(path)).expect("a URL");
+        let reader = origin.open_at(0).expect("begun");
         server.wait_until_held();
         drop(reader);
         server.wait_until_left();
@@ -258,4 +263,31 @@ fn an_origin_is_read_by_several_at_once() {
         reader.read_to_end(&mut bytes).expect("whole");
         assert!(bytes == object[at * 1000..]);
     }
+}
+
+#[test]
+fn a_server_that_stops_answering_ranges_is_trusted_only_by_its_etag() {
+    let ranged = |object: Object| {
+        let whole = object.bytes.clone();
+        let server = FaultServer::start(move |asked| match asked.number {
+            0 => object.reply(asked).cut(200_000),
+            _ => object.clone().without_ranges().reply(asked),
+        });
+        (server, whole)
+    };
+    let (server, whole) = ranged(Object::new(bytes(300_000, 1)).etag("\"a\""));
+    assert!(read(&origin(&server.url("/a")), 0).expect("whole") == whole);
+    let (server, _) = ranged(Object::new(bytes(300_000, 1)));
+    let (error, came) = failure(&origin(&server.url("/a")), 0);
+    assert!(matches!(error, HttpError::BadAnswer { .. }), "{error:?}");
+    assert_eq!(came.len(), 200_000);
+}
+
+#[test]
+fn the_server_of_these_tests_resets_connections() {
+    let server = FaultServer::start(|_| Reply::new(200, "12345").reset(3));
+    let mut connection = TcpStream::connect(("127.0.0.1", server.port())).expect("connected");
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");
+    let end = connection.read_to_end(&mut Vec::new());
+    assert_eq!(end.expect_err("reset").kind(), io::ErrorKind::ConnectionReset);
 }

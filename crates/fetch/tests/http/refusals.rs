@@ -1,6 +1,7 @@
 //! What is not data: statuses, pages, errors in JSON, codings nobody asked for.
 
-use std::io;
+use std::io::{self, Write};
+use std::net::TcpListener;
 
 use fhirline_core::Origin;
 use fhirline_fetch::{HttpError, Markup};
@@ -101,4 +102,20 @@ fn a_server_that_is_not_there_is_told() {
     let HttpError::GaveUp { attempts: 4, source } = error else { panic!("{error:?}") };
     assert!(matches!(*source, HttpError::NoConnection { .. }), "{source:?}");
     assert!(!format!("{source:?}").contains("CANARY"), "{source:?}");
+}
+
+#[test]
+fn a_server_that_cannot_encrypt_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("https://{}/a?CANARY", listener.local_addr().expect("bound"));
+    let accepted = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a client");
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").expect("sent");
+        // Until the client goes away; another one would not be accepted.
+        std::io::copy(&mut connection, &mut std::io::sink()).ok()
+    });
+    let (error, _) = failure(&origin(&url), 0);
+    assert!(matches!(error, HttpError::NoConnection { .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+    accepted.join().expect("no panic");
 }

@@ -92,8 +92,8 @@ impl Reply {
         Self { status, headers: Vec::new(), body: body.into(), length: Length::True, fate: Fate::Whole }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl ToString) -> Self {
-        self.headers.push((name.to_owned(), value.to_string()));
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 

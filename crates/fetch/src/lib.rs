@@ -5,6 +5,9 @@
 //! [`Store`](fhirline_core::Store)s ([`FolderStore`], [`MemoryStore`]). Beside them it owns [`FolderSpools`], the place for
 //! a record that is too long for memory.
 //!
+//! With the feature `http` it also speaks FHIR Bulk Data: `Export` asks for an export and waits for its `StatusManifest`,
+//! `SmartTokens` sign in with SMART Backend Services, `ExportState` takes an export up again, `ExportLog` writes it down.
+//!
 //! ```
 //! use fhirline_core::Store;
 //! use fhirline_fetch::{FolderStore, Found, Selection};

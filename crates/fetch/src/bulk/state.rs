@@ -150,9 +150,12 @@ mod tests {
             "deleted":[{"type":"Bundle","url":"c"}],"outcome":[{"url":"d","continuesInFile":"e"}],
             "link":[{"relation":"next","url":"f"}],"request":"https://host/$export"}"#;
         ExportState {
-            request: ExportRequest::new("https://host", ExportLevel::Patient)
-                .expect("a request")
-                .types(["Patient"]),
+            request: ExportRequest::new(
+                FhirBase::parse("https://host").expect("a base"),
+                ExportLevel::Patient,
+            )
+            .expect("a request")
+            .types(["Patient"]),
             export_id: "7".to_owned(),
             manifest: Some(StatusManifest::parse(manifest, &base).expect("a manifest")),
             status_url: base,

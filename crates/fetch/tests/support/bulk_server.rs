@@ -2,7 +2,7 @@
 //!
 //! It has the traits of the servers that were measured: files in chunks, without length, validator or ranges; `Retry-After`
 //! in seconds and as a date. Its token endpoint verifies assertions as the standard wants it, and a token is good for a
-//! number of requests.
+//! number of requests. Whoever includes it needs base64, ring and serde_json.
 #![allow(dead_code, reason = "whoever includes it uses some of it")]
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -25,9 +25,16 @@ pub(crate) const CANARY: &str = "CANARY";
 /// The client that the token endpoint knows.
 pub(crate) const CLIENT_ID: &str = "client-7";
 
-/// A key file of the tests.
+const KEYS: &str = include_str!("keys/private.jwks.json");
+/// A date for `Date` and `Retry-After`: the client compares the two.
+const NOW: &str = "Wed, 21 Oct 2015 07:28:00 GMT";
+
+/// A key file of the tests, also for a test of another package of the workspace.
 pub(crate) fn key_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/keys").join(name)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["tests/support/keys", "crates/fetch/tests/support/keys", "../fetch/tests/support/keys"];
+    let mut files = folders.into_iter().map(|folder| package.join(folder).join(name));
+    files.find(|file| file.is_file()).unwrap_or_else(|| package.join(name))
 }
 
 /// One answer. `{base}` in headers and body stands for the server's own URL.
@@ -75,8 +82,7 @@ impl Reply {
 
     /// `Retry-After` as a date that is now.
     pub(crate) fn working_until_now(progress: &str) -> Self {
-        let now = httpdate::fmt_http_date(SystemTime::now());
-        Self::working(progress, &now).header("Date", now)
+        Self::working(progress, NOW).header("Date", NOW)
     }
 
     /// An error with an OperationOutcome whose text is a canary.
@@ -363,8 +369,7 @@ fn token(shared: &Shared, rules: &TokenRules, question: &Question) -> Reply {
 
 /// The algorithm and the id of an assertion that is as the standard wants it.
 fn verified(question: &Question, audience: &str, rules: &TokenRules) -> Option<(String, String)> {
-    let form = reqwest::Url::parse(&format!("http://form/?{}", question.body)).ok()?;
-    let form: HashMap<String, String> = form.query_pairs().into_owned().collect();
+    let form = form_of(&question.body);
     let field = |name: &str| form.get(name).map(String::as_str);
     let is_form = question.header("content-type") == Some("application/x-www-form-urlencoded")
         && question.header("authorization").is_none()
@@ -391,9 +396,24 @@ fn verified(question: &Question, audience: &str, rules: &TokenRules) -> Option<(
     (is_form && is_claim && is_signed).then(|| (algorithm.to_owned(), id.to_owned()))
 }
 
+fn form_of(body: &str) -> HashMap<String, String> {
+    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().replace('+', " ");
+    for part in parts {
+        let code = part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()).expect("an escape");
+        decoded.push(char::from(code));
+        decoded += &part[2..].replace('+', " ");
+    }
+    decoded
+}
+
 fn public_key(algorithm: &str, kid: &Value) -> Option<Value> {
-    let text = std::fs::read_to_string(key_file("private.jwks.json")).expect("the keys");
-    let set: Value = serde_json::from_str(&text).expect("JSON");
+    let set: Value = serde_json::from_str(KEYS).expect("JSON");
     let keys = set["keys"].as_array().expect("keys");
     keys.iter().find(|key| key["kid"] == *kid && key["alg"] == algorithm).cloned()
 }

@@ -7,6 +7,7 @@
 mod access;
 mod assertion;
 mod at_url;
+mod base;
 mod error;
 mod event;
 mod export;
@@ -23,6 +24,7 @@ mod state;
 mod token;
 
 pub(crate) use at_url::manifest_at;
+pub use base::FhirBase;
 pub use error::BulkError;
 pub use event::ExportEvent;
 pub use export::{Cancelled, Export};

@@ -5,6 +5,9 @@
 //! [`Store`](fhirline_core::Store)s ([`FolderStore`], [`MemoryStore`]). Beside them it owns [`FolderSpools`], the place for
 //! a record that is too long for memory.
 //!
+//! With the feature `http` it also speaks FHIR Bulk Data: `Export` asks for an export and waits for its `StatusManifest`,
+//! `SmartTokens` sign in with SMART Backend Services, `ExportState` takes an export up again, `ExportLog` writes it down.
+//!
 //! ```
 //! use fhirline_core::Store;
 //! use fhirline_fetch::{FolderStore, Found, Selection};
@@ -93,9 +96,9 @@ mod walk;
 
 #[cfg(feature = "http")]
 pub use bulk::{
-    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest, ExportState, ExportTotals,
-    Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError, ManifestFile, SecretUrl, SigningAlgorithm,
-    SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
+    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest,
+    ExportState, ExportTotals, FhirBase, Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError,
+    ManifestFile, SecretUrl, SigningAlgorithm, SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
 };
 pub use bytes::BytesOrigin;
 #[cfg(feature = "cloud")]

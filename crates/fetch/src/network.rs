@@ -215,7 +215,7 @@ fn found(
     let url = || file.url.to_string();
     let client =
         client.as_ref().map_err(|error| FetchError::BulkData { url: url(), source: Arc::clone(error) })?;
-    let origin = HttpOrigin::new(client, file.url.expose().as_str())
+    let origin = HttpOrigin::new(client, file.url.expose())
         .map_err(|source| FetchError::Http { url: url(), source })?;
     let declared = Declared { resource_type: file.resource_type.clone(), count: file.count };
     let declared = role.sidecar().is_none().then_some(declared);

@@ -1,19 +1,18 @@
 use reqwest::Url;
 
-use super::{BulkError, ManifestFile, StatusManifest};
-use crate::shown::shown;
+use super::{BulkError, FhirBase, ManifestFile, StatusManifest};
 use crate::{Credentials, HttpClient};
 
 /// Which of a server's URLs get the credentials: those on the FHIR server itself, and on hosts that the user named.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    base: Url,
+    base: FhirBase,
     token_hosts: Vec<String>,
     client: HttpClient,
 }
 
 impl Access {
-    pub(crate) fn new(client: HttpClient, base: Url) -> Self {
+    pub(crate) fn new(client: HttpClient, base: FhirBase) -> Self {
         Self { base, token_hosts: Vec::new(), client }
     }
 
@@ -34,10 +33,12 @@ impl Access {
         manifest: &StatusManifest,
         file: &ManifestFile,
     ) -> Result<HttpClient, BulkError> {
-        let url = file.url.expose();
+        let url = file.url.url();
         match (manifest.requires_access_token, self.is_trusted(url)) {
             (true, true) => Ok(self.client.clone()),
-            (true, false) => Err(BulkError::ForeignFile { url: file.url.to_string(), base: shown(self.base.as_str()) }),
+            (true, false) => {
+                Err(BulkError::ForeignFile { url: file.url.to_string(), base: self.base.to_string() })
+            }
             (false, true) => Ok(self.client.with_credentials(Credentials::None)),
             (false, false) => Ok(self.client.without_secrets()),
         }
@@ -49,13 +50,13 @@ impl Access {
     }
 
     fn is_trusted(&self, url: &Url) -> bool {
-        if url.origin() == self.base.origin() {
+        if url.origin() == self.base.url().origin() {
             return true;
         }
         let Some(host) = url.host_str() else { return false };
         let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
         // A token that only ever went encrypted stays so.
-        let no_worse = url.scheme() == "https" || self.base.scheme() == "http";
+        let no_worse = url.scheme() == "https" || self.base.url().scheme() == "http";
         let named = |name: &String| {
             name.eq_ignore_ascii_case(host)
                 || with_port.as_ref().is_some_and(|with_port| name.eq_ignore_ascii_case(with_port))
@@ -72,7 +73,7 @@ mod tests {
     fn access(base: &str, hosts: &[&str]) -> Access {
         let client = HttpClient::new(HttpOptions::default()).expect("a client");
         let hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
-        Access::new(client, Url::parse(base).expect("a URL")).with_token_hosts(hosts)
+        Access::new(client, FhirBase::parse(base).expect("a base")).with_token_hosts(hosts)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 
 use fhirline_core::Origin;
 
-use super::{BulkError, Export, StatusManifest};
+use super::{BulkError, Export, FhirBase, StatusManifest};
 use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, Never};
 use crate::{HttpClient, HttpError, HttpOrigin};
 
@@ -37,9 +37,14 @@ pub(crate) fn manifest_at(
     })?;
     // It was parsed before, or an origin of it could not have been made.
     let Some(url) = Url::parse(url).ok().filter(|_| is_manifest) else { return Ok(None) };
-    let export = Export::new(client.clone(), &url);
+    let export = Export::new(client.clone(), &server_of(&url)?);
     let (manifest, _) = export.pages(&url, &mut |_| (), &|| false)?;
     Ok(Some((export, manifest)))
+}
+
+/// The server that the user named: it may have the credentials.
+fn server_of(url: &Url) -> Result<FhirBase, BulkError> {
+    FhirBase::parse(&url.origin().ascii_serialization())
 }
 
 fn is_manifest(mut body: impl Read) -> io::Result<bool> {

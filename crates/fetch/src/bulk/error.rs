@@ -17,6 +17,12 @@ pub enum BulkError {
         /// The base, as far as it may be shown.
         url: String,
     },
+    /// What should be a URL is none.
+    #[error("not a URL: {url}")]
+    BadUrl {
+        /// What was given, as far as it may be shown.
+        url: String,
+    },
     /// A group has no such id.
     #[error("not the id of a group")]
     BadGroup,

@@ -31,6 +31,8 @@ pub enum ExportEvent<'a> {
     },
     /// There was no answer, or one that the server calls transient. It is asked again.
     Faltering {
+        /// Whether the server had taken the export before.
+        kicked_off: bool,
         /// The status; `None` if there was no answer.
         status: Option<u16>,
         /// What the server says is wrong.

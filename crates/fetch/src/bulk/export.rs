@@ -10,8 +10,8 @@ use super::issue::issues_of;
 use super::pace::pause;
 use super::poll::{Status, is_passing, status_of};
 use super::{
-    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, Issue, KickOffMethod, ManifestError, ManifestFile,
-    StatusManifest,
+    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, FhirBase, Issue, KickOffMethod,
+    ManifestError, ManifestFile, StatusManifest,
 };
 use crate::shown::shown;
 use crate::{Answer, HttpClient, HttpError, Request};
@@ -26,10 +26,11 @@ const MAX_PAGES: usize = 10_000;
 /// wants it to.
 ///
 /// ```no_run
-/// use fhirline_fetch::{Export, ExportLevel, ExportRequest, ExportState, HttpClient, HttpOptions};
+/// use fhirline_fetch::{Export, ExportLevel, ExportRequest, ExportState, FhirBase, HttpClient, HttpOptions};
 /// use std::path::Path;
 ///
-/// let request = ExportRequest::new("https://bulk.example/fhir", ExportLevel::Patient)?.types(["Patient"]);
+/// let base = FhirBase::parse("https://bulk.example/fhir")?;
+/// let request = ExportRequest::new(base, ExportLevel::Patient)?.types(["Patient"]);
 /// let export = Export::new(HttpClient::new(HttpOptions::default())?, request.base());
 /// let note = Path::new("export.json");
 /// let mut state = match ExportState::load(note)? {
@@ -61,7 +62,7 @@ pub enum Cancelled {
 impl Export {
     /// Exports from the FHIR server at `base`, asked for with this client and its credentials.
     #[must_use]
-    pub fn new(client: HttpClient, base: &Url) -> Self {
+    pub fn new(client: HttpClient, base: &FhirBase) -> Self {
         Self { access: Access::new(client, base.clone()), pace: ExportPace::default() }
     }
 
@@ -104,7 +105,8 @@ impl Export {
                 return Err(error);
             }
         };
-        let status_url = status_url_of(&answer).ok_or_else(|| BulkError::NoStatusUrl { url: shown(url.as_str()) })?;
+        let status_url =
+            status_url_of(&answer).ok_or_else(|| BulkError::NoStatusUrl { url: shown(url.as_str()) })?;
         tell(&ExportEvent::KickedOff { request });
         Ok(ExportState {
             request: request.clone(),
@@ -130,7 +132,7 @@ impl Export {
         if let Some(manifest) = &state.manifest {
             return Ok(manifest.clone());
         }
-        let (manifest, pages) = match self.pages(state.status_url.expose(), tell, stopped) {
+        let (manifest, pages) = match self.pages(state.status_url.url(), tell, stopped) {
             Ok(pages) => pages,
             Err(BulkError::Stopped) => return Err(BulkError::Stopped),
             Err(error) => {
@@ -163,7 +165,7 @@ impl Export {
     /// # Errors
     /// [`BulkError::Http`], [`BulkError::Refused`].
     pub fn cancel(&self, state: &ExportState) -> Result<Cancelled, BulkError> {
-        let url = state.status_url.expose();
+        let url = state.status_url.url();
         let request = Request::delete(url.as_str()).with_header("accept", "application/json");
         let answer = self.access.client_for(url).ask(&request);
         let answer = answer.map_err(|source| BulkError::Http { step: CANCEL, source })?;
@@ -175,7 +177,8 @@ impl Export {
     }
 
     /// The client to download a file of the manifest with. It has the credentials if, and only if, the manifest says that
-    /// files want the access token.
+    /// files want the access token. Options such as [`HttpOptions::with_accept`](crate::HttpOptions::with_accept) are those
+    /// of this export's client: `application/fhir+ndjson` is what a file should be asked for as.
     ///
     /// # Errors
     /// [`BulkError::ForeignFile`]: the file wants the token, but is on a host that must not have it.
@@ -193,13 +196,13 @@ impl Export {
         tell: &mut dyn FnMut(&ExportEvent<'_>),
         stopped: &dyn Fn() -> bool,
     ) -> Result<(StatusManifest, usize), BulkError> {
-        let deadline = Instant::now() + self.pace.max_total;
+        let deadline = Instant::now().checked_add(self.pace.max_total);
         let wrong = |url: &Url, source| BulkError::Manifest { url: shown(url.as_str()), source };
         let mut manifest = self.page(first, deadline, tell, stopped)?;
         let mut seen = HashSet::from([first.clone()]);
         tell(&ExportEvent::Page { number: 1, page: &manifest });
         while let Some(next) = manifest.next.clone() {
-            let url = next.expose();
+            let url = next.url();
             if !seen.insert(url.clone()) {
                 return Err(wrong(url, ManifestError::PagesRepeat { url: next.to_string() }));
             }
@@ -217,7 +220,7 @@ impl Export {
     fn page(
         &self,
         url: &Url,
-        deadline: Instant,
+        deadline: Option<Instant>,
         tell: &mut dyn FnMut(&ExportEvent<'_>),
         stopped: &dyn Fn() -> bool,
     ) -> Result<StatusManifest, BulkError> {
@@ -237,7 +240,7 @@ impl Export {
                 }
             };
             waits += 1;
-            if Instant::now() + wait > deadline {
+            if deadline.is_some_and(|deadline| Instant::now() + wait > deadline) {
                 return Err(BulkError::NotReady { waited: self.pace.max_total });
             }
             pause(wait, stopped)?;
@@ -287,7 +290,9 @@ impl Export {
                     }
                     (error, answer.retry_after())
                 }
-                Err(source @ HttpError::NoConnection { .. }) => (BulkError::Http { step: KICK_OFF, source }, None),
+                Err(source @ HttpError::NoConnection { .. }) => {
+                    (BulkError::Http { step: KICK_OFF, source }, None)
+                }
                 Err(source) => return Err(BulkError::Http { step: KICK_OFF, source }),
             };
             faults += 1;
@@ -311,7 +316,11 @@ impl Export {
         }
         let wait = self.pace.wait(faults - 1, retry_after, fastrand::f64());
         let (status, issues) = error.answer();
-        tell(&ExportEvent::Faltering { status, issues, wait });
+        let kicked_off = !matches!(
+            error,
+            BulkError::Http { step: KICK_OFF, .. } | BulkError::Refused { step: KICK_OFF, .. }
+        );
+        tell(&ExportEvent::Faltering { kicked_off, status, issues, wait });
         Ok(wait)
     }
 

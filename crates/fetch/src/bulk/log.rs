@@ -71,16 +71,28 @@ impl ExportLog {
     /// [`BulkError::Note`].
     pub fn note(&mut self, event: &ExportEvent<'_>) -> Result<(), BulkError> {
         match *event {
-            ExportEvent::KickedOff { request } => self.kicked_off(request, None, &[]),
-            ExportEvent::NotKickedOff { request, status, issues } => self.kicked_off(request, status, issues),
+            ExportEvent::KickedOff { request } => self.kicked_off(request, None, &Value::Null),
+            ExportEvent::NotKickedOff { request, status: None, .. } => {
+                self.kicked_off(request, None, &json!("no answer"))
+            }
+            ExportEvent::NotKickedOff { request, status, issues } => {
+                self.kicked_off(request, status, &outcome(issues))
+            }
+            // It is asked again, and the format has one event for how that ends.
+            ExportEvent::Faltering { kicked_off: false, .. } => Ok(()),
             ExportEvent::Working { progress, retry_after, .. } => {
                 let retry_after = retry_after.map(|wait| wait.as_secs().to_string());
-                self.line("status_progress", json!({"body": null, "xProgress": progress, "retryAfter": retry_after}))
+                self.line(
+                    "status_progress",
+                    &json!({"body": null, "xProgress": progress, "retryAfter": retry_after}),
+                )
             }
             ExportEvent::Faltering { status, issues, .. } | ExportEvent::Failed { status, issues } => {
-                self.line("status_error", trouble(status, issues, "no manifest"))
+                self.line("status_error", &trouble(status, issues, "no manifest"))
             }
-            ExportEvent::Page { page, .. } => self.line("status_page_complete", counts(page, ["output", "deleted", "error"])),
+            ExportEvent::Page { page, .. } => {
+                self.line("status_page_complete", &counts(page, ["output", "deleted", "error"]))
+            }
             ExportEvent::Complete { pages, manifest } => self.complete(pages, manifest),
         }
     }
@@ -101,7 +113,7 @@ impl ExportLog {
             ItemType::Error => "error",
         };
         let detail = json!({"fileUrl": url.to_string(), "itemType": item, "resourceType": resource_type});
-        self.line("download_request", detail)
+        self.line("download_request", &detail)
     }
 
     /// A download is complete: how many resources, if they were counted, and bytes (uncompressed).
@@ -115,7 +127,7 @@ impl ExportLog {
         bytes: u64,
     ) -> Result<(), BulkError> {
         let detail = json!({"fileUrl": url.to_string(), "resourceCount": resources, "fileSize": bytes});
-        self.line("download_complete", detail)
+        self.line("download_complete", &detail)
     }
 
     /// A download failed, with this status if there was an answer. `why` is written as it is: an error of ours, whose text
@@ -131,7 +143,7 @@ impl ExportLog {
     ) -> Result<(), BulkError> {
         let mut detail = trouble(status, &[], &why.to_string());
         detail["fileUrl"] = json!(url.to_string());
-        self.line("download_error", detail)
+        self.line("download_error", &detail)
     }
 
     /// All downloads are complete.
@@ -146,14 +158,14 @@ impl ExportLog {
             "attachments": null,
             "duration": u64::try_from(totals.duration.as_millis()).unwrap_or(u64::MAX),
         });
-        self.line("export_complete", detail)
+        self.line("export_complete", &detail)
     }
 
     fn kicked_off(
         &mut self,
         request: &ExportRequest,
         status: Option<u16>,
-        issues: &[Issue],
+        error: &Value,
     ) -> Result<(), BulkError> {
         let detail = json!({
             "exportUrl": shown(request.operation_url().as_str()),
@@ -163,20 +175,20 @@ impl ExportLog {
             "fhirVersion": null,
             "requestParameters": request.told_parameters(),
             "errorCode": status,
-            "errorBody": outcome(issues),
+            "errorBody": error,
             "responseHeaders": {},
         });
-        self.line("kickoff", detail)
+        self.line("kickoff", &detail)
     }
 
     fn complete(&mut self, pages: usize, manifest: &StatusManifest) -> Result<(), BulkError> {
-        self.line("status_complete", json!({"transactionTime": manifest.transaction_time}))?;
+        self.line("status_complete", &json!({"transactionTime": manifest.transaction_time}))?;
         let mut detail = counts(manifest, ["totalOutput", "totalDeleted", "totalError"]);
         detail["totalManifests"] = json!(pages);
-        self.line("manifest_complete", detail)
+        self.line("manifest_complete", &detail)
     }
 
-    fn line(&mut self, event: &str, detail: Value) -> Result<(), BulkError> {
+    fn line(&mut self, event: &str, detail: &Value) -> Result<(), BulkError> {
         let mut line = json!({
             "exportId": self.export_id,
             "timestamp": humantime::format_rfc3339_millis(SystemTime::now()).to_string(),

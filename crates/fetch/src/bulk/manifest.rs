@@ -10,7 +10,7 @@ use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, MAX_OUTPUTS, Never, bound
 /// Most bytes of one URL.
 const MAX_URL_BYTES: usize = 8 << 10;
 /// Most bytes of all URLs of one manifest together, with its pages.
-const MAX_URLS_BYTES: usize = 32 << 20;
+const MAX_URLS_BYTES: usize = 16 << 20;
 
 /// What a server says an export has come to: the status manifest of FHIR Bulk Data Access.
 ///
@@ -105,14 +105,16 @@ pub enum ManifestError {
 }
 
 impl StatusManifest {
-    /// Reads a manifest, or one page of it. Relative URLs are relative to `base`, the manifest's own URL.
+    /// Reads a manifest, or one page of it. Relative URLs are relative to `base`, the manifest's own URL (see
+    /// [`SecretUrl::of_file`] for one on disk). Files are on the web, or of the scheme of `base`.
     ///
     /// A document with `resourceType` is a resource and no manifest; so is one without `output`, unless it has both
     /// `transactionTime` and `requiresAccessToken` (version 4 lets an empty `output` be left out).
     ///
     /// # Errors
     /// [`ManifestError::NotAManifest`], [`ManifestError::TooLarge`], [`ManifestError::BadUrl`]. None shows what was read.
-    pub fn parse(text: &[u8], base: &Url) -> Result<Self, ManifestError> {
+    pub fn parse(text: &[u8], base: &SecretUrl) -> Result<Self, ManifestError> {
+        let base = base.url();
         if text.len() as u64 > MAX_BYTES {
             return Err(too_large());
         }
@@ -148,6 +150,22 @@ impl StatusManifest {
         self.outputs.iter().chain(&self.deleted).chain(&self.outcomes)
     }
 
+    /// What `file` of this manifest is in `renewed`, the same manifest fetched again: the one at its place. A server may give
+    /// new URLs, but must not change anything else.
+    #[must_use]
+    pub fn renewed_file<'a>(&self, file: &ManifestFile, renewed: &'a Self) -> Option<&'a ManifestFile> {
+        let lists = [
+            (&self.outputs, &renewed.outputs),
+            (&self.deleted, &renewed.deleted),
+            (&self.outcomes, &renewed.outcomes),
+        ];
+        let same = lists.into_iter().find_map(|(list, renewed)| {
+            let place = list.iter().position(|listed| listed.url == file.url)?;
+            renewed.get(place)
+        })?;
+        (same.resource_type == file.resource_type && same.count == file.count).then_some(same)
+    }
+
     /// Takes the files of the next page, each URL once, and the link to the page after it.
     ///
     /// # Errors
@@ -174,8 +192,8 @@ impl StatusManifest {
         }
         let mut bytes = 0;
         for file in self.files() {
-            bytes += file.url.expose().as_str().len();
-            bytes += file.continues_in_file.as_ref().map_or(0, |url| url.expose().as_str().len());
+            bytes += file.url.expose().len();
+            bytes += file.continues_in_file.as_ref().map_or(0, |url| url.expose().len());
             bytes += file.resource_type.as_ref().map_or(0, String::len);
         }
         let files = self.files().count();
@@ -186,10 +204,10 @@ impl StatusManifest {
     /// holds the URLs' queries.
     #[must_use]
     pub(crate) fn to_json(&self) -> Value {
-        let link = self.next.iter().map(|url| json!({"relation": "next", "url": url.expose().as_str()}));
+        let link = self.next.iter().map(|url| json!({"relation": "next", "url": url.expose()}));
         json!({
             "transactionTime": self.transaction_time,
-            "request": self.request.as_ref().map(|url| url.expose().as_str()),
+            "request": self.request.as_ref().map(SecretUrl::expose),
             "requiresAccessToken": self.requires_access_token,
             "outputOrganizedBy": self.organized_by,
             "output": forms(&self.outputs),
@@ -203,11 +221,11 @@ impl StatusManifest {
 fn forms(files: &[ManifestFile]) -> Vec<Value> {
     let form = |file: &ManifestFile| {
         json!({
-            "url": file.url.expose().as_str(),
+            "url": file.url.expose(),
             "type": file.resource_type,
             "count": file.count,
             "fileSize": file.file_size,
-            "continuesInFile": file.continues_in_file.as_ref().map(|url| url.expose().as_str()),
+            "continuesInFile": file.continues_in_file.as_ref().map(SecretUrl::expose),
         })
     };
     files.iter().map(form).collect()

@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 
 use super::BulkError;
 
+/// No wait is longer than this.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A wait looks this often whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -41,9 +43,9 @@ impl ExportPace {
     /// together.
     pub(crate) fn wait(&self, waits: u32, asked: Option<Duration>, chance: f64) -> Duration {
         if let Some(asked) = asked {
-            return asked.min(self.max_asked_wait);
+            return asked.min(self.max_asked_wait).min(LONGEST);
         }
-        let longest = self.first_wait.saturating_mul(1 << waits.min(20)).min(self.max_wait);
+        let longest = self.first_wait.saturating_mul(1 << waits.min(20)).min(self.max_wait).min(LONGEST);
         longest.mul_f64(0.5 + chance / 2.0)
     }
 }

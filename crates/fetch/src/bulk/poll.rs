@@ -3,7 +3,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::issue::issues_of;
-use super::{Issue, ManifestError, StatusManifest};
+use super::{Issue, ManifestError, SecretUrl, StatusManifest};
 use crate::{Answer, HttpError};
 
 /// Most characters of `X-Progress`. The standard says fewer than 100.
@@ -26,7 +26,7 @@ pub(crate) fn status_of(answer: &Answer, url: &Url) -> Result<Status, ManifestEr
     let status = export_status(answer.status(), answer.header("x-export-status"));
     let retry_after = answer.retry_after();
     match status {
-        200 => StatusManifest::parse(answer.body(), url).map(|page| Status::Page(Box::new(page))),
+        200 => page_of(answer, url).map(|page| Status::Page(Box::new(page))),
         202 => Ok(working(answer, url, retry_after)),
         status => {
             let issues = issues_of(answer.body());
@@ -39,6 +39,12 @@ pub(crate) fn status_of(answer: &Answer, url: &Url) -> Result<Status, ManifestEr
     }
 }
 
+fn page_of(answer: &Answer, url: &Url) -> Result<StatusManifest, ManifestError> {
+    // A redirect may have led elsewhere.
+    let base = answer.resolve("").ok().and_then(|url| SecretUrl::parse(&url).ok());
+    StatusManifest::parse(answer.body(), &base.unwrap_or_else(|| url.clone().into()))
+}
+
 /// The status of the export. Where the server keeps the two apart (`separate-export-status`), the answer's own is 200
 /// and the export's stands in a header.
 fn export_status(status: u16, separate: Option<&str>) -> u16 {
@@ -48,7 +54,7 @@ fn export_status(status: u16, separate: Option<&str>) -> u16 {
 
 /// A manifest that comes early is followed if it links on; otherwise it comes again when it does, or is complete.
 fn working(answer: &Answer, url: &Url, retry_after: Option<Duration>) -> Status {
-    match StatusManifest::parse(answer.body(), url) {
+    match page_of(answer, url) {
         Ok(page) if page.next.is_some() => Status::Page(Box::new(page)),
         _ => Status::Working { progress: answer.header("x-progress").and_then(shown_progress), retry_after },
     }
@@ -57,11 +63,13 @@ fn working(answer: &Answer, url: &Url, retry_after: Option<Duration>) -> Status 
 /// Whether it may be better the next time: the server says so, or whatever stands before it. A bare 500 is the export's own
 /// failure.
 fn may_pass(status: u16, issues: &[Issue]) -> bool {
-    matches!(status, 408 | 425 | 429 | 502 | 503 | 504) || (status >= 500 && issues.iter().any(Issue::is_transient))
+    matches!(status, 408 | 425 | 429 | 502 | 503 | 504)
+        || (status >= 500 && issues.iter().any(Issue::is_transient))
 }
 
 fn shown_progress(text: &str) -> Option<String> {
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_PROGRESS_CHARACTERS).collect();
+    let text: String =
+        text.trim().chars().filter(|c| !c.is_control()).take(MAX_PROGRESS_CHARACTERS).collect();
     (!text.is_empty()).then_some(text)
 }
 

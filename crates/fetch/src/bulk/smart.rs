@@ -8,9 +8,8 @@ use serde::Deserialize;
 
 use super::assertion::assertion;
 use super::jwks::SigningKey;
-use super::request::below;
 use super::token::{Token, token_of};
-use super::{BulkError, KeyFile, SigningAlgorithm};
+use super::{BulkError, FhirBase, KeyFile, SigningAlgorithm};
 use crate::shown::shown;
 use crate::{Credentials, HttpClient, HttpError, Request, TokenSource};
 
@@ -63,7 +62,7 @@ impl SmartTokens {
     /// # Errors
     /// [`BulkError::Key`], [`BulkError::Http`], [`BulkError::Refused`], [`BulkError::NoTokenEndpoint`],
     /// [`BulkError::NoAlgorithm`].
-    pub fn discover(http: &HttpClient, base: &Url, options: &SmartOptions) -> Result<Self, BulkError> {
+    pub fn discover(http: &HttpClient, base: &FhirBase, options: &SmartOptions) -> Result<Self, BulkError> {
         let http = http.without_secrets();
         let configuration = match &options.token_url {
             Some(_) => Configuration::default(),
@@ -112,7 +111,9 @@ impl SmartTokens {
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         let tokens = self.clone();
-        Credentials::Tokens(TokenSource::new(move |refused| tokens.bearer(refused).map_err(|error| tokens.failed(&error))))
+        Credentials::Tokens(TokenSource::new(move |refused| {
+            tokens.bearer(refused).map_err(|error| tokens.failed(&error))
+        }))
     }
 
     fn failed(&self, error: &BulkError) -> HttpError {
@@ -136,7 +137,8 @@ impl fmt::Debug for SmartTokens {
 
 impl Held {
     fn is_good(&self, refused: Option<&SecretString>) -> bool {
-        let is_refused = refused.is_some_and(|refused| refused.expose_secret() == self.token.bearer.expose_secret());
+        let is_refused =
+            refused.is_some_and(|refused| refused.expose_secret() == self.token.bearer.expose_secret());
         !is_refused && self.since.elapsed() < self.token.useful_life()
     }
 }
@@ -177,14 +179,15 @@ struct Configuration {
     scopes_supported: Option<Vec<String>>,
 }
 
-fn configuration_url(base: &Url) -> Url {
-    below(base, [".well-known", "smart-configuration"])
+fn configuration_url(base: &FhirBase) -> Url {
+    base.below([".well-known", "smart-configuration"])
 }
 
-fn configuration(http: &HttpClient, base: &Url) -> Result<Configuration, BulkError> {
+fn configuration(http: &HttpClient, base: &FhirBase) -> Result<Configuration, BulkError> {
     const STEP: &str = "asking for the SMART configuration";
     let url = configuration_url(base);
-    let request = Request::get(url.as_str()).with_header("accept", "application/json").max_bytes(MAX_ANSWER_BYTES);
+    let request =
+        Request::get(url.as_str()).with_header("accept", "application/json").max_bytes(MAX_ANSWER_BYTES);
     let answer = http.ask(&request).map_err(|source| BulkError::Http { step: STEP, source })?;
     if answer.status() != 200 {
         return Err(BulkError::Refused {

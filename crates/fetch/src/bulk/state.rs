@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::Builder;
@@ -55,7 +54,7 @@ impl ExportState {
             version: VERSION,
             request: self.request.clone(),
             export_id: self.export_id.clone(),
-            status_url: self.status_url.expose().to_string(),
+            status_url: self.status_url.expose().to_owned(),
             kicked_off_at: humantime::format_rfc3339_millis(self.kicked_off_at).to_string(),
             manifest: self.manifest.as_ref().map(StatusManifest::to_json),
             files_done: self.files_done.clone(),
@@ -73,9 +72,10 @@ impl ExportState {
         if form.version != VERSION {
             return Err(BulkError::BadState);
         }
-        let status_url = Url::parse(&form.status_url).map_err(|_| BulkError::BadState)?;
+        let status_url = SecretUrl::parse(&form.status_url).map_err(|_| BulkError::BadState)?;
         let manifest = form.manifest.map(|manifest| {
-            StatusManifest::parse(manifest.to_string().as_bytes(), &status_url).map_err(|_| BulkError::BadState)
+            StatusManifest::parse(manifest.to_string().as_bytes(), &status_url)
+                .map_err(|_| BulkError::BadState)
         });
         Ok(Self {
             request: form.request,
@@ -83,7 +83,7 @@ impl ExportState {
             kicked_off_at: humantime::parse_rfc3339(&form.kicked_off_at).map_err(|_| BulkError::BadState)?,
             manifest: manifest.transpose()?,
             files_done: form.files_done,
-            status_url: status_url.into(),
+            status_url,
         })
     }
 
@@ -141,19 +141,24 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::bulk::ExportLevel;
+    use crate::bulk::{ExportLevel, FhirBase};
 
     fn state() -> ExportState {
-        let base = Url::parse("https://host/status/CANARY?CANARY").expect("a URL");
+        let base = SecretUrl::parse("https://host/status/CANARY?CANARY").expect("a URL");
         let manifest = br#"{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":true,
             "output":[{"type":"Patient","url":"a?CANARY","count":2},{"type":"Patient","url":"b","fileSize":9}],
             "deleted":[{"type":"Bundle","url":"c"}],"outcome":[{"url":"d","continuesInFile":"e"}],
             "link":[{"relation":"next","url":"f"}],"request":"https://host/$export"}"#;
         ExportState {
-            request: ExportRequest::new("https://host", ExportLevel::Patient).expect("a request").types(["Patient"]),
+            request: ExportRequest::new(
+                FhirBase::parse("https://host").expect("a base"),
+                ExportLevel::Patient,
+            )
+            .expect("a request")
+            .types(["Patient"]),
             export_id: "7".to_owned(),
             manifest: Some(StatusManifest::parse(manifest, &base).expect("a manifest")),
-            status_url: base.into(),
+            status_url: base,
             kicked_off_at: UNIX_EPOCH + Duration::from_millis(1_234_567_890_123),
             files_done: ["Patient.000.ndjson".to_owned()].into(),
         }

@@ -18,6 +18,7 @@ mod privacy;
 mod readme;
 mod replay;
 mod restore;
+mod roles;
 mod sources;
 mod stats;
 mod system;

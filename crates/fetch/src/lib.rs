@@ -87,7 +87,7 @@ pub use file::FileOrigin;
 pub use file_range::FileRange;
 pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
-pub use found::{Found, FoundBy, SkipReason};
+pub use found::{Declared, Found, FoundBy, SkipReason};
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

@@ -1,8 +1,8 @@
 //! What the URL of an object or a prefix stands for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::BufReader;
-use std::path::{self, Component};
+use std::path::{self, Component, PathBuf};
 use std::sync::Arc;
 use std::vec;
 
@@ -13,7 +13,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use super::bucket::{CloudBucket, wait};
 use super::pages::Pages;
 use super::{CloudError, CloudOptions, ObjectOrigin, ObjectUrl};
-use crate::manifest::{self, Document, MANIFEST};
+use crate::manifest::{self, Listed, ListedFile, MANIFEST, Outputs as Listing};
 use crate::pattern::PathPattern;
 use crate::walk::kept_out_by_name;
 use crate::{FetchError, Found, FoundBy, SkipReason};
@@ -123,7 +123,7 @@ enum Rule {
     /// Whatever may be data.
     Data,
     /// Nothing: the manifest of the folder named what is, and this tells what else there is.
-    Rest(HashSet<String>),
+    Rest(Arc<HashSet<Arc<path::Path>>>),
     /// What matches.
     Matches { pattern: Arc<PathPattern>, depth: usize },
 }
@@ -135,14 +135,11 @@ struct Folder {
     rule: Rule,
 }
 
-/// The outputs of a manifest that are still to be found.
+/// What the manifest of a folder lists, as far as it was not handed over.
 #[derive(Debug)]
 struct Outputs {
-    manifest: String,
-    folder: String,
-    urls: vec::IntoIter<String>,
-    distinct: HashSet<String>,
-    keys: HashSet<String>,
+    in_order: vec::IntoIter<Result<Listed, FetchError>>,
+    metas: HashMap<PathBuf, ObjectMeta>,
 }
 
 struct Walk {
@@ -222,7 +219,7 @@ impl Walk {
             (Some(first), _) => {
                 self.at = Some(first);
                 self.pages = Some(pages);
-                self.enter(folder_of(&path))?;
+                self.enter(&folder_of(&path))?;
             }
         }
         Ok(())
@@ -238,9 +235,12 @@ impl Walk {
         }
     }
 
+    fn origin(&self, meta: &ObjectMeta) -> ObjectOrigin {
+        ObjectOrigin::new(self.bucket.clone(), self.bucket.url_of(&meta.location), Some(meta))
+    }
+
     fn source(&self, meta: &ObjectMeta, by: FoundBy) -> Found {
-        let url = self.bucket.url_of(&meta.location);
-        Found::Source { origin: Box::new(ObjectOrigin::new(self.bucket.clone(), url, Some(meta))), by }
+        Found::source(self.origin(meta), by)
     }
 
     fn skipped(&self, key: &str, why: SkipReason) -> Found {
@@ -249,67 +249,49 @@ impl Walk {
     }
 
     /// Goes into a folder of data, through its manifest if it has one.
-    fn enter(&mut self, folder: String) -> Result<(), FetchError> {
+    fn enter(&mut self, folder: &str) -> Result<(), FetchError> {
         let url = self.bucket.url().with_key(&format!("{folder}{MANIFEST}"))?;
-        self.folders.push(Folder { key: folder.clone(), rule: Rule::Data });
+        self.folders.push(Folder { key: folder.to_owned(), rule: Rule::Data });
         let Some(meta) = self.look_at(&url)? else { return Ok(()) };
         let manifest = url.to_string();
         let origin = ObjectOrigin::new(self.bucket.clone(), url, Some(&meta));
         let unreadable = |source| FetchError::Unreadable { name: manifest.clone(), source };
         let text = BufReader::new(origin.open_at(0).map_err(unreadable)?);
-        let document = manifest::read_from(text, manifest::MAX_BYTES, manifest::MAX_OUTPUTS);
-        match document.map_err(unreadable)? {
-            None => Ok(()),
-            Some(Document::TooLarge) => Err(manifest::too_large(manifest)),
-            Some(Document::Manifest(urls)) => {
-                let (urls, distinct, keys) = (urls.into_iter(), HashSet::new(), HashSet::new());
-                self.outputs = Some(Outputs { manifest, folder, urls, distinct, keys });
-                Ok(())
-            }
-        }
-    }
-
-    /// The next output of a manifest, or nothing: then the rest of its folder is walked.
-    fn next_output(&mut self) -> Option<Item> {
-        let mut outputs = self.outputs.take()?;
-        while let Some(url) = outputs.urls.next() {
-            if !outputs.distinct.insert(url.clone()) {
-                continue;
-            }
-            let found = self.find_output(&outputs, &url);
-            let item = match found {
-                Ok(meta) if outputs.keys.insert(meta.location.to_string()) => {
-                    Ok(self.source(&meta, FoundBy::Manifest))
-                }
-                // Two spellings of one path, such as `a` and `./a`.
-                Ok(_) if !manifest::is_absolute(&url) => continue,
-                // One object for two outputs that have only the last segment in common.
-                Ok(_) => Err(manifest::missing(&outputs.manifest, &url)),
-                Err(error) => Err(error),
-            };
-            self.outputs = Some(outputs);
-            return Some(item);
-        }
+        let Some(document) = manifest::document_in(text).map_err(unreadable)? else { return Ok(()) };
+        let mut metas = HashMap::new();
+        let url_of = |path: &path::Path| {
+            let key = format!("{folder}{}", key_of(path)?);
+            self.bucket.url().with_key(&key).ok().filter(|url| !url.is_prefix())
+        };
+        let name_of = |path: &path::Path| url_of(path).map_or_else(String::new, |url| url.to_string());
+        let mut holds = |path: &path::Path| {
+            let Some(url) = url_of(path) else { return Ok(false) };
+            let meta = self.look_at(&url)?;
+            Ok(meta.map(|meta| metas.insert(path.to_owned(), meta)).is_some())
+        };
+        let Listing { in_order, paths } = manifest::outputs_in(document, &name_of, &mut holds)?;
+        self.outputs = Some(Outputs { in_order, metas });
         if let Some(folder) = self.folders.last_mut() {
-            folder.rule = Rule::Rest(outputs.keys);
+            folder.rule = Rule::Rest(paths);
         }
-        None
+        Ok(())
     }
 
-    fn find_output(&self, outputs: &Outputs, url: &str) -> Result<ObjectMeta, FetchError> {
-        for path in manifest::candidates(&outputs.manifest, url)? {
-            let Some(below) = key_of(&path) else { continue };
-            let Ok(object) = self.bucket.url().with_key(&format!("{}{below}", outputs.folder)) else {
-                continue;
-            };
-            if object.is_prefix() {
-                continue;
-            }
-            if let Some(meta) = self.look_at(&object)? {
-                return Ok(meta);
-            }
-        }
-        Err(manifest::missing(&outputs.manifest, url))
+    /// The next of what a manifest lists.
+    fn next_output(&mut self) -> Option<Item> {
+        let outputs = self.outputs.as_mut()?;
+        let Some(listed) = outputs.in_order.next() else {
+            self.outputs = None;
+            return None;
+        };
+        let ListedFile { path, role, declared } = match listed {
+            Ok(Listed::File(file)) => file,
+            Ok(Listed::Skipped { name, why }) => return Some(Ok(Found::Skipped { name, why })),
+            Err(error) => return Some(Err(error)),
+        };
+        let meta = outputs.metas.remove(&*path)?;
+        let origin = Box::new(self.origin(&meta));
+        Some(Ok(Found::Source { origin, by: FoundBy::Manifest, role, declared }))
     }
 
     /// Visits the object at which the walk stands. It stays there while folders on the way to it are entered.
@@ -329,7 +311,7 @@ impl Walk {
         let Some(folder) = self.folders.last() else { return Ok(None) };
         let below = key.strip_prefix(&folder.key).unwrap_or(key);
         if let Rule::Rest(outputs) = &folder.rule {
-            return Ok(rest(key, below, outputs).map(|why| self.skipped(key, why)));
+            return Ok(rest(below, outputs).map(|why| self.skipped(key, why)));
         }
         match below.split_once('/') {
             Some((name, _)) => {
@@ -368,7 +350,7 @@ impl Walk {
             let below = inner.strip_prefix(&*base).unwrap_or(&inner).trim_end_matches('/');
             if pattern.matches(path::Path::new(below), true) {
                 self.at = Some(meta);
-                self.enter(inner)?;
+                self.enter(&inner)?;
             } else if pattern.may_match_below(*depth, name.as_ref()) {
                 let rule = Rule::Matches { pattern: Arc::clone(pattern), depth: depth + 1 };
                 self.at = Some(meta);
@@ -384,7 +366,7 @@ impl Walk {
             return Ok(Some(found));
         }
         self.at = Some(meta);
-        self.enter(inner)?;
+        self.enter(&inner)?;
         Ok(None)
     }
 
@@ -426,8 +408,8 @@ impl Iterator for Walk {
 }
 
 /// Why an object in a folder that is read through its manifest is not read; `None` if the manifest names it.
-fn rest(key: &str, below: &str, outputs: &HashSet<String>) -> Option<SkipReason> {
-    if outputs.contains(key) {
+fn rest(below: &str, outputs: &HashSet<Arc<path::Path>>) -> Option<SkipReason> {
+    if outputs.contains(path::Path::new(below)) {
         return None;
     }
     let name = below.rsplit('/').next().unwrap_or_default();

@@ -98,7 +98,7 @@ impl Origin for ObjectOrigin {
     fn identity(&self) -> io::Result<Identity> {
         let pin = self.pin()?;
         let (name, stored_bytes) = (self.name.clone(), Some(pin.bytes));
-        Ok(Identity { name, stored_bytes, modified: Some(pin.modified) })
+        Ok(Identity { name, stored_bytes, modified: Some(pin.modified), tag: pin.tag.clone() })
     }
 
     fn name(&self) -> &str {

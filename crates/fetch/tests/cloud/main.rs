@@ -19,7 +19,7 @@ fn lines(objects: Objects) -> Vec<String> {
 fn line(found: Result<Found, FetchError>) -> String {
     let below = |name: &str| name.splitn(4, '/').nth(3).unwrap_or_default().to_owned();
     match found {
-        Ok(Found::Source { origin, by }) => {
+        Ok(Found::Source { origin, by, .. }) => {
             let by = match by {
                 FoundBy::Name => "named",
                 FoundBy::Manifest => "listed",

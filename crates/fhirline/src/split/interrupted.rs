@@ -51,6 +51,12 @@ enum Broken {
     Mended,
 }
 
+const HEADER: &str = r#"{"resourceType":"Parameters","parameter":[{"name":"header"}]}"#;
+const GOAL: &str = r#"{"resourceType":"Goal","id":"of a block"}"#;
+const DELETION: &str =
+    "{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{\"request\":{}}]}\n";
+const OUTCOME: &str = "{\"resourceType\":\"OperationOutcome\"}\nno outcome\n";
+
 const PLAIN: Case = Case {
     death: Death::Kill,
     threads: 1,
@@ -77,6 +83,7 @@ impl Place {
         place.put_gzip(case.broken != Broken::No);
         place.put("c.ndjson", &sample(3, 30 << 10));
         place.put("d.json", &bundle(5, 50 << 10));
+        place.put_export();
         place
     }
 
@@ -96,8 +103,20 @@ impl Place {
         self.put("b.ndjson.gz", &self.gzip[..length]);
     }
 
+    /// A folder whose manifest lists deletions, errors, and data in blocks.
+    fn put_export(&self) {
+        fs::create_dir_all(self.path("export")).expect("made");
+        let blocks = [HEADER, "\n", GOAL, "\n", HEADER, "\n", GOAL, "\n"].concat();
+        for (name, text) in [("1", blocks), ("2", DELETION.repeat(200)), ("3", OUTCOME.repeat(200))] {
+            self.put(&format!("export/{name}.ndjson"), text.as_bytes());
+        }
+        let manifest = r#"{"outputOrganizedBy":"Patient","output":[{"url":"1.ndjson"}],
+            "deleted":[{"url":"2.ndjson"}],"error":[{"url":"3.ndjson"}]}"#;
+        self.put("export/manifest.json", manifest.as_bytes());
+    }
+
     fn job(&self) -> Job {
-        let sources = ["a.ndjson", "b.ndjson.gz", "c.ndjson", "d.json"].map(|name| self.path(name));
+        let sources = ["a.ndjson", "b.ndjson.gz", "c.ndjson", "d.json", "export"].map(|name| self.path(name));
         let mut job = Job::new(sources).expect("sources").memory_bytes(1 << 30).threads(self.case.threads);
         job = job.allow_incomplete(self.case.broken == Broken::Allowed);
         job.chunk_size = ChunkSize { max_bytes: CHUNK_BYTES, ..ChunkSize::default() };

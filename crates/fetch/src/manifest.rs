@@ -91,6 +91,7 @@ fn read(path: &Path, max_bytes: u64, max_outputs: usize) -> Option<Document> {
     read_from(BufReader::new(File::open(path).ok()?), max_bytes, max_outputs).ok()?
 }
 
+#[cfg(feature = "cloud")]
 /// What a document of the usual bounds is; see [`read_from`].
 pub(crate) fn document_in(text: impl BufRead) -> io::Result<Option<Document>> {
     read_from(text, MAX_BYTES, MAX_OUTPUTS)

@@ -261,7 +261,8 @@ impl ListedUrl {
     ) -> Option<Result<Listed<T>, FetchError>> {
         Some(match found {
             Ok(_) if is_new && self.url == QUARANTINE => {
-                Ok(Listed::Skipped { name: shown(&self.url), why: SkipReason::Quarantine })
+                let folder = manifest.strip_suffix(MANIFEST).unwrap_or_default();
+                Ok(Listed::Skipped { name: format!("{folder}{QUARANTINE}"), why: SkipReason::Quarantine })
             }
             Ok(at) if is_new => {
                 Ok(Listed::File(ListedFile { at, role: self.role, declared: self.declared }))

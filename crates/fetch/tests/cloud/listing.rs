@@ -112,6 +112,33 @@ fn a_folder_with_a_manifest_is_read_through_it() {
 }
 
 #[test]
+fn what_a_manifest_lists_beside_its_data_has_its_role() {
+    let bucket = bucket_of(&["p/a.ndjson", "p/deleted/d.ndjson", "p/_quarantine/outcome.ndjson"]);
+    let manifest = r#"{"output":[{"type":"Patient","url":"a.ndjson","count":3}],
+        "deleted":[{"type":"Bundle","url":"https://server/d.ndjson"}],
+        "error":[{"url":"_quarantine/outcome.ndjson"}]}"#;
+    bucket.put("p/manifest.json", manifest.as_bytes()).expect("put");
+    let found: Vec<_> = Objects::in_bucket(&bucket.at("p/").expect("a key"))
+        .map(|found| match found.expect("found") {
+            Found::Source { origin, role, declared, .. } => {
+                let count = declared.and_then(|declared| declared.count);
+                format!("{} {role:?} {count:?}", origin.name())
+            }
+            Found::Skipped { name, why } => format!("{name} {why:?}"),
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "memory://memory/p/a.ndjson Data Some(3)",
+            "memory://memory/p/deleted/d.ndjson Deleted None",
+            "memory://memory/p/_quarantine/outcome.ndjson Quarantine",
+            "memory://memory/p/manifest.json Manifest",
+        ]
+    );
+}
+
+#[test]
 fn more_objects_than_a_page_come_in_order_from_s3() {
     let Some(server) = Server::moto("more_objects_than_a_page_come_in_order_from_s3") else { return };
     server.s3_bucket("bucket");

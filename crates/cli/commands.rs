@@ -27,7 +27,10 @@ pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
-    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?, &args.expect)?;
+    let job = with_expectation(
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        &args.expect,
+    )?;
     split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
@@ -90,7 +93,10 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 }
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
-    let job = with_expectation(job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?, &args.expect)?;
+    let job = with_expectation(
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        &args.expect,
+    )?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use fhirline::Job;
 #[cfg(any(feature = "http", feature = "cloud"))]
 use fhirline::Network;
-use fhirline::Job;
 
 #[cfg(feature = "http")]
 use anyhow::{Context, bail, ensure};
@@ -111,11 +111,13 @@ impl NetworkArgs {
             return Ok(Credentials::Bearer(secret(variable)?.into()));
         }
         if let Some(variables) = &self.basic_env {
-            let (user, password) = variables.split_once(':').context("give --basic-env as USERVAR:PASSVAR")?;
+            let (user, password) =
+                variables.split_once(':').context("give --basic-env as USERVAR:PASSVAR")?;
             return Ok(Credentials::Basic { user: secret(user)?, password: secret(password)?.into() });
         }
         if let Some(file) = &self.netrc_file {
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             return Ok(Credentials::Netrc(Netrc::parse(&text)));
         }
         if self.netrc {

@@ -6,7 +6,11 @@ fn help() {
         let ran = Place::new().run(&format!("{command} --help")).ends_with(0);
         assert_eq!(ran.stderr, "");
         if cfg!(feature = "http") && ["split", "cat", "stats", "bundle"].contains(&command) {
-            assert!(ran.out().contains("\nNetwork:\n") && ran.out().contains("--bearer-env <VAR>"), "{}", ran.out());
+            assert!(
+                ran.out().contains("\nNetwork:\n") && ran.out().contains("--bearer-env <VAR>"),
+                "{}",
+                ran.out()
+            );
             continue;
         }
         let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };

@@ -12,7 +12,8 @@ use super::place::{GOAL, PATIENT, Place, lines};
 const CANARY: &str = "canary-7f3a";
 const HEADER: &str = r#"{"resourceType":"Parameters","parameter":[{"name":"header","valueReference":{"reference":"Patient/p"}}]}"#;
 const DELETION: &str = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Goal/1"}}]}"#;
-const OUTCOME: &str = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}"#;
+const OUTCOME: &str =
+    r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"processing"}]}"#;
 
 fn sample(bytes: u64) -> Vec<u8> {
     let mut export = Vec::new();
@@ -89,7 +90,11 @@ fn what_is_no_whole_export_is_incomplete() {
         let url = server.url(&format!("/{name}?key={CANARY}"));
         let ran = place.run(&format!("split {url} -o out --retries 1")).ends_with(5);
         assert!(ran.stderr.contains("hint: "), "{}", ran.shown());
-        assert!(!ran.stderr.contains(CANARY) && !ran.out().contains(&format!("?key={CANARY}")), "{}", ran.stderr);
+        assert!(
+            !ran.stderr.contains(CANARY) && !ran.out().contains(&format!("?key={CANARY}")),
+            "{}",
+            ran.stderr
+        );
         assert!(!place.exists("out/manifest.json") && !place.exists("out/Patient.ndjson"), "{name}");
     }
 }

@@ -30,7 +30,7 @@ impl<I: Iterator<Item = Result<Found, FetchError>>> Ahead<I> {
     }
 
     /// Makes a source one that can be opened before it is asked for.
-    fn take(&self, found: Found) -> Found {
+    fn openable_early(&self, found: Found) -> Found {
         let Found::Source { origin, by, role, declared } = found else { return found };
         if !origin.arrives_by_itself() {
             return Found::Source { origin, by, role, declared };
@@ -48,7 +48,7 @@ impl<I: Iterator<Item = Result<Found, FetchError>>> Iterator for Ahead<I> {
     fn next(&mut self) -> Option<Self::Item> {
         while self.found.len() <= self.ahead {
             let Some(found) = self.sources.next() else { break };
-            let found = found.map(|found| self.take(found));
+            let found = found.map(|found| self.openable_early(found));
             self.found.push_back(found);
         }
         let next = self.found.pop_front();

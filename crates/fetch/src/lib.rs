@@ -115,8 +115,6 @@ pub use http::{
     Retry, SecretString, TokenSource,
 };
 pub use memory_store::MemoryStore;
-#[cfg(any(feature = "http", feature = "cloud"))]
-pub use network::Network;
-pub use network::network_hint;
+pub use network::{Network, network_hint};
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

@@ -264,9 +264,7 @@ impl ListedUrl {
                 let folder = manifest.strip_suffix(MANIFEST).unwrap_or_default();
                 Ok(Listed::Skipped { name: format!("{folder}{QUARANTINE}"), why: SkipReason::Quarantine })
             }
-            Ok(at) if is_new => {
-                Ok(Listed::File(ListedFile { at, role: self.role, declared: self.declared }))
-            }
+            Ok(at) if is_new => Ok(Listed::File(ListedFile { at, role: self.role, declared: self.declared })),
             // Two spellings of one path, such as `a` and `./a`.
             Ok(_) if !is_absolute(&self.url) => return None,
             // The folder has one file for two outputs that have only the last segment in common.

@@ -16,9 +16,7 @@ use crate::CloudOptions;
 #[cfg(feature = "http")]
 use crate::{
     BulkError, Declared, FetchError, Found, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
-    ManifestFile, StatusManifest,
-    bulk::manifest_at,
-    shown::shown,
+    ManifestFile, StatusManifest, bulk::manifest_at, shown::shown,
 };
 #[cfg(feature = "http")]
 use fhirline_core::SourceRole;
@@ -157,7 +155,9 @@ impl Network {
             }
             Seen::Manifest(files) => files.found(),
             Seen::Failed(error) => vec![Err(match &*error {
-                BulkError::Http { source, .. } => FetchError::Http { url: shown(url), source: source.clone() },
+                BulkError::Http { source, .. } => {
+                    FetchError::Http { url: shown(url), source: source.clone() }
+                }
                 _ => FetchError::BulkData { url: shown(url), source: error },
             })],
         }

@@ -163,8 +163,7 @@ impl Selection {
     /// asked yet.
     ///
     /// # Errors
-    /// [`FetchError::Http`] for a URL that may not be asked for so.
-    #[cfg(any(feature = "http", feature = "cloud"))]
+    /// For a URL that may not be asked for so, such as an `http://` one that leads to another machine.
     pub fn with_network(mut self, network: Network) -> Result<Self, FetchError> {
         #[cfg(feature = "http")]
         for spec in &self.specs {
@@ -179,9 +178,8 @@ impl Selection {
     /// Whether any of the sources is beyond this machine, as far as that can be seen without looking.
     #[must_use]
     pub fn is_remote(&self) -> bool {
-        let local = |spec: &SourceSpec| {
-            matches!(spec.0, Kind::StandardInput | Kind::Path(_) | Kind::Pattern(_))
-        };
+        let local =
+            |spec: &SourceSpec| matches!(spec.0, Kind::StandardInput | Kind::Path(_) | Kind::Pattern(_));
         !self.specs.iter().all(local)
     }
 
@@ -268,7 +266,11 @@ enum Current {
     Objects(Box<crate::Objects>),
     One(iter::Once<Result<Found, FetchError>>),
     Folder(Walk),
-    Pattern { walk: Walk, pattern: Arc<PathPattern>, found_any: bool },
+    Pattern {
+        walk: Walk,
+        pattern: Arc<PathPattern>,
+        found_any: bool,
+    },
 }
 
 impl Expansion {

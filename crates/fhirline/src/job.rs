@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fhirline_core::Spools;
-use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Selection as Sources, SkipReason};
+use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Network, Selection as Sources, SkipReason};
 use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
 use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
@@ -217,8 +217,7 @@ impl Job {
     ///
     /// # Errors
     /// [`JobError::Sources`] for a source that may not be asked for so.
-    #[cfg(any(feature = "http", feature = "cloud"))]
-    pub fn network(mut self, network: fhirline_fetch::Network) -> Result<Self, JobError> {
+    pub fn network(mut self, network: Network) -> Result<Self, JobError> {
         self.sources = self.sources.with_network(network)?;
         Ok(self)
     }

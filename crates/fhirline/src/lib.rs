@@ -52,7 +52,6 @@ pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 #[cfg(feature = "cloud")]
 pub use fhirline_fetch::CloudOptions;
-#[cfg(any(feature = "http", feature = "cloud"))]
 pub use fhirline_fetch::Network;
 #[cfg(feature = "http")]
 pub use fhirline_fetch::{Credentials, HttpOptions, Netrc, Retry};

@@ -233,7 +233,8 @@ impl Request {
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
         let set_aside_bytes = ceiling_bytes.checked_div(self.set_aside_part).unwrap_or(0);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
-        let overhead_bytes = overhead_bytes.saturating_add(set_aside_bytes).saturating_add(self.download_bytes);
+        let overhead_bytes =
+            overhead_bytes.saturating_add(set_aside_bytes).saturating_add(self.download_bytes);
         let line_bytes = long_line_bytes(HELD_LINE_BYTES).saturating_add(opening_bytes());
         let fixed_bytes = [overhead_bytes, open_block_bytes, job_bytes]
             .into_iter()
@@ -414,7 +415,8 @@ mod tests {
         };
         let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
         for encoding in all.chain([Encoding::plain()]) {
-            let request = Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0, download_bytes: 0 };
+            let request =
+                Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0, download_bytes: 0 };
             let plan = request.divide(64 << 20);
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
         }

@@ -15,7 +15,8 @@ fn an_object_is_known_by_its_first_byte() {
     let server = FaultServer::of(Object::new(bytes(1000, 1)).etag("\"a\"").modified(DATE));
     let origin = origin(&server.url("/a/b?sig=CANARY"));
     let modified = Some(UNIX_EPOCH + Duration::from_secs(1_445_412_480));
-    let expected = Identity { name: server.url("/a/b"), stored_bytes: Some(1000), modified, tag: Some("\"a\"".into()) };
+    let expected =
+        Identity { name: server.url("/a/b"), stored_bytes: Some(1000), modified, tag: Some("\"a\"".into()) };
     assert_eq!(origin.identity().expect("known"), expected);
     assert_eq!(origin.validator().expect("known").as_deref(), Some("\"a\""));
     assert_eq!(origin.identity().expect("known"), expected);

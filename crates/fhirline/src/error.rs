@@ -20,6 +20,12 @@ pub enum JobError {
         /// How many things were passed over.
         skipped: u64,
     },
+    /// The sources are more than one download takes.
+    #[error("there are more than {most} sources, which is more than one download takes")]
+    TooManySources {
+        /// How many it takes.
+        most: usize,
+    },
     /// The memory is too little for what is asked.
     #[error("cannot work within the memory given")]
     Memory(#[from] TooLittleMemory),
@@ -157,6 +163,7 @@ impl JobError {
             Self::Restore(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
+            Self::TooManySources { .. } => Some("fetch them in several runs, each into a folder of its own".into()),
             Self::Sources(_) => None,
         }
     }

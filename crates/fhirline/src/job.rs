@@ -336,7 +336,7 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
 }
 
 /// What to call something that could not be found.
-fn name_of(error: &FetchError) -> String {
+pub(crate) fn name_of(error: &FetchError) -> String {
     match error {
         FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),

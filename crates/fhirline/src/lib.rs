@@ -2,7 +2,7 @@
 //!
 //! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
 //! outputs ([`Job::split`]), to FHIR Bundles ([`Job::bundle`], and back with [`RestoreJob`]), to one stream ([`Job::cat`]), or to numbers
-//! ([`Job::stats`]), and gives a [`Report`]. The command line is a thin user of it.
+//! ([`Job::stats`]), or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. The command line is a thin user of it.
 //!
 //! ```
 //! use fhirline::Job;
@@ -37,6 +37,7 @@ mod destination;
 mod error;
 mod exit;
 mod expectation;
+mod fetch;
 mod job;
 mod manifest;
 mod replay;
@@ -48,6 +49,9 @@ pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob
 pub use error::JobError;
 pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
+pub use fetch::{
+    DownloadError, FetchEvent, FetchFailureReport, FetchJob, FetchReport, FetchedReport, OnFetch,
+};
 pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 pub use fhirline_flow::{

@@ -1,0 +1,115 @@
+//! The `manifest.json` of a download: a FHIR Bulk Data manifest (<https://hl7.org/fhir/uv/bulkdata/export.html>) with what we
+//! need to know again in its `extension`.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::note::FileNote;
+use super::wanted::Part;
+use crate::manifest::instant;
+
+const KIND: &str = "download";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DownloadManifest {
+    /// No record is newer than this: the time at which the newest source was last changed.
+    transaction_time: String,
+    request: String,
+    requires_access_token: bool,
+    output: Vec<File>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    deleted: Vec<File>,
+    error: Vec<File>,
+    pub(super) extension: Extension,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none", default)]
+    resource_type: Option<String>,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    count: Option<u64>,
+    extension: FileExtension,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct FileExtension {
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    checksum: Option<String>,
+    source: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Extension {
+    pub(super) fhirline: Ours,
+}
+
+/// What tells that a manifest is that of a download of ours.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ours {
+    kind: String,
+    version: String,
+    /// How files are hashed.
+    pub(super) checksum: Option<String>,
+    /// All files, in the order of the sources.
+    pub(super) files: Vec<FileNote>,
+}
+
+impl DownloadManifest {
+    pub(super) fn new(checksum: Option<String>, files: Vec<FileNote>) -> Self {
+        let newest = files.iter().filter_map(|file| file.begun.as_ref()?.modified()).max();
+        let of = |part: Part| files.iter().filter(|note| note.part == part).filter_map(file).collect();
+        Self {
+            transaction_time: instant(newest.unwrap_or_else(SystemTime::now)),
+            request: "urn:fhirline:fetch".to_owned(),
+            requires_access_token: false,
+            output: of(Part::Output),
+            deleted: of(Part::Deleted),
+            error: of(Part::Error),
+            extension: Extension {
+                fhirline: Ours {
+                    kind: KIND.to_owned(),
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                    checksum,
+                    files,
+                },
+            },
+        }
+    }
+
+    /// Makes sense of a manifest; `None` if it is not that of a download of ours.
+    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice::<Self>(json).ok().filter(|manifest| manifest.extension.fhirline.kind == KIND)
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        // Strings, numbers and lists of them into memory: nothing here can fail.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+
+    /// The names of all files that belong to it, with their bytes; without its own.
+    pub(super) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let done = self.extension.fhirline.files.iter().filter_map(|file| file.done.as_ref());
+        done.map(|done| (done.name.as_str(), done.bytes))
+    }
+}
+
+fn file(note: &FileNote) -> Option<File> {
+    let done = note.done.as_ref()?;
+    Some(File {
+        resource_type: note.resource_type.clone(),
+        url: done.name.clone(),
+        count: note.count,
+        extension: FileExtension {
+            bytes: done.bytes,
+            checksum: done.checksum.clone(),
+            source: note.source.clone(),
+        },
+    })
+}

@@ -1,0 +1,66 @@
+use std::path;
+
+use fhirline_core::{ChecksumKind, Origin};
+use fhirline_fetch::FetchError;
+use fhirline_sink::Hasher;
+use serde::{Deserialize, Serialize};
+
+use super::error::DownloadError;
+
+/// What a file is to whoever reads the download: the list of the manifest in which it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Part {
+    /// Resources.
+    #[default]
+    Output,
+    /// Bundles that name what was deleted.
+    Deleted,
+    /// OperationOutcomes.
+    Error,
+}
+
+impl Part {
+    /// The folder for its files: the names that bulk-data-client gives them, which others read.
+    pub(super) fn folder(self) -> &'static str {
+        match self {
+            Self::Output => "",
+            Self::Deleted => "deleted/",
+            Self::Error => "error/",
+        }
+    }
+}
+
+/// One file to be fetched.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Where it comes from, to be shown.
+    pub(super) source: String,
+    /// The source itself, or why there is none.
+    pub(super) origin: Result<Box<dyn Origin>, DownloadError>,
+    pub(super) part: Part,
+    /// The type of its resources, if the sender says it.
+    pub(super) resource_type: Option<String>,
+    /// How many there are, if the sender says it.
+    pub(super) count: Option<u64>,
+}
+
+impl Wanted {
+    pub(super) fn source(origin: Box<dyn Origin>) -> Self {
+        let source = origin.name().to_owned();
+        Self { source, origin: Ok(origin), part: Part::Output, resource_type: None, count: None }
+    }
+
+    pub(super) fn lost(source: String, error: FetchError) -> Self {
+        Self { source, origin: Err(DownloadError::Lost(error)), part: Part::Output, resource_type: None, count: None }
+    }
+
+    /// Tells it from others: by its name, and where that is. A query of a URL does not count, for a link may be signed anew.
+    pub(super) fn key(&self) -> String {
+        let mut hasher = Hasher::new(Some(ChecksumKind::Crc32c));
+        // The same name may mean another file in another folder.
+        let place = path::absolute(&self.source).ok().filter(|_| !self.source.contains("://"));
+        hasher.update(format!("{:?} {place:?} {:?}", self.source, self.part).as_bytes());
+        hasher.finish().map(|checksum| checksum.to_string()).unwrap_or_default()
+    }
+}

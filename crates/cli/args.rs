@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Write FHIR Bundles.
     Bundle(BundleArgs),
+    /// Download sources as they are, and go on after an interruption.
+    Fetch(FetchArgs),
     /// Run the rejected records of an earlier split again, each under the place that it had.
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
@@ -152,6 +154,32 @@ pub(crate) struct BundleOutputArgs {
     /// Replace Bundles of the same names, and their quarantine, once the new ones are complete
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    /// The folder to download to: new, empty, or holding a download of fhirline. A file is NAME.partial while it comes, and
+    /// NAME once it is complete; manifest.json comes last
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Files that are fetched at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value = "4")]
+    pub(crate) max_downloads: u16,
+    /// The hash of each file in the manifest
+    #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
+    pub(crate) checksum: Checksum,
+    /// With seal, a file is safe on the disk before it has its final name; with none, the system decides when
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
+    pub(crate) durability: Durability,
+    /// Replace a complete download in DIR: its manifest first, then only the files that it names. Begin an interrupted one
+    /// afresh
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
 }
 
 #[derive(Debug, Args)]

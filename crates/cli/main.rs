@@ -4,6 +4,8 @@ mod args;
 mod bundle;
 mod commands;
 mod demo;
+mod downloads;
+mod fetch;
 mod interrupt;
 mod pages;
 mod reporter;
@@ -31,6 +33,7 @@ fn run() -> ExitCode {
         Command::Cat(args) => commands::cat(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Bundle(args) => bundle::bundle(&args),
+        Command::Fetch(args) => fetch::fetch(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions { shell } => pages::completions(shell),

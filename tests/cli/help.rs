@@ -2,7 +2,7 @@ use super::place::Place;
 
 #[test]
 fn help() {
-    for command in ["", "split", "cat", "stats", "bundle", "replay", "demo", "completions", "man"] {
+    for command in ["", "split", "cat", "stats", "bundle", "fetch", "replay", "demo", "completions", "man"] {
         let ran = Place::new().run(&format!("{command} --help")).ends_with(0);
         assert_eq!(ran.stderr, "");
         let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };

@@ -9,6 +9,7 @@ mod containers;
 mod destination;
 mod exit_status;
 mod expect;
+mod fetch;
 mod help;
 mod incomplete;
 mod interrupt;

@@ -163,7 +163,9 @@ impl JobError {
             Self::Restore(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
-            Self::TooManySources { .. } => Some("fetch them in several runs, each into a folder of its own".into()),
+            Self::TooManySources { .. } => {
+                Some("fetch them in several runs, each into a folder of its own".into())
+            }
             Self::Sources(_) => None,
         }
     }

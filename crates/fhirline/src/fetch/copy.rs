@@ -89,7 +89,10 @@ enum Attempt {
     /// It left nothing.
     Nothing,
     /// What it left is of no use.
-    Afresh { name: String, why: &'static str },
+    Afresh {
+        name: String,
+        why: &'static str,
+    },
 }
 
 fn resume(

@@ -173,8 +173,15 @@ impl Crew<'_> {
         }
         let (wanted, name) = (&self.wanted[ordinal], &self.names[ordinal]);
         let (name, stopped) = (name.as_str(), &self.stopped);
-        let mut tell =
-            Teller { ordinal, events, stopped, name: name.to_owned(), bytes: 0, from_bytes: 0, begun_afresh: None };
+        let mut tell = Teller {
+            ordinal,
+            events,
+            stopped,
+            name: name.to_owned(),
+            bytes: 0,
+            from_bytes: 0,
+            begun_afresh: None,
+        };
         let origin = match &wanted.origin {
             Ok(origin) => &**origin,
             Err(error) => return Ok(tell.ended(Some(error))),

@@ -42,7 +42,9 @@ impl DownloadError {
             Self::Read(_) | Self::Short { .. } => {
                 Some("run the same command again: what has come stays".to_owned())
             }
-            Self::Long { .. } => Some("it is being written, most likely: run the same command again".to_owned()),
+            Self::Long { .. } => {
+                Some("it is being written, most likely: run the same command again".to_owned())
+            }
             _ => None,
         }
     }

@@ -161,23 +161,30 @@ mod tests {
             "standard input",
             "https://host/a%20b.ndjson",
         ];
-        let names =
-            ["Patient.ndjson", "Goal.ndjson.gz", "bulk", "x", "standard_input", "a_20b.ndjson"];
+        let names = ["Patient.ndjson", "Goal.ndjson.gz", "bulk", "x", "standard_input", "a_20b.ndjson"];
         assert_eq!(names_of(&sources), names);
     }
 
     #[test]
     fn names_are_safe() {
-        let sources =
-            ["__a", "...", ".hidden", "a/b.partial", "x.PARTIAL.partial", "C:\\b.json", "a\u{1b}b", "é.ndjson"];
-        let names =
-            ["a", "source", "hidden", "b", "x", "b.json", "a_b", "é.ndjson"];
+        let sources = [
+            "__a",
+            "...",
+            ".hidden",
+            "a/b.partial",
+            "x.PARTIAL.partial",
+            "C:\\b.json",
+            "a\u{1b}b",
+            "é.ndjson",
+        ];
+        let names = ["a", "source", "hidden", "b", "x", "b.json", "a_b", "é.ndjson"];
         assert_eq!(names_of(&sources), names);
     }
 
     #[test]
     fn what_is_there_twice_is_numbered_before_its_extensions() {
-        let sources = ["a/x.ndjson.gz", "b/X.ndjson.gz", "c/x.ndjson.gz", "1/export", "2/export", "manifest.json"];
+        let sources =
+            ["a/x.ndjson.gz", "b/X.ndjson.gz", "c/x.ndjson.gz", "1/export", "2/export", "manifest.json"];
         let names = [
             "x.ndjson.gz",
             "X.0002.ndjson.gz",
@@ -187,7 +194,10 @@ mod tests {
             "manifest.0002.json",
         ];
         assert_eq!(names_of(&sources), names);
-        assert_eq!(names_of(&["a.0002.json", "x/a.json", "y/a.json"]), ["a.0002.json", "a.json", "a.0003.json"]);
+        assert_eq!(
+            names_of(&["a.0002.json", "x/a.json", "y/a.json"]),
+            ["a.0002.json", "a.json", "a.0003.json"]
+        );
     }
 
     #[test]

@@ -108,7 +108,8 @@ impl Run<'_> {
         if !differences.is_empty() {
             return Err(JobError::OtherOptions { name: self.to.name(), differences });
         }
-        for file in &mut note.files {
+        for (file, planned) in note.files.iter_mut().zip(plan.files) {
+            (file.key, file.source) = (planned.key, planned.source);
             let Some(done) = &file.done else { continue };
             let there = self.store.stored_bytes(&done.name).map_err(self.to.failed("look into"))?;
             if there != Some(done.bytes) {
@@ -190,7 +191,10 @@ const THE_SOURCES: &str = "the sources";
 
 /// In what another download differs from the one planned; empty if in nothing.
 fn differences(plan: &Note, theirs: &[FileNote], checksum: Option<&String>) -> Vec<String> {
-    let same = |(ours, theirs): (&FileNote, &FileNote)| ours.key == theirs.key && ours.name == theirs.name;
+    // What was not begun may have been found somewhere else meanwhile.
+    let same = |(ours, theirs): (&FileNote, &FileNote)| {
+        (ours.key == theirs.key || theirs.begun.is_none()) && ours.name == theirs.name
+    };
     let same_sources = plan.files.len() == theirs.len() && plan.files.iter().zip(theirs).all(same);
     let same_checksum = plan.checksum.as_ref() == checksum;
     let named = [(same_checksum, "--checksum"), (same_sources, THE_SOURCES)];

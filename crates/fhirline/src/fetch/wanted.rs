@@ -52,7 +52,13 @@ impl Wanted {
     }
 
     pub(super) fn lost(source: String, error: FetchError) -> Self {
-        Self { source, origin: Err(DownloadError::Lost(error)), part: Part::Output, resource_type: None, count: None }
+        Self {
+            source,
+            origin: Err(DownloadError::Lost(error)),
+            part: Part::Output,
+            resource_type: None,
+            count: None,
+        }
     }
 
     /// Tells it from others: by its name, and where that is. A query of a URL does not count, for a link may be signed anew.

@@ -57,6 +57,8 @@
 //! that only their owner may enter (mode 0700). Spools are files of that mode too, and nobody can find them by name. Errors
 //! and `Debug` show names and lengths, never content, and URLs without their query.
 
+#[cfg(feature = "http")]
+mod bulk;
 mod bytes;
 mod error;
 mod file;
@@ -64,8 +66,11 @@ mod file_range;
 mod folder_spools;
 mod folder_store;
 mod found;
+#[cfg(feature = "http")]
+mod http;
 mod listing;
 mod manifest;
+mod manifest_form;
 mod memory_store;
 #[cfg(any(feature = "http", feature = "cloud"))]
 mod net;
@@ -73,10 +78,17 @@ mod object_name;
 mod open_files;
 mod pattern;
 mod selection;
+mod shown;
 mod single_use;
 mod standard_input;
 mod walk;
 
+#[cfg(feature = "http")]
+pub use bulk::{
+    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest, ExportState, ExportTotals,
+    Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError, ManifestFile, SecretUrl, SigningAlgorithm,
+    SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
+};
 pub use bytes::BytesOrigin;
 pub use error::FetchError;
 pub use file::FileOrigin;
@@ -84,6 +96,11 @@ pub use file_range::FileRange;
 pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
 pub use found::{Found, FoundBy, SkipReason};
+#[cfg(feature = "http")]
+pub use http::{
+    Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
+    Retry, TokenSource,
+};
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

@@ -1,5 +1,4 @@
 use std::collections::HashSet;
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
@@ -7,17 +6,13 @@ use std::sync::Arc;
 use std::vec;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 use crate::FetchError;
+use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, MAX_OUTPUTS, Never, bounded};
+use crate::shown::shown;
 
 /// The name under which a folder's manifest is looked for.
 pub(crate) const MANIFEST: &str = "manifest.json";
-
-const MAX_BYTES: u64 = 16 << 20;
-const MAX_OUTPUTS: usize = 1 << 16;
-/// Most characters of a URL that are shown.
-const SHOWN_CHARACTERS: usize = 512;
 
 /// The outputs that a folder's manifest names, as far as they are in the folder.
 pub(crate) struct Outputs {
@@ -70,8 +65,8 @@ fn read(path: &Path, max_bytes: u64, max_outputs: usize) -> Option<Document> {
 }
 
 fn skip_byte_order_mark(text: &mut impl BufRead) -> io::Result<()> {
-    if text.fill_buf()?.starts_with(b"\xEF\xBB\xBF") {
-        text.consume(3);
+    if text.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        text.consume(BYTE_ORDER_MARK.len());
     }
     Ok(())
 }
@@ -88,40 +83,6 @@ struct Manifest {
 #[derive(Deserialize)]
 struct Output {
     url: String,
-}
-
-#[derive(Default)]
-struct Never;
-
-impl<'de> Deserialize<'de> for Never {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("a resource, not a manifest"))
-    }
-}
-
-/// Reads the outputs, but keeps no more than are needed to see that they are too many.
-fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Output>, D::Error> {
-    struct AtMost(usize);
-
-    impl<'de> Visitor<'de> for AtMost {
-        type Value = Vec<Output>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array of outputs")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut outputs: A) -> Result<Vec<Output>, A::Error> {
-            let mut kept = Vec::new();
-            while kept.len() < self.0 {
-                let Some(output) = outputs.next_element()? else { return Ok(kept) };
-                kept.push(output);
-            }
-            while outputs.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(kept)
-        }
-    }
-
-    deserializer.deserialize_seq(AtMost(MAX_OUTPUTS + 1))
 }
 
 fn resolve_all(folder: &Path, manifest: &str, urls: &[String]) -> Outputs {
@@ -191,7 +152,7 @@ fn is_name(path: &Path) -> bool {
     path.components().count() == 1
 }
 
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -210,17 +171,6 @@ fn percent_decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// A URL as it may be shown: without query (it may hold a signature), without user, without control characters, not
-/// endless.
-fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let url = if scheme.is_empty() { url.to_owned() } else { format!("{scheme}://{host}{path}") };
-    url.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(SHOWN_CHARACTERS).collect()
 }
 
 #[cfg(test)]
@@ -296,13 +246,5 @@ mod tests {
         for (text, decoded) in [("a%20b", "a b"), ("%2e%2E", ".."), ("100%", "100%"), ("%zz%4", "%zz%4")] {
             assert_eq!(percent_decoded(text), decoded);
         }
-    }
-
-    #[test]
-    fn shown_urls_hold_no_secrets() {
-        assert_eq!(shown("https://user:key@host/a/b?sig=1#f"), "https://host/a/b");
-        assert_eq!(shown("https://host?token=a@b/c"), "https://host");
-        assert_eq!(shown("a\u{1b}[31m?x"), "a\u{FFFD}[31m");
-        assert_eq!(shown(&"x".repeat(10_000)).len(), SHOWN_CHARACTERS);
     }
 }

@@ -1,0 +1,89 @@
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+
+use super::access::extra_headers;
+use super::pin::Pins;
+use super::target::Target;
+use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
+use crate::net;
+
+/// What one connection of HTTP/2 may have on its way to one reader. A reader that is slow holds up no other, because the
+/// connection as a whole may have many times as much.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+
+/// Asks servers. Clones are cheap and share connections, and what is pinned of objects (see [`HttpOrigin`](super::HttpOrigin)).
+#[derive(Clone)]
+pub struct HttpClient {
+    pub(super) http: reqwest::Client,
+    pub(super) options: Arc<HttpOptions>,
+    pub(super) extra: Arc<HeaderMap>,
+    pub(super) pins: Arc<Pins>,
+}
+
+impl HttpClient {
+    /// A client with these options. It honours the system's proxies, and trusts the certificates that the system trusts.
+    ///
+    /// # Errors
+    /// [`HttpError::BadHeader`], and [`HttpError::Setup`].
+    pub fn new(options: HttpOptions) -> Result<Self, HttpError> {
+        let extra = Arc::new(extra_headers(&options.headers)?);
+        net::ready_tls();
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .user_agent(concat!("fhirline/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.retry.connect)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .build()
+            .map_err(|error| HttpError::Setup { source: super::error::cause(error) })?;
+        Ok(Self { http, options: Arc::new(options), extra, pins: Arc::default() })
+    }
+
+    /// The same client with other credentials.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        let options = HttpOptions::clone(&self.options).with_credentials(credentials);
+        Self { options: Arc::new(options), ..self.clone() }
+    }
+
+    /// The same client without credentials and without the headers that the user added, for URLs that the user did not name.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut options = HttpOptions::clone(&self.options).with_credentials(Credentials::None);
+        options.headers.clear();
+        Self { options: Arc::new(options), extra: Arc::default(), ..self.clone() }
+    }
+
+    /// Asks, and reads the whole answer. Blocks; for small exchanges.
+    ///
+    /// What may be better the next time is tried again within the bounds of [`Retry`](super::Retry): no connection, a broken one, a
+    /// silent one, and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
+    /// or the server said 429 or 503 and when to come again. In the end every status is an answer; see [`Answer::accepted`].
+    ///
+    /// # Errors
+    /// When there is no answer, or its body is larger than [`Request::max_bytes`].
+    pub fn ask(&self, request: &Request) -> Result<Answer, HttpError> {
+        let target = Target::parse(&request.url, self.options.allow_http)?;
+        let (client, request) = (self.clone(), request.clone());
+        wait(async move { ask::ask(&client, &target, &request).await })
+    }
+}
+
+/// Runs it on the threads of the network.
+pub(super) fn wait<T: Send + 'static>(
+    future: impl Future<Output = Result<T, HttpError>> + Send + 'static,
+) -> Result<T, HttpError> {
+    net::wait(future).unwrap_or_else(|error: io::Error| Err(HttpError::Setup { source: Arc::new(error) }))
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::mpsc::Receiver;
+
+use bytes::{Buf, Bytes};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::AbortHandle;
+
+use super::HttpError;
+use super::queue::Piece;
+
+/// The bytes of an object as they come from the network. Dropping it ends the transfer.
+pub(super) struct HttpReader {
+    name: String,
+    pieces: Receiver<Piece>,
+    bytes: Bytes,
+    room: Option<OwnedSemaphorePermit>,
+    end: Option<Result<(), HttpError>>,
+    task: AbortHandle,
+}
+
+impl HttpReader {
+    pub(super) fn new(name: String, pieces: Receiver<Piece>, task: AbortHandle) -> Self {
+        Self { name, pieces, bytes: Bytes::new(), room: None, end: None, task }
+    }
+}
+
+impl Read for HttpReader {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.bytes.is_empty() && !into.is_empty() {
+            self.room = None;
+            match &self.end {
+                Some(Ok(())) => return Ok(0),
+                Some(Err(error)) => return Err(error.clone().into()),
+                None => {}
+            }
+            match self.pieces.recv() {
+                Ok(Piece::Bytes(bytes, room)) => (self.bytes, self.room) = (bytes, Some(room)),
+                Ok(Piece::End(end)) => self.end = Some(end),
+                Err(_) => return Err(io::Error::other(format!("the transfer of {} failed", self.name))),
+            }
+        }
+        let length = self.bytes.len().min(into.len());
+        self.bytes.copy_to_slice(&mut into[..length]);
+        Ok(length)
+    }
+}
+
+impl Drop for HttpReader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for HttpReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpReader").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -9,7 +9,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 
 use fhirline::sample::Sample;
 use fhirline_bundle::{Framed as Found, Framer, Options};
-use fhirline_core::{Batch, Chunk, Identity, Lease, Lines, Origin, PARTIAL_SUFFIX, Partial, SourceId, Store};
+use fhirline_core::{
+    Batch, Chunk, Identity, Lease, Lines, Origin, PARTIAL_SUFFIX, Partial, SourceId, SourceRole, Store,
+};
 use fhirline_flow::{Cancel, Entry, FlowOptions, run};
 use fhirline_line_split::{Framed, LineSplitter};
 use fhirline_parse::{Proof, envelope};
@@ -59,7 +61,7 @@ fn chunks_of(input: &[u8]) -> Vec<Lines> {
 
 fn copy_of(lines: &Lines) -> Chunk {
     let lines = Lines { at: lines.at, bytes: lines.bytes.clone(), ends: lines.ends.clone() };
-    Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() }
+    Chunk { sequence: 0, role: SourceRole::Data, content: lines.into(), lease: Lease::free_of_charge() }
 }
 
 fn split(criterion: &mut Criterion) {
@@ -206,7 +208,12 @@ struct MemoryReader(Arc<[u8]>, usize);
 
 impl Origin for Memory {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: "memory".into(), stored_bytes: Some(self.0.len() as u64), modified: None })
+        Ok(Identity {
+            name: "memory".into(),
+            stored_bytes: Some(self.0.len() as u64),
+            modified: None,
+            tag: None,
+        })
     }
 
     fn name(&self) -> &str {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use fhirline::{Codec, Encoding, Job, SplitJob};
-use fhirline_core::Ledger;
+use fhirline_core::{Ledger, SourceRole};
 use fhirline_flow::Entry;
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ use crate::support::{
 /// What must be the same: the files, the account, and what is told of sources that failed or were skipped.
 fn result(bytes: &[u8], cuts: &[usize], meant: bool, setting: &Setting) -> (Files, Ledger, Vec<String>) {
     let origin = Box::new(CutOrigin::cut("source", bytes, cuts));
-    let ran = split([Entry::Source { origin, meant }], setting).expect("a run");
+    let ran = split([Entry::Source { origin, meant, role: SourceRole::Data }], setting).expect("a run");
     let failed = ran.outcome.failures.iter().map(|failure| format!("{:?} {:?}", failure.at, failure.error));
     let skipped = ran.outcome.skipped.iter().map(|skipped| skipped.why.clone());
     (ran.files, ran.outcome.totals.ledger, failed.chain(skipped).collect())

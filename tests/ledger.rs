@@ -163,7 +163,7 @@ struct Flood(u64);
 
 impl Origin for Flood {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: self.name().to_owned(), stored_bytes: Some(self.0), modified: None })
+        Ok(Identity { name: self.name().to_owned(), stored_bytes: Some(self.0), modified: None, tag: None })
     }
 
     fn name(&self) -> &str {

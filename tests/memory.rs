@@ -50,7 +50,7 @@ impl fmt::Debug for Made {
 
 impl Origin for Made {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: self.name.clone(), stored_bytes: None, modified: None })
+        Ok(Identity { name: self.name.clone(), stored_bytes: None, modified: None, tag: None })
     }
 
     fn name(&self) -> &str {
@@ -430,7 +430,7 @@ struct Repeated {
 
 impl Origin for Repeated {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: "repeated".to_owned(), stored_bytes: None, modified: None })
+        Ok(Identity { name: "repeated".to_owned(), stored_bytes: None, modified: None, tag: None })
     }
 
     fn name(&self) -> &str {

@@ -255,6 +255,7 @@ fn account(report: &Report) -> String {
         HumanCount(around(&bytes))
     );
     text.push_str(&containers(report));
+    text.push_str(&sidecars(report));
     for fault in &account.faults {
         let first = &fault.first;
         let _ = writeln!(
@@ -297,6 +298,23 @@ fn containers(report: &Report) -> String {
     }
     if !text.is_empty() {
         text.push('\n');
+    }
+    text
+}
+
+/// What the sender lists beside its data; nothing if there is nothing.
+fn sidecars(report: &Report) -> String {
+    let found = report.account.ledger.sidecars;
+    let counts = [
+        (found.deleted, "deletions", "_deleted."),
+        (found.errors, "errors", "_errors."),
+        (found.headers, "headers", "_headers."),
+    ];
+    let mut text = String::new();
+    for (count, what, name) in counts.into_iter().filter(|(count, ..)| *count > 0) {
+        let kept = report.sidecars.iter().find(|file| file.name.starts_with(name));
+        let place = kept.map_or_else(String::new, |file| format!(" in {}", shown(&file.name)));
+        let _ = writeln!(text, "{} of {what}{place}", counted(count, "line"));
     }
     text
 }

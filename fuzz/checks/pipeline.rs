@@ -274,7 +274,7 @@ impl CutOrigin {
 impl Origin for CutOrigin {
     fn identity(&self) -> io::Result<Identity> {
         let stored_bytes = Some(self.bytes.len() as u64);
-        Ok(Identity { name: self.name().to_owned(), stored_bytes, modified: None })
+        Ok(Identity { name: self.name().to_owned(), stored_bytes, modified: None, tag: None })
     }
 
     fn name(&self) -> &str {

@@ -18,12 +18,26 @@ pub enum Destination {
     Bundles,
     /// The sidecar of what entries say beside their resources.
     EntryMetadata,
+    /// The sidecar of the Bundles that tell what was deleted.
+    Deleted,
+    /// The sidecar of what the sender tells of its export: OperationOutcomes.
+    Errors,
+    /// The sidecar of header lines.
+    Headers,
 }
 
 impl Destination {
     /// The destinations that are no resource types.
-    pub const FIXED: [Self; 5] =
-        [Self::Unknown, Self::Together, Self::Entries, Self::Bundles, Self::EntryMetadata];
+    pub const FIXED: [Self; 8] = [
+        Self::Unknown,
+        Self::Together,
+        Self::Entries,
+        Self::Bundles,
+        Self::EntryMetadata,
+        Self::Deleted,
+        Self::Errors,
+        Self::Headers,
+    ];
 
     /// The name of the output without suffixes: `Patient`, `_unknown`, `_entries`.
     #[must_use]
@@ -35,6 +49,9 @@ impl Destination {
             Self::Entries => "_entries",
             Self::Bundles => "_bundles",
             Self::EntryMetadata => "_entry_metadata",
+            Self::Deleted => "_deleted",
+            Self::Errors => "_errors",
+            Self::Headers => "_headers",
         }
     }
 
@@ -48,7 +65,7 @@ impl Destination {
     /// Whether what goes there stands beside the resources and is no record.
     #[must_use]
     pub fn is_sidecar(&self) -> bool {
-        matches!(self, Self::Entries | Self::Bundles | Self::EntryMetadata)
+        !matches!(self, Self::Resource(_) | Self::Unknown | Self::Together)
     }
 }
 

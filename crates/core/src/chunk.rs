@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{BadRecord, Destination, Lease, Ledger, Position, ResourceType};
+use crate::{BadRecord, Destination, Lease, Ledger, Position, ResourceType, SourceRole};
 
 /// A chunk holds at most this many bytes of whole lines, unless one line alone is longer.
 ///
@@ -167,6 +167,8 @@ impl From<Lines> for Content {
 pub struct Chunk {
     /// Place in the run, from 0 and without gaps; results are committed strictly in this order.
     pub sequence: u64,
+    /// What its source holds.
+    pub role: SourceRole,
     /// The records.
     pub content: Content,
     /// Pays for the records and for the batch that they become.

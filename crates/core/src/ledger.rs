@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::Destination;
+
 /// How many records took which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordTally {
@@ -34,7 +36,8 @@ pub struct ByteTally {
     pub container: u64,
     /// What Bundles and entries say of themselves, where nobody asked to keep it.
     pub metadata: u64,
-    /// Bytes kept in files beside the resources (entries without a resource, and metadata on request).
+    /// Bytes kept in files beside the resources (entries without a resource, what is no data to its sender, and metadata on
+    /// request).
     pub sidecars: u64,
 }
 
@@ -55,6 +58,17 @@ pub struct ContainerTally {
     pub bare_entries: u64,
 }
 
+/// What a sender lists beside its data, by line. None of it is a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SidecarTally {
+    /// Bundles that tell what was deleted.
+    pub deleted: u64,
+    /// OperationOutcomes that tell how the export went.
+    pub errors: u64,
+    /// Header lines.
+    pub headers: u64,
+}
+
 /// The account of a run, or of any part of one: what came in and where all of it went.
 ///
 /// [`check`](Self::check) holds the law: records read = delivered + filtered + quarantined, and bytes read = the sum of
@@ -67,6 +81,8 @@ pub struct Ledger {
     pub bytes: ByteTally,
     /// Containers.
     pub containers: ContainerTally,
+    /// What stands beside the data.
+    pub sidecars: SidecarTally,
     /// Lines that hold nothing but white space. They are not counted where values span lines.
     pub blank_lines: u64,
     /// Delivered records in which a top-level `resourceType` or `id` stood more than once (the last one counts).
@@ -84,9 +100,25 @@ impl Ledger {
         self.records.quarantined += part.records.quarantined;
         add_bytes(&mut self.bytes, &part.bytes);
         add_containers(&mut self.containers, &part.containers);
+        self.sidecars.deleted += part.sidecars.deleted;
+        self.sidecars.errors += part.sidecars.errors;
+        self.sidecars.headers += part.sidecars.headers;
         self.blank_lines += part.blank_lines;
         self.duplicate_keys += part.duplicate_keys;
         self.unknown_types += part.unknown_types;
+    }
+
+    /// Counts so many bytes of the source that go to a sidecar as one thing there.
+    pub fn count_beside(&mut self, sidecar: Destination, bytes: u64) {
+        self.bytes.sidecars += bytes;
+        match sidecar {
+            Destination::Entries => self.containers.bare_entries += 1,
+            Destination::Deleted => self.sidecars.deleted += 1,
+            Destination::Errors => self.sidecars.errors += 1,
+            Destination::Headers => self.sidecars.headers += 1,
+            // Lines of our own: what they tell is counted where it stands.
+            _ => {}
+        }
     }
 
     /// Whether everything read is accounted for.

@@ -40,6 +40,7 @@ mod origin;
 mod position;
 mod receipt;
 mod resource_type;
+mod source_role;
 mod spool;
 mod store;
 
@@ -49,11 +50,12 @@ pub use batch::{
 pub use budget::{Budget, BudgetClosed, Lease};
 pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Content, Lines, PartKind, PartSpan, Parts};
 pub use fault::{BadRecord, Fault};
-pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally};
+pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally, SidecarTally};
 pub use long_line::{LongLine, Verdict};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};
 pub use receipt::{Checksum, ChecksumKind, Receipt};
 pub use resource_type::ResourceType;
+pub use source_role::SourceRole;
 pub use spool::{MemorySpools, NoSpools, Spool, Spools};
 pub use store::{PARTIAL_SUFFIX, Partial, Store};

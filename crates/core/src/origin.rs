@@ -11,6 +11,8 @@ pub struct Identity {
     pub stored_bytes: Option<u64>,
     /// When it was last changed, if known.
     pub modified: Option<SystemTime>,
+    /// What a server calls this version of it (its `ETag`), if there is a server and it does. Nobody is shown it.
+    pub tag: Option<String>,
 }
 
 /// Where the bytes of one source come from.

@@ -43,6 +43,7 @@ impl Origin for FileOrigin {
             stored_bytes: regular.then_some(metadata.len()),
             // The time of a pipe is that of its last use, which says nothing about what comes out of it.
             modified: metadata.modified().ok().filter(|_| regular),
+            tag: None,
         })
     }
 

@@ -53,7 +53,7 @@ impl Origin for FileRange {
         let metadata = fs::metadata(&self.path)?;
         self.check(metadata.len())?;
         let (name, stored_bytes) = (self.name.clone(), Some(self.length()));
-        Ok(Identity { name, stored_bytes, modified: metadata.modified().ok() })
+        Ok(Identity { name, stored_bytes, modified: metadata.modified().ok(), tag: None })
     }
 
     fn name(&self) -> &str {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use fhirline_core::Origin;
+use fhirline_core::{Origin, SourceRole};
 
 /// What a [`Selection`](crate::Selection) comes upon.
 #[derive(Debug)]
@@ -11,6 +11,10 @@ pub enum Found {
         origin: Box<dyn Origin>,
         /// What it was found by.
         by: FoundBy,
+        /// What it is to the manifest that names it; data if none does.
+        role: SourceRole,
+        /// What that manifest declares of it, if it is one of its outputs.
+        declared: Option<Declared>,
     },
     /// Something that is not read, and why.
     Skipped {
@@ -21,12 +25,28 @@ pub enum Found {
     },
 }
 
+impl Found {
+    /// A source that no manifest names.
+    pub(crate) fn source(origin: impl Origin + 'static, by: FoundBy) -> Self {
+        Self::Source { origin: Box::new(origin), by, role: SourceRole::Data, declared: None }
+    }
+}
+
+/// What a manifest declares of an output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Declared {
+    /// The type of its resources (`type`).
+    pub resource_type: Option<String>,
+    /// How many there are (`count`).
+    pub count: Option<u64>,
+}
+
 /// What a source was found by: how certain it is that it was meant to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FoundBy {
     /// The user named it, or wrote a pattern that it matches.
     Name,
-    /// The manifest of its folder names it as an output.
+    /// A manifest names it.
     Manifest,
     /// It lay in a folder that the user named; whether it is data only its bytes can tell.
     Folder,
@@ -44,8 +64,12 @@ pub enum SkipReason {
     Special,
     /// It is the manifest through which its folder is read.
     Manifest,
-    /// Its folder is read through a manifest, which does not name it as an output.
+    /// Its folder is read through a manifest, which does not name it.
     NotInManifest,
+    /// The manifest of its folder names it as a file of errors, and it is not in the folder.
+    NoErrors,
+    /// It tells of records that an earlier run of ours rejected: `fhirline replay` reads it.
+    Quarantine,
     /// It is the destination, or lies in it.
     Destination,
     /// It is a link to a folder that it lies in itself.
@@ -59,7 +83,9 @@ impl fmt::Display for SkipReason {
             Self::Partial => "it is still being written",
             Self::Special => "it is neither a file nor a folder",
             Self::Manifest => "it is the manifest of its folder",
-            Self::NotInManifest => "the manifest of its folder does not name it as an output",
+            Self::NotInManifest => "the manifest of its folder does not name it",
+            Self::NoErrors => "the manifest of its folder names it as a file of errors, but it is not there",
+            Self::Quarantine => "it tells of rejected records, which fhirline replay reads",
             Self::Destination => "it is the destination or lies in it",
             Self::Loop => "it is a link to a folder that it lies in",
         })

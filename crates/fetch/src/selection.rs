@@ -77,9 +77,12 @@ fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
 ///
 /// In a folder, names that begin with `_` or `.` or end in `.partial` are skipped, and so is what is neither a file nor a
 /// folder. Links are followed, except where they lead back into a folder on the way to them. A folder (or one below it)
-/// that holds a `manifest.json` with an `output` array is read through it: each output once, in the manifest's order, and
-/// nothing else of that folder. An output is found by its relative path, which must not lead out of the folder, or by the
-/// last segment of its URL. Whatever is skipped is said.
+/// that holds a `manifest.json` with an `output` array is read through it: each output once, in the manifest's order, behind
+/// them what it lists as `deleted`, `error` and `outcome`, in roles of their own, and nothing else of that folder. A file is
+/// found by its relative path, which must not lead out of the folder, or by the last segment of its URL; one that is not data
+/// also in a folder `deleted`, `error` or `outcome`, where some downloaders put it. A missing output is an error, and so is a
+/// missing file of deletions: without it, what was deleted would be taken for present. A missing file of errors is only
+/// skipped, as is the one that tells of the quarantine in a folder that we wrote. Whatever is skipped is said.
 ///
 /// What matches a pattern counts as named, as if the shell had put the names in the pattern's place.
 ///
@@ -201,8 +204,7 @@ impl Expansion {
     fn begin(&self, spec: SourceSpec) -> Current {
         match spec.0 {
             Kind::StandardInput => {
-                let origin = Box::new(StandardInput::new());
-                Current::One(iter::once(Ok(Found::Source { origin, by: FoundBy::Name })))
+                Current::One(iter::once(Ok(Found::source(StandardInput::new(), FoundBy::Name))))
             }
             Kind::Path(path) => self.begin_path(path),
             Kind::Pattern(pattern) => {

@@ -33,7 +33,7 @@ impl StandardInput {
 
 impl Origin for StandardInput {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: Self::NAME.to_owned(), stored_bytes: None, modified: None })
+        Ok(Identity { name: Self::NAME.to_owned(), stored_bytes: None, modified: None, tag: None })
     }
 
     fn name(&self) -> &str {

@@ -7,7 +7,7 @@ use std::vec;
 use fhirline_core::PARTIAL_SUFFIX;
 
 use crate::listing::{Entry, Kind, Listing};
-use crate::manifest::{self, MANIFEST, Outputs};
+use crate::manifest::{self, Listed, ListedFile, MANIFEST, Outputs};
 use crate::pattern::PathPattern;
 use crate::{FetchError, FileOrigin, Found, FoundBy, SkipReason};
 
@@ -44,7 +44,7 @@ enum Step {
     /// The outputs that the manifest of the folder `base` names.
     Outputs {
         base: Arc<Path>,
-        in_order: vec::IntoIter<Result<Arc<Path>, FetchError>>,
+        in_order: vec::IntoIter<Result<Listed, FetchError>>,
     },
 }
 
@@ -91,10 +91,7 @@ impl Walk {
                     self.stack.pop();
                     return Some(None);
                 };
-                Some(Some(output.and_then(|path| {
-                    // Whether the path leads over links is not known, so all are taken as if they did.
-                    file(base.join(path), true, FoundBy::Manifest, &self.options)
-                })))
+                Some(Some(output.and_then(|listed| file_of_manifest(&base, listed, &self.options))))
             }
             Step::Folder(_) => Some(self.advance_folder()),
         }
@@ -263,7 +260,20 @@ pub(crate) fn file(path: PathBuf, linked: bool, by: FoundBy, options: &Options) 
     if options.try_files {
         File::open(&path).map_err(|error| FetchError::unreadable(&path, error))?;
     }
-    Ok(Found::Source { origin: Box::new(FileOrigin::new(path)), by })
+    Ok(Found::source(FileOrigin::new(path), by))
+}
+
+/// What a manifest in the folder `base` lists, as a source.
+fn file_of_manifest(base: &Path, listed: Listed, options: &Options) -> Item {
+    let ListedFile { path, role, declared } = match listed {
+        Listed::File(file) => file,
+        Listed::Skipped { name, why } => return Ok(Found::Skipped { name, why }),
+    };
+    // Whether the path leads over links is not known, so all are taken as if they did.
+    Ok(match file(base.join(path), true, FoundBy::Manifest, options)? {
+        Found::Source { origin, by, .. } => Found::Source { origin, by, role, declared },
+        skipped @ Found::Skipped { .. } => skipped,
+    })
 }
 
 fn skipped(path: &Path, why: SkipReason) -> Item {

@@ -236,7 +236,7 @@ impl Job {
         let _claim = target.claim_first()?;
         let spools = FolderSpools::new(&target.folder);
         let going = Going { ids: to.ids(), ..Going::through(spools) };
-        let outcome = match self.run(Grouping::Together, &mut sink, plan, going, on_event) {
+        let ran = match self.run(Grouping::Together, &mut sink, plan, going, on_event) {
             Err(error @ JobError::NothingToRead { .. }) => {
                 drop(sink);
                 target.remove_partials(&*held.store)?;
@@ -244,9 +244,9 @@ impl Job {
             }
             result => result?,
         };
-        let mut report = self.report(&outcome, plan);
-        note_bare_entries(&outcome, &mut report);
-        if outcome.failed_sources == 0 || self.allow_incomplete {
+        let mut report = self.report(&ran, plan);
+        note_left_out(&ran.outcome, &mut report);
+        if ran.outcome.failed_sources == 0 || self.allow_incomplete {
             self.seal_bundles(sink, target, &held, &mut report)?;
         }
         Ok(report)
@@ -288,8 +288,14 @@ fn check_outputs(finished: &FinishedBundles, account: &Account) -> Result<(), Jo
     }
 }
 
-/// Entries without a resource are no records, and have no place in a new Bundle.
-fn note_bare_entries(outcome: &Outcome, report: &mut Report) {
+/// What is no record has no place in a new Bundle.
+fn note_left_out(outcome: &Outcome, report: &mut Report) {
+    let beside = &outcome.totals.ledger.sidecars;
+    let counts = [(beside.deleted, "deletions"), (beside.errors, "errors"), (beside.headers, "headers")];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        let lines = if count == 1 { "line" } else { "lines" };
+        report.account.notes.push(format!("{count} {lines} of {what} left out; `fhirline split` keeps them"));
+    }
     let entries = outcome.totals.ledger.containers.bare_entries;
     if entries > 0 {
         let noun = if entries == 1 { "entry" } else { "entries" };

@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use fhirline_core::{Destination, ResourceType};
+use fhirline_fetch::{Declared as DeclaredOutput, FetchError, Found};
 use fhirline_flow::Totals;
 
 /// What the sender of an export declared: how many resources, by type if told.
@@ -156,6 +157,50 @@ impl Expectation {
         let note =
             total.map(|total| format!("the sender declares {total} resources in total, but {sum} by type"));
         note.into_iter().collect()
+    }
+}
+
+/// What manifests declare of the sources that come by.
+#[derive(Debug)]
+pub(crate) struct DeclaredCounts {
+    expectation: Expectation,
+    /// Whether they declare the type and the count of every source so far.
+    of_all: bool,
+    /// Whether a Bundle counts as one.
+    keep_bundles: bool,
+}
+
+impl Default for DeclaredCounts {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl DeclaredCounts {
+    pub(crate) fn new(keep_bundles: bool) -> Self {
+        Self { expectation: Expectation::default(), of_all: true, keep_bundles }
+    }
+
+    /// Takes what comes next. What could not be found is a source that failed, and what is skipped has no resources.
+    pub(crate) fn note(&mut self, found: &Result<Found, FetchError>) {
+        let Ok(Found::Source { role, declared, .. }) = found else { return };
+        if role.sidecar().is_some() || !self.of_all {
+            return;
+        }
+        match declared {
+            Some(DeclaredOutput { resource_type: Some(name), count: Some(count) })
+                if self.keep_bundles || name != "Bundle" =>
+            {
+                self.expectation.add(name.clone(), Some(*count));
+            }
+            // The resources of one source that nobody counted may be of any type.
+            _ => self.of_all = false,
+        }
+    }
+
+    /// What they add up to, if that says anything of all that was read.
+    pub(crate) fn expectation(self) -> Option<Expectation> {
+        (self.of_all && !self.expectation.by_type.is_empty()).then_some(self.expectation)
     }
 }
 

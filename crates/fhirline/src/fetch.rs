@@ -151,7 +151,9 @@ impl Job {
         let (mut wanted, mut skipped) = (Vec::new(), Skipped::default());
         for found in self.sources.expand() {
             match found {
-                Ok(Found::Source { origin, .. }) => wanted.push(Wanted::source(origin)),
+                Ok(Found::Source { origin, role, declared, .. }) => {
+                    wanted.push(Wanted::listed(origin, role, declared.unwrap_or_default()));
+                }
                 // The manifest of a folder was read, though not as a source: nothing to warn of.
                 Ok(Found::Skipped { why: SkipReason::Manifest, .. }) => {}
                 Ok(Found::Skipped { name, why }) => {

@@ -2,7 +2,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
+use crate::expectation::DeclaredCounts;
 use crate::replay::Replay;
 use crate::report::{Account, length_report, memory_report};
 use crate::split::{self, SplitJob};
@@ -77,6 +78,13 @@ pub(crate) struct Going {
     pub(crate) ids: IdRule,
     /// Whether what Bundles and their entries say of themselves goes to sidecars.
     pub(crate) keep_entry_metadata: bool,
+}
+
+/// What came of a run.
+pub(crate) struct Ran {
+    pub(crate) outcome: Outcome,
+    /// What to compare the counts with.
+    pub(crate) expectation: Option<Expectation>,
 }
 
 impl Going {
@@ -192,7 +200,8 @@ impl Job {
         self
     }
 
-    /// Compares the counts with what the sender declared.
+    /// Compares the counts with what the sender declared. Unless set, they are compared with what manifests declare through which
+    /// folders are read, if these give the type and the count of every source.
     #[must_use]
     pub fn expect(mut self, expectation: Expectation) -> Self {
         self.expectation = Some(expectation);
@@ -237,8 +246,8 @@ impl Job {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
         let going = Going::through(FolderSpools::new(env::temp_dir()));
-        let outcome = self.run(Grouping::Together, &mut CatSink::new(out), plan, going, on_event)?;
-        Ok(self.report(&outcome, plan).after(started))
+        let ran = self.run(Grouping::Together, &mut CatSink::new(out), plan, going, on_event)?;
+        Ok(self.report(&ran, plan).after(started))
     }
 
     /// Counts and measures the records by type; writes nothing.
@@ -250,8 +259,8 @@ impl Job {
         let plan = self.memory_plan(Encoding::plain())?;
         let mut sink = StatsSink::new();
         let going = Going::through(FolderSpools::new(env::temp_dir()));
-        let outcome = self.run(Grouping::ByType, &mut sink, plan, going, on_event)?;
-        let mut report = self.report(&outcome, plan);
+        let ran = self.run(Grouping::ByType, &mut sink, plan, going, on_event)?;
+        let mut report = self.report(&ran, plan);
         let types = sink.into_types();
         report.lengths =
             types.iter().map(|(destination, stats)| length_report(*destination, stats)).collect();
@@ -265,7 +274,7 @@ impl Job {
         memory: MemoryPlan,
         going: Going,
         on_event: &mut OnEvent<'_>,
-    ) -> Result<Outcome, JobError> {
+    ) -> Result<Ran, JobError> {
         let (proof, selection, ids) = (self.proof, self.selection.clone(), going.ids);
         let router = Router { proof, selection, grouping, ids };
         let options = FlowOptions {
@@ -286,22 +295,40 @@ impl Job {
             sync_interval: self.sync_interval,
             ..FlowOptions::default()
         };
-        let outcome = run(self.entries(), &router, sink, &options, &self.cancel, on_event)?;
+        let declared = Arc::new(Mutex::new(DeclaredCounts::new(self.keep_bundles)));
+        let entries = self.entries_counted(Arc::clone(&declared));
+        let outcome = run(entries, &router, sink, &options, &self.cancel, on_event)?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
         }
-        Ok(outcome)
+        let declared = std::mem::take(&mut *declared.lock().unwrap_or_else(PoisonError::into_inner));
+        let expectation = self.expectation.clone().or_else(|| declared.expectation());
+        Ok(Ran { outcome, expectation })
     }
 
     /// The sources, and what is passed over, in the order in which they are read.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> + Send {
+        self.entries_counted(Arc::default())
+    }
+
+    /// The same; what manifests declare of them is added up on the way.
+    fn entries_counted(
+        &self,
+        declared: Arc<Mutex<DeclaredCounts>>,
+    ) -> impl Iterator<Item = Entry> + Send + use<> {
         let replayed = self.replay.as_ref().map(Replay::entries);
-        let selected = self.replay.is_none().then(|| self.sources.expand().filter_map(entry));
+        let selected = self.replay.is_none().then(|| {
+            let note = move |found: &Result<Found, FetchError>| {
+                declared.lock().unwrap_or_else(PoisonError::into_inner).note(found);
+            };
+            self.sources.expand().inspect(note).filter_map(entry)
+        });
         replayed.into_iter().flatten().chain(selected.into_iter().flatten())
     }
 
-    pub(crate) fn report(&self, outcome: &Outcome, plan: MemoryPlan) -> Report {
-        let reconciliation = self.expectation.as_ref().map(|expected| expected.reconcile(&outcome.totals));
+    pub(crate) fn report(&self, ran: &Ran, plan: MemoryPlan) -> Report {
+        let Ran { outcome, expectation } = ran;
+        let reconciliation = expectation.as_ref().map(|expected| expected.reconcile(&outcome.totals));
         let account = Account::new(outcome, reconciliation, &plan);
         let status = account.status();
         Report {
@@ -327,7 +354,9 @@ impl Job {
 
 fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
     Some(match found {
-        Ok(Found::Source { origin, by }) => Entry::Source { origin, meant: by != FoundBy::Folder },
+        Ok(Found::Source { origin, by, role, .. }) => {
+            Entry::Source { origin, meant: by != FoundBy::Folder, role }
+        }
         // The manifest of a folder was read, though not as a source: nothing to warn of.
         Ok(Found::Skipped { why: SkipReason::Manifest, .. }) => return None,
         Ok(Found::Skipped { name, why }) => Entry::Skipped { name, why: why.to_string() },

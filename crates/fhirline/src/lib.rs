@@ -64,7 +64,7 @@ pub use job::{Job, OnEvent};
 pub use replay::ReplayError;
 pub use report::{
     Account, BytesReport, ContainersReport, FailureReport, FaultReport, LedgerReport, LengthReport,
-    MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SkippedReport,
-    SourcesReport, TypeReport,
+    MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SidecarsReport,
+    SkippedReport, SourcesReport, TypeReport,
 };
 pub use split::SplitJob;

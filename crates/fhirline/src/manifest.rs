@@ -5,10 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use fhirline_core::Destination;
+
 use crate::report::{Account, OutputReport};
 
 /// The name of the manifest in a destination.
 pub(crate) const NAME: &str = "manifest.json";
+/// The type of what tells of errors.
+const OUTCOME: &str = "OperationOutcome";
 /// Manifests beyond this are not ours.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
@@ -20,6 +24,10 @@ pub(crate) struct Manifest {
     pub(crate) request: String,
     pub(crate) requires_access_token: bool,
     pub(crate) output: Vec<File>,
+    /// What the manifests of the sources list as deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) deleted: Vec<File>,
+    /// What they list as errors, and what tells of the quarantine.
     pub(crate) error: Vec<File>,
     pub(crate) extension: Extension,
 }
@@ -55,7 +63,8 @@ pub(crate) struct Ours {
     pub(crate) options: serde_json::Value,
     /// A hash of the options and of what is known about the sources; `None` if they cannot be told apart (standard input).
     pub(crate) fingerprint: Option<String>,
-    /// What stands beside the resources. Not among the outputs: whoever reads those reads resources.
+    /// What stands beside the resources. Not among the outputs: whoever reads those reads resources. What has another place in
+    /// a FHIR manifest is named there, too.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) sidecars: Vec<OutputReport>,
     /// The exact bytes of rejected records, if there are any.
@@ -72,30 +81,37 @@ impl Manifest {
         ours: Ours,
     ) -> Self {
         let of_outcomes = |file: &&OutputReport| file.name.ends_with(".ndjson");
+        let of = |sidecar: Destination, resource_type: &str| {
+            let files = ours.sidecars.iter().filter(|file| is_of(file, sidecar));
+            files.map(|report| file(report, resource_type)).collect::<Vec<_>>()
+        };
+        let mut error = of(Destination::Errors, OUTCOME);
+        error.extend(quarantine.iter().filter(of_outcomes).map(|report| file(report, OUTCOME)));
         Self {
             transaction_time: instant(newest),
             request: "urn:fhirline:split".to_owned(),
             requires_access_token: false,
-            output: outputs.iter().map(file).collect(),
-            error: quarantine.iter().filter(of_outcomes).map(file).collect(),
+            output: outputs.iter().map(|report| file(report, OUTCOME)).collect(),
+            deleted: of(Destination::Deleted, "Bundle"),
+            error,
             extension: Extension { fhirline: ours },
         }
     }
 
     /// The names of all files that belong to it, without its own.
     pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
-        let listed = self.output.iter().chain(&self.error).map(|file| file.url.as_str());
-        listed.chain(self.others().map(|file| file.name.as_str()))
+        self.file_sizes().map(|(name, _)| name)
     }
 
     /// The same with their stored bytes.
     pub(crate) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
-        let listed =
-            self.output.iter().chain(&self.error).map(|file| (file.url.as_str(), file.extension.bytes));
+        let is_sidecar = |file: &&File| self.others().any(|sidecar| sidecar.name == file.url);
+        let listed = self.output.iter().chain(self.error.iter().filter(move |file| !is_sidecar(file)));
+        let listed = listed.map(|file| (file.url.as_str(), file.extension.bytes));
         listed.chain(self.others().map(|file| (file.name.as_str(), file.stored_bytes)))
     }
 
-    /// The files that only our extension names.
+    /// The files that are no outputs, but for the one that tells of the quarantine.
     fn others(&self) -> impl Iterator<Item = &OutputReport> {
         let Ours { sidecars, rejected, .. } = &self.extension.fhirline;
         sidecars.iter().chain(rejected)
@@ -130,9 +146,14 @@ pub(crate) fn instant(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time.clamp(earliest, latest)).to_string()
 }
 
-fn file(report: &OutputReport) -> File {
+/// Whether a file holds that sidecar.
+pub(crate) fn is_of(file: &OutputReport, sidecar: Destination) -> bool {
+    file.name.split('.').next() == Some(sidecar.name())
+}
+
+fn file(report: &OutputReport, otherwise: &str) -> File {
     File {
-        resource_type: report.resource_type.clone().unwrap_or_else(|| "OperationOutcome".to_owned()),
+        resource_type: report.resource_type.clone().unwrap_or_else(|| otherwise.to_owned()),
         url: report.name.clone(),
         count: report.records,
         extension: FileExtension {

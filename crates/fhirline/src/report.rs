@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_core::{ContainerTally, Destination, Ledger, Receipt};
+use fhirline_core::{ContainerTally, Destination, Ledger, Receipt, SidecarTally};
 use fhirline_flow::{MemoryPlan, Outcome, Place, ResumedAt, SourceFailure, Totals};
 use fhirline_sink::TypeStats;
 
@@ -124,6 +124,9 @@ pub struct LedgerReport {
     /// Containers opened; left out if there are none.
     #[serde(skip_serializing_if = "ContainersReport::is_empty", default)]
     pub containers: ContainersReport,
+    /// What the sender lists beside its data; left out if there is nothing.
+    #[serde(skip_serializing_if = "SidecarsReport::is_empty", default)]
+    pub sidecars: SidecarsReport,
     /// Lines with nothing but white space.
     pub blank_lines: u64,
     /// Delivered records with a top-level `resourceType` or `id` that stood more than once.
@@ -173,6 +176,23 @@ pub struct ContainersReport {
 
 impl ContainersReport {
     /// Whether there was none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What the sender lists beside its data, by line. None of it is a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of the core's SidecarTally")]
+pub struct SidecarsReport {
+    pub deleted: u64,
+    pub errors: u64,
+    pub headers: u64,
+}
+
+impl SidecarsReport {
+    /// Whether there was nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -411,10 +431,15 @@ fn ledger_report(ledger: &Ledger) -> LedgerReport {
             sidecars: bytes.sidecars,
         },
         containers: containers_report(&ledger.containers),
+        sidecars: sidecars_report(&ledger.sidecars),
         blank_lines: ledger.blank_lines,
         duplicate_keys: ledger.duplicate_keys,
         unknown_types: ledger.unknown_types,
     }
+}
+
+fn sidecars_report(sidecars: &SidecarTally) -> SidecarsReport {
+    SidecarsReport { deleted: sidecars.deleted, errors: sidecars.errors, headers: sidecars.headers }
 }
 
 fn containers_report(containers: &ContainerTally) -> ContainersReport {

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use fhirline_core::Origin;
+use fhirline_core::{Origin, SourceRole};
 
 use crate::records::RecordLines;
 
@@ -14,6 +14,8 @@ pub enum Entry {
         /// Whether somebody said that it is data. If not (a file that merely lay in a folder), it is skipped when its bytes
         /// do not look like data.
         meant: bool,
+        /// What it holds.
+        role: SourceRole,
     },
     /// A source of which it is known where each of its records ends, and that it is not compressed: its bytes decide
     /// nothing of that.
@@ -42,6 +44,11 @@ pub enum Entry {
 impl Entry {
     /// A source that is meant to be data.
     pub fn named(origin: impl Origin + 'static) -> Self {
-        Self::Source { origin: Box::new(origin), meant: true }
+        Self::in_role(origin, SourceRole::Data)
+    }
+
+    /// A source that is meant, in that role.
+    pub fn in_role(origin: impl Origin + 'static, role: SourceRole) -> Self {
+        Self::Source { origin: Box::new(origin), meant: true, role }
     }
 }

@@ -4,7 +4,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use fhirline_core::{
-    Budget, BudgetClosed, Chunk, Content, Lease, Lines, LongLine, Origin, Parts, Position, SourceId, Spool,
+    Budget, BudgetClosed, Chunk, Content, Lease, Lines, LongLine, Origin, Parts, Position, SourceId,
+    SourceRole, Spool,
 };
 use fhirline_decompress::{Compression, Decoder, DecompressError, Limits};
 use fhirline_line_split::{LineSplitter, MAX_LINE_BYTES};
@@ -148,9 +149,17 @@ struct Long {
     spool: Box<dyn Spool>,
 }
 
+/// A source to be opened.
+#[derive(Clone, Copy)]
+struct Source<'o> {
+    origin: &'o Arc<dyn Origin>,
+    role: SourceRole,
+}
+
 struct Open {
     name: String,
     stamp: Stamp,
+    role: SourceRole,
     /// It can be read again from anywhere, once its beginning is known to be plain.
     origin: Arc<dyn Origin>,
     decoder: Decoder<Box<dyn Read + Send>>,
@@ -172,11 +181,12 @@ struct Open {
 }
 
 impl Open {
-    fn new(name: String, stamp: Stamp, origin: Arc<dyn Origin>, opened: Opened, lease: Lease) -> Self {
+    fn new(source: Source<'_>, stamp: Stamp, opened: Opened, lease: Lease) -> Self {
         Self {
-            name,
+            name: source.origin.name().to_owned(),
             stamp,
-            origin,
+            role: source.role,
+            origin: Arc::clone(source.origin),
             decoder: opened.decoder,
             lease,
             stated_bytes: opened.stated_bytes,
@@ -285,12 +295,18 @@ impl<'s> Feed<'s> {
             Entry::Skipped { .. } if self.resume.is_some() => {}
             Entry::Skipped { .. } if self.passed_over > 0 => self.passed_over -= 1,
             Entry::Skipped { name, why } => self.ready.push_back(Step::Skipped { name, why, stamp: None }),
-            Entry::Source { origin, .. } if self.resume.is_some() => self.go_on(&Arc::from(origin), None)?,
-            Entry::Records { origin, lines } if self.resume.is_some() => {
-                self.go_on(&Arc::from(origin), Some(lines))?;
+            Entry::Source { origin, role, .. } if self.resume.is_some() => {
+                self.go_on(Source { origin: &Arc::from(origin), role }, None)?;
             }
-            Entry::Source { origin, meant } => self.begin(&Arc::from(origin), meant)?,
-            Entry::Records { origin, lines } => self.begin_records(&Arc::from(origin), lines)?,
+            Entry::Records { origin, lines } if self.resume.is_some() => {
+                self.go_on(Source { origin: &Arc::from(origin), role: SourceRole::Data }, Some(lines))?;
+            }
+            Entry::Source { origin, meant, role } => {
+                self.begin(Source { origin: &Arc::from(origin), role }, meant)?;
+            }
+            Entry::Records { origin, lines } => {
+                self.begin_records(Source { origin: &Arc::from(origin), role: SourceRole::Data }, lines)?;
+            }
             Entry::Lost { error, .. } if self.resume.is_some() => self.lose(SourceError::Lost(error)),
             Entry::Lost { name, error } => {
                 let stamp = Stamp::of_name(&name);
@@ -312,10 +328,10 @@ impl<'s> Feed<'s> {
     }
 
     /// What is known of a source, if anybody will want to know.
-    fn stamp(&self, origin: &dyn Origin) -> Stamp {
+    fn stamp(&self, source: Source<'_>) -> Stamp {
         match self.options.checkpoint_bytes {
-            Some(_) => stamp(origin),
-            None => Stamp::of_name(origin.name()),
+            Some(_) => stamp(&**source.origin, source.role),
+            None => Stamp::of_name(source.origin.name()),
         }
     }
 
@@ -335,12 +351,22 @@ impl<'s> Feed<'s> {
         };
         let sequence = self.sequence;
         self.sequence += 1;
-        let chunk = Chunk { sequence, content, lease };
+        let chunk = Chunk { sequence, role: self.role(), content, lease };
         Ok(Step::Chunk { chunk, stored_bytes: self.stored_bytes(), standing })
     }
 
     fn stored_bytes(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.decoder.stored_bytes())
+    }
+
+    /// What the open source holds.
+    fn role(&self) -> SourceRole {
+        self.open.as_ref().map_or(SourceRole::Data, |open| open.role)
+    }
+
+    /// Whether Bundles are what they are, and not what is in them.
+    fn keeps_bundles(&self) -> bool {
+        self.options.keep_bundles || self.role().sidecar().is_some()
     }
 
     fn has_ended(&self) -> bool {

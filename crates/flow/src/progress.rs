@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_core::{ByteTally, ContainerTally, Destination, Fault, Ledger, Position, RecordTally, SourceId};
+use fhirline_core::{
+    ByteTally, ContainerTally, Destination, Fault, Ledger, Position, RecordTally, SidecarTally, SourceId,
+};
 
 use crate::entry::Entry;
 use crate::outcome::{Outcome, Skipped};
@@ -70,7 +72,7 @@ pub(crate) struct SavedSkip {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SavedTotals {
-    ledger: [u64; 23],
+    ledger: [u64; 26],
     /// Records and bytes delivered and filtered, by destination.
     types: BTreeMap<String, [u64; 4]>,
     faults: BTreeMap<String, SavedFault>,
@@ -206,8 +208,9 @@ fn type_totals(saved: &[u64; 4]) -> TypeTotals {
     }
 }
 
-fn saved_ledger(ledger: &Ledger) -> [u64; 23] {
+fn saved_ledger(ledger: &Ledger) -> [u64; 26] {
     let (records, bytes, containers) = (&ledger.records, &ledger.bytes, &ledger.containers);
+    let sidecars = &ledger.sidecars;
     [
         records.read,
         records.delivered,
@@ -232,10 +235,13 @@ fn saved_ledger(ledger: &Ledger) -> [u64; 23] {
         containers.signed_bundles,
         containers.provider_lists,
         containers.bare_entries,
+        sidecars.deleted,
+        sidecars.errors,
+        sidecars.headers,
     ]
 }
 
-fn ledger(saved: &[u64; 23]) -> Ledger {
+fn ledger(saved: &[u64; 26]) -> Ledger {
     Ledger {
         records: RecordTally {
             read: saved[0],
@@ -263,6 +269,7 @@ fn ledger(saved: &[u64; 23]) -> Ledger {
             provider_lists: saved[21],
             bare_entries: saved[22],
         },
+        sidecars: SidecarTally { deleted: saved[23], errors: saved[24], headers: saved[25] },
         blank_lines: saved[13],
         duplicate_keys: saved[14],
         unknown_types: saved[15],
@@ -275,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn totals() -> impl Strategy<Value = Totals> {
-        let numbers = prop::array::uniform23(any::<u64>());
+        let numbers = prop::array::uniform26(any::<u64>());
         let names = prop::sample::select(vec!["Goal", "Patient", "_unknown", "_all"]);
         let types = prop::collection::btree_map(names, prop::array::uniform4(any::<u64>()), 0..4);
         let faults = prop::collection::btree_map(

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use fhirline_core::{Identity, Origin};
+use fhirline_core::{Identity, Origin, SourceRole};
 
 use crate::entry::Entry;
 use crate::progress::SourceChanged;
@@ -31,6 +31,16 @@ pub(crate) struct Stamp {
     /// Checksum of its first and last bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     sample: Option<u32>,
+    /// Checksum of what its server calls this version of it. Where there is one it says all, and bytes of it would cost requests.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    tag: Option<u32>,
+    /// What it is to the manifest that lists it; 0 for data.
+    #[serde(skip_serializing_if = "is_data", default)]
+    role: u8,
+}
+
+fn is_data(role: &u8) -> bool {
+    *role == 0
 }
 
 /// In what a source differs from what it was.
@@ -43,8 +53,12 @@ pub enum Changed {
     Length,
     /// The time at which it was last changed.
     Modified,
+    /// What its server calls this version of it.
+    Tag,
     /// Its first or last bytes.
     Bytes,
+    /// What it is to the manifest that lists it: data, or something beside it.
+    Role,
     /// It is not on the list any more.
     Gone,
     /// One of those behind the first 4,096 differs, which are compared all together.
@@ -57,6 +71,8 @@ impl fmt::Display for Changed {
             Self::Name => "another source stood in its place",
             Self::Length => "its length differs",
             Self::Modified => "the time of its last change differs",
+            Self::Tag => "its version differs",
+            Self::Role => "the manifest lists it as something else",
             Self::Bytes => "its first or last bytes differ",
             Self::Gone => "it is not there any more",
             Self::OneOfMany => "it or a source before it differs",
@@ -67,7 +83,14 @@ impl fmt::Display for Changed {
 impl Stamp {
     /// That of something of which only the name counts.
     pub(crate) fn of_name(name: &str) -> Self {
-        Self { name: crc32c::crc32c(name.as_bytes()), stored_bytes: None, modified: None, sample: None }
+        Self {
+            name: crc32c::crc32c(name.as_bytes()),
+            stored_bytes: None,
+            modified: None,
+            sample: None,
+            tag: None,
+            role: 0,
+        }
     }
 
     /// In what the source differs `now`.
@@ -76,6 +99,10 @@ impl Stamp {
             Some(Changed::Name)
         } else if self.stored_bytes != now.stored_bytes {
             Some(Changed::Length)
+        } else if self.role != now.role {
+            Some(Changed::Role)
+        } else if self.tag != now.tag {
+            Some(Changed::Tag)
         } else if self.sample != now.sample {
             Some(Changed::Bytes)
         } else if self.modified != now.modified {
@@ -135,23 +162,36 @@ impl Stamps {
 /// The name and the stamp of an entry as it is now.
 pub(crate) fn stamp_of(entry: &Entry) -> (String, Stamp) {
     match entry {
-        Entry::Source { origin, .. } | Entry::Records { origin, .. } => {
-            (origin.name().to_owned(), stamp(&**origin))
-        }
+        Entry::Source { origin, role, .. } => (origin.name().to_owned(), stamp(&**origin, *role)),
+        Entry::Records { origin, .. } => (origin.name().to_owned(), stamp(&**origin, SourceRole::Data)),
         Entry::Skipped { name, .. } | Entry::Lost { name, .. } => (name.clone(), Stamp::of_name(name)),
     }
 }
 
 /// The stamp of a source as it is now. What cannot be looked at has only a name.
-pub(crate) fn stamp(origin: &dyn Origin) -> Stamp {
-    let mut stamp = Stamp::of_name(origin.name());
-    let Ok(Identity { stored_bytes: Some(stored_bytes), modified, .. }) = origin.identity() else {
+pub(crate) fn stamp(origin: &dyn Origin, role: SourceRole) -> Stamp {
+    let mut stamp = Stamp { role: number_of(role), ..Stamp::of_name(origin.name()) };
+    let Ok(Identity { stored_bytes: Some(stored_bytes), modified, tag, .. }) = origin.identity() else {
         return stamp;
     };
     stamp.stored_bytes = Some(stored_bytes);
-    stamp.modified = modified.map(nanoseconds);
-    stamp.sample = sample(origin, stored_bytes).ok();
+    match tag {
+        Some(tag) => stamp.tag = Some(crc32c::crc32c(tag.as_bytes())),
+        None => {
+            stamp.modified = modified.map(nanoseconds);
+            stamp.sample = sample(origin, stored_bytes).ok();
+        }
+    }
     stamp
+}
+
+fn number_of(role: SourceRole) -> u8 {
+    match role {
+        SourceRole::Data => 0,
+        SourceRole::Organized => 1,
+        SourceRole::Deleted => 2,
+        SourceRole::Errors => 3,
+    }
 }
 
 /// The checksum of the first and the last bytes.
@@ -180,12 +220,13 @@ mod tests {
         name: &'static str,
         bytes: Vec<u8>,
         modified: SystemTime,
+        tag: Option<&'static str>,
     }
 
     impl Origin for Text {
         fn identity(&self) -> io::Result<Identity> {
-            let stored_bytes = Some(self.bytes.len() as u64);
-            Ok(Identity { name: self.name.into(), stored_bytes, modified: Some(self.modified) })
+            let (stored_bytes, tag) = (Some(self.bytes.len() as u64), self.tag.map(str::to_owned));
+            Ok(Identity { name: self.name.into(), stored_bytes, modified: Some(self.modified), tag })
         }
 
         fn name(&self) -> &str {
@@ -193,6 +234,7 @@ mod tests {
         }
 
         fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+            assert_eq!(self.tag, None, "bytes of what has a version cost requests");
             Ok(Box::new(io::Cursor::new(self.bytes[offset as usize..].to_vec())))
         }
     }
@@ -200,12 +242,12 @@ mod tests {
     type Change = (Changed, fn(&mut Text));
 
     fn text() -> Text {
-        Text { name: "a", bytes: vec![b'x'; 10_000], modified: UNIX_EPOCH }
+        Text { name: "a", bytes: vec![b'x'; 10_000], modified: UNIX_EPOCH, tag: None }
     }
 
     #[test]
     fn each_kind_of_change_is_named() {
-        let before = stamp(&text());
+        let before = stamp(&text(), SourceRole::Data);
         let changes: [Change; 5] = [
             (Changed::Name, |text| text.name = "b"),
             (Changed::Length, |text| text.bytes.push(b'y')),
@@ -213,12 +255,25 @@ mod tests {
             (Changed::Bytes, |text| text.bytes[9_999] = b'y'),
             (Changed::Modified, |text| text.modified -= std::time::Duration::from_nanos(1)),
         ];
-        assert_eq!(before.difference(&stamp(&text())), None);
+        assert_eq!(before.difference(&stamp(&text(), SourceRole::Data)), None);
+        assert_eq!(before.difference(&stamp(&text(), SourceRole::Deleted)), Some(Changed::Role));
         for (what, change) in changes {
             let mut changed = text();
             change(&mut changed);
-            assert_eq!(before.difference(&stamp(&changed)), Some(what));
+            assert_eq!(before.difference(&stamp(&changed, SourceRole::Data)), Some(what));
         }
+    }
+
+    #[test]
+    fn what_has_a_version_is_told_by_it_alone() {
+        let of = |tag, modified, byte| {
+            stamp(&Text { tag: Some(tag), modified, bytes: vec![byte; 9], ..text() }, SourceRole::Data)
+        };
+        let (before, later) = (of("v1", UNIX_EPOCH, b'x'), SystemTime::now());
+        assert_eq!(before.difference(&of("v1", later, b'y')), None, "another server of the same");
+        assert_eq!(before.difference(&of("v2", UNIX_EPOCH, b'x')), Some(Changed::Tag));
+        let json = serde_json::to_string(&before).expect("into memory");
+        assert_eq!(serde_json::from_str::<Stamp>(&json).expect("what was written"), before);
     }
 
     #[test]

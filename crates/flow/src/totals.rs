@@ -223,7 +223,7 @@ mod tests {
     impl Origin for Text {
         fn identity(&self) -> io::Result<Identity> {
             let stored_bytes = Some(self.bytes.len() as u64 + self.missing);
-            Ok(Identity { name: "text".into(), stored_bytes, modified: None })
+            Ok(Identity { name: "text".into(), stored_bytes, modified: None, tag: None })
         }
 
         fn name(&self) -> &str {

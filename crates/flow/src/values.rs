@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use fhirline_bundle::{Defect, Framer, Kind, Known, Options, Tally};
 use fhirline_core::{
-    BadRecord, CHUNK_BYTES, Destination, Fault, LongLine, Origin, PartKind, Parts, Position, Spool, Spools,
-    Verdict,
+    BadRecord, CHUNK_BYTES, Destination, Fault, LongLine, Origin, PartKind, Parts, Position, SourceRole,
+    Spool, Spools, Verdict,
 };
 use fhirline_line_split::ChunkSize;
 use fhirline_route::Router;
@@ -56,6 +56,7 @@ pub(crate) struct ValuesOptions {
     pub(crate) chunk_size: ChunkSize,
     pub(crate) held_part_bytes: usize,
     pub(crate) max_line_bytes: u64,
+    pub(crate) role: SourceRole,
     pub(crate) keep_bundles: bool,
     pub(crate) keep_metadata: bool,
 }
@@ -360,6 +361,7 @@ impl Values {
         let finish = Finish {
             router: &self.options.router,
             spools: &*self.options.spools,
+            role: self.options.role,
             max_line_bytes: self.options.max_line_bytes,
         };
         let line = match (kind, around) {

@@ -16,7 +16,12 @@ struct Text(Vec<u8>);
 
 impl Origin for Text {
     fn identity(&self) -> io::Result<Identity> {
-        Ok(Identity { name: "text".into(), stored_bytes: Some(self.0.len() as u64), modified: None })
+        Ok(Identity {
+            name: "text".into(),
+            stored_bytes: Some(self.0.len() as u64),
+            modified: None,
+            tag: None,
+        })
     }
 
     fn name(&self) -> &str {

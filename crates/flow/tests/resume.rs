@@ -16,7 +16,7 @@ struct Text {
 impl Origin for Text {
     fn identity(&self) -> io::Result<Identity> {
         let stored_bytes = Some(self.bytes.len() as u64);
-        Ok(Identity { name: self.name.to_owned(), stored_bytes, modified: None })
+        Ok(Identity { name: self.name.to_owned(), stored_bytes, modified: None, tag: None })
     }
 
     fn name(&self) -> &str {

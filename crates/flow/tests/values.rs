@@ -26,6 +26,7 @@ impl Origin for Text {
             name: "text".into(),
             stored_bytes: Some(self.bytes.len() as u64 + self.missing),
             modified: None,
+            tag: None,
         })
     }
 

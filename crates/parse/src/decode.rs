@@ -22,7 +22,7 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Length of the string's body: up to the closing quote, or to the end if there is none.
-fn closing_quote(body: &[u8]) -> usize {
+pub(crate) fn closing_quote(body: &[u8]) -> usize {
     let mut at = 0;
     while let Some(step) = memchr::memchr2(b'"', b'\\', body.get(at..).unwrap_or_default()) {
         at += step;

@@ -1,15 +1,16 @@
 //! The pure step: one chunk in, the same bytes regrouped by destination out, rejects beside them.
 //!
 //! This crate owns the decision what becomes of each record, be it a line or a part of a container: delivered to the output of its resource type, left out because
-//! the caller asked for it, or rejected with a fault. It reads each record's envelope once and copies the record once.
+//! the caller asked for it, or rejected with a fault; and which lines of a source are no records but something that its sender lists
+//! beside the data ([`SourceRole`](fhirline_core::SourceRole)): these go to sidecars. It reads each record's envelope once and copies the record once.
 //!
 //! ```
-//! use fhirline_core::{Batch, Chunk, Lease, Lines, Position};
+//! use fhirline_core::{Batch, Chunk, Lease, Lines, Position, SourceRole};
 //! use fhirline_route::{Router, Scratch};
 //!
 //! let bytes = b"{\"resourceType\":\"Patient\",\"id\":\"1\"}\n{\"resourceType\":\n".to_vec();
 //! let lines = Lines { at: Position { line: 1, ..Position::default() }, ends: vec![36, bytes.len() as u32], bytes };
-//! let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
+//! let chunk = Chunk { sequence: 0, role: SourceRole::Data, content: lines.into(), lease: Lease::free_of_charge() };
 //!
 //! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
 //! assert_eq!(batch.runs[0].destination.name(), "Patient");
@@ -32,6 +33,7 @@ mod ids;
 mod long;
 mod parts;
 mod place;
+mod role;
 mod router;
 mod selection;
 

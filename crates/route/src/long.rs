@@ -1,18 +1,19 @@
-use fhirline_core::{BadRecord, Destination, Fault, Fragment, Ledger, Position, Verdict};
+use fhirline_core::{BadRecord, Destination, Fault, Fragment, Ledger, Position, SourceRole, Verdict};
 use fhirline_parse::{ScannedEnvelope, Scanner};
 
 use crate::parts::is_about_type;
 use crate::place::destination_of;
+use crate::role::{MAX_HEADER_BYTES, sidecar_of_line};
 use crate::{Grouping, Router};
 
 /// Decides what becomes of a line that comes in fragments: the same as [`Router::route`] does for the line as a whole.
 ///
 /// ```
-/// use fhirline_core::{Fragment, Position, Verdict};
+/// use fhirline_core::{Fragment, Position, SourceRole, Verdict};
 /// use fhirline_route::Router;
 ///
 /// let router = Router::default();
-/// let mut route = router.route_long(Position::default());
+/// let mut route = router.route_long(Position::default(), SourceRole::Data);
 /// for (offset, bytes) in [(0, &b" {\"resourceType\":"[..]), (17, b"\"Goal\"}")] {
 ///     let (line_at, last) = (Position::default(), offset > 0);
 ///     route.push(&Fragment { line_at, offset, bytes: bytes.to_vec(), last, terminator_bytes: 0 });
@@ -26,13 +27,17 @@ pub struct LongRoute {
     scanner: Scanner,
     at: Position,
     length: u64,
+    role: SourceRole,
+    /// The line so far, as long as it may be a header.
+    header: Option<Vec<u8>>,
 }
 
 impl Router {
-    /// The beginning of a line that is too long to be held.
+    /// The beginning of a line of such a source that is too long to be held.
     #[must_use]
-    pub fn route_long(&self, at: Position) -> LongRoute {
-        LongRoute { scanner: Scanner::new(self.proof), at, length: 0 }
+    pub fn route_long(&self, at: Position, role: SourceRole) -> LongRoute {
+        let header = (role == SourceRole::Organized).then(Vec::new);
+        LongRoute { scanner: Scanner::new(self.proof), at, length: 0, role, header }
     }
 }
 
@@ -58,6 +63,10 @@ impl LongRoute {
     pub fn push_bytes(&mut self, bytes: &[u8]) {
         self.scanner.push(bytes);
         self.length += bytes.len() as u64;
+        match &mut self.header {
+            Some(header) if header.len() + bytes.len() <= MAX_HEADER_BYTES => header.extend_from_slice(bytes),
+            header => *header = None,
+        }
     }
 
     /// What becomes of the line. A line longer than `max_line_bytes` is rejected.
@@ -77,8 +86,14 @@ impl LongRoute {
         } else {
             match self.scanner.finish_line() {
                 Ok(found) => {
-                    is_bundle = found.resource_type == "Bundle";
-                    router.place_long(&found, length, &mut ledger)
+                    let line = self.header.as_deref().unwrap_or_default();
+                    match sidecar_of_line(self.role, &found.resource_type, line) {
+                        Some(sidecar) => place_beside(sidecar, &found, length, &mut ledger),
+                        None => {
+                            is_bundle = found.resource_type == "Bundle";
+                            router.place_long(&found, length, &mut ledger)
+                        }
+                    }
                 }
                 Err(why) => rejected(why, length, &mut ledger),
             }
@@ -95,8 +110,7 @@ impl LongRoute {
         let verdict = match self.scanner.finish() {
             Err(why) if !is_about_type(why.fault) => rejected(why, length, &mut ledger),
             _ => {
-                ledger.bytes.sidecars = length;
-                ledger.containers.bare_entries = u64::from(sidecar == Destination::Entries);
+                ledger.count_beside(sidecar, length);
                 Verdict::Delivered { destination: sidecar, record: 0..length }
             }
         };
@@ -111,7 +125,7 @@ pub struct RoutedLine {
     pub verdict: Verdict,
     /// Its account.
     pub ledger: Ledger,
-    /// Whether it is a sound FHIR Bundle.
+    /// Whether it is a sound FHIR Bundle, and a record.
     pub is_bundle: bool,
 }
 
@@ -142,6 +156,14 @@ impl Router {
     }
 }
 
+fn place_beside(sidecar: Destination, found: &ScannedEnvelope, length: u64, ledger: &mut Ledger) -> Verdict {
+    let record = found.value.clone();
+    let bytes = record.end - record.start;
+    ledger.bytes.white_space = length - bytes;
+    ledger.count_beside(sidecar, bytes);
+    Verdict::Delivered { destination: sidecar, record }
+}
+
 fn rejected(why: BadRecord, length: u64, ledger: &mut Ledger) -> Verdict {
     ledger.records.read = 1;
     ledger.records.quarantined = 1;
@@ -158,8 +180,17 @@ mod tests {
 
     const AT: Position = Position { source: SourceId(3), byte: 100, line: 7 };
 
-    fn in_fragments(router: &Router, content: &[u8], cuts: &[usize], terminator_bytes: u8) -> RoutedLine {
-        let mut route = router.route_long(AT);
+    const ROLES: [SourceRole; 4] =
+        [SourceRole::Data, SourceRole::Organized, SourceRole::Deleted, SourceRole::Errors];
+
+    fn in_fragments(
+        router: &Router,
+        role: SourceRole,
+        content: &[u8],
+        cuts: &[usize],
+        terminator_bytes: u8,
+    ) -> RoutedLine {
+        let mut route = router.route_long(AT, role);
         let mut from = 0;
         for &cut in cuts.iter().chain([&content.len()]) {
             let bytes = content[from..cut.max(from)].to_vec();
@@ -171,16 +202,16 @@ mod tests {
         route.finish(router, terminator_bytes, u64::MAX)
     }
 
-    fn as_a_whole(router: &Router, line: &[u8]) -> Batch {
+    fn as_a_whole(router: &Router, role: SourceRole, line: &[u8]) -> Batch {
         let lines = Lines { at: AT, bytes: line.to_vec(), ends: vec![line.len() as u32] };
-        let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
+        let chunk = Chunk { sequence: 0, role, content: lines.into(), lease: Lease::free_of_charge() };
         router.route(chunk, Batch::default(), &mut Scratch::default()).0
     }
 
     /// Both ways say the same.
-    fn compare(router: &Router, content: &[u8], cuts: &[usize], terminator: &[u8]) {
-        let routed = in_fragments(router, content, cuts, terminator.len() as u8);
-        let batch = as_a_whole(router, &[content, terminator].concat());
+    fn compare(router: &Router, role: SourceRole, content: &[u8], cuts: &[usize], terminator: &[u8]) {
+        let routed = in_fragments(router, role, content, cuts, terminator.len() as u8);
+        let batch = as_a_whole(router, role, &[content, terminator].concat());
         assert_eq!(routed.ledger, batch.ledger);
         match &routed.verdict {
             Verdict::Blank => assert_eq!(batch.ledger.blank_lines, 1),
@@ -231,6 +262,8 @@ mod tests {
             "\"\\u00e9\"",
             "\r",
             "{\"resourceType\":\"Goal\"}",
+            "{\"resourceType\":\"Parameters\",\"parameter\":[{\"name\":\"header\"}]}",
+            "{\"resourceType\":\"Bundle\",\"entry\":[]}",
             "{\"resourceType\":\"no type\"}",
         ]);
         prop::collection::vec(token, 0..12).prop_map(|tokens| tokens.concat().into_bytes())
@@ -240,6 +273,7 @@ mod tests {
         #[test]
         fn a_line_in_fragments_goes_where_the_whole_line_goes(
             router in routers(),
+            role in prop::sample::select(&ROLES),
             content in contents(),
             mut cuts in prop::collection::vec(0usize..200, 0..8),
             crlf in any::<bool>(),
@@ -249,14 +283,14 @@ mod tests {
             let content = &content[..kept];
             cuts.retain(|&cut| cut <= content.len());
             cuts.sort_unstable();
-            compare(&router, content, &cuts, if crlf { b"\r\n" } else { b"\n" });
+            compare(&router, role, content, &cuts, if crlf { b"\r\n" } else { b"\n" });
         }
     }
 
     #[test]
     fn a_line_beyond_the_limit_is_rejected_whole() {
         let router = Router::default();
-        let mut route = router.route_long(AT);
+        let mut route = router.route_long(AT, SourceRole::Data);
         let bytes = b"{\"resourceType\":\"Goal\"}".to_vec();
         let length = bytes.len() as u64;
         route.push(&Fragment { line_at: AT, offset: 0, bytes, last: true, terminator_bytes: 1 });

@@ -1,11 +1,11 @@
 //! What was found in containers, placed.
 
 use fhirline_bundle::compact_in_place;
-use fhirline_core::{BadRecord, Destination, Fault, Ledger, PartKind, PartSpan, Parts};
+use fhirline_core::{BadRecord, Destination, Fault, Ledger, PartKind, PartSpan, Parts, SourceRole};
 use fhirline_parse::{Proof, envelope};
 
-use crate::place::{Place, Placed, Scratch, destination_of};
-use crate::router::{place_in, reject};
+use crate::place::{Place, Scratch, destination_of};
+use crate::router::{Judged, note_beside, place_beside, place_in, reject};
 use crate::{Grouping, IdRule, Router};
 
 impl Router {
@@ -19,31 +19,43 @@ impl Router {
     /// The name of the output to which a record goes.
     #[must_use]
     pub fn output_name(&self, record: &[u8], proof: Proof) -> String {
-        match self.judged(record, proof).map(|found| destination_of(&found.resource_type)) {
-            Ok(destination) if self.selection.wants(&destination) => match self.grouping {
-                Grouping::ByType => destination.name().to_owned(),
-                Grouping::Together => Destination::Together.name().to_owned(),
-            },
-            Ok(_) => Self::FILTERED.to_owned(),
-            Err(_) => Self::QUARANTINED.to_owned(),
+        let destination = match self.judged(record, proof, |_| None) {
+            Ok(Judged::Record(found)) => destination_of(&found.resource_type),
+            Ok(Judged::Beside(sidecar)) => sidecar,
+            Err(_) => return Self::QUARANTINED.to_owned(),
+        };
+        match self.grouping {
+            _ if !self.selection.wants(&destination) => Self::FILTERED.to_owned(),
+            Grouping::ByType => destination.name().to_owned(),
+            Grouping::Together => Destination::Together.name().to_owned(),
         }
     }
 
     /// Notes where each part goes, and puts those that are delivered on one line.
-    pub(crate) fn place_parts(&self, parts: &mut Parts, scratch: &mut Scratch, ledger: &mut Ledger) {
+    pub(crate) fn place_parts(
+        &self,
+        parts: &mut Parts,
+        role: SourceRole,
+        scratch: &mut Scratch,
+        ledger: &mut Ledger,
+    ) {
+        // Headers stand on lines only.
+        let sidecar = role.sidecar();
         for part in &parts.list {
             let bytes = &mut parts.bytes[part.from as usize..(part.from + part.length) as usize];
             let known = part.known_type.and_then(|at| parts.types.get(usize::from(at))).copied();
             match (part.kind, known) {
-                (PartKind::Resource, Some(known)) if self.ids == IdRule::Any => {
+                (PartKind::Resource, Some(known)) if self.ids == IdRule::Any && sidecar.is_none() => {
                     let group = self.group_of_type(known, scratch);
                     place_delivered(group, bytes, part, scratch, ledger);
                 }
-                (PartKind::Resource, _) => self.place_resource(bytes, part, scratch, ledger),
-                (PartKind::Line, _) => self.place_line(bytes, place_of(part), scratch, ledger),
+                (PartKind::Resource, _) => self.place_resource(bytes, part, sidecar, scratch, ledger),
+                (PartKind::Line, _) => self.place_line(bytes, place_of(part), role, scratch, ledger),
                 (PartKind::Entry, _) => self.place_entry(bytes, part, scratch, ledger),
                 (PartKind::Broken(why), _) => set_aside(part, why, scratch, ledger),
-                (PartKind::Sidecar(destination), _) => place_beside(destination, part, part.length, scratch),
+                (PartKind::Sidecar(destination), _) => {
+                    note_beside(destination, place_of(part), part.length, scratch);
+                }
             }
         }
     }
@@ -53,9 +65,20 @@ impl Router {
         if part.proven { Proof::Trusted } else { self.proof }
     }
 
-    fn place_resource(&self, bytes: &mut [u8], part: &PartSpan, scratch: &mut Scratch, ledger: &mut Ledger) {
-        let (group, has_duplicates) = match self.judged(bytes, self.proof_of(part)) {
-            Ok(found) => (self.group_of(&found, scratch), found.duplicate_keys > 0),
+    fn place_resource(
+        &self,
+        bytes: &mut [u8],
+        part: &PartSpan,
+        sidecar: Option<Destination>,
+        scratch: &mut Scratch,
+        ledger: &mut Ledger,
+    ) {
+        let (group, has_duplicates) = match self.judged(bytes, self.proof_of(part), |_| sidecar) {
+            Ok(Judged::Record(found)) => (self.group_of(&found, scratch), found.duplicate_keys > 0),
+            Ok(Judged::Beside(sidecar)) => {
+                let length = on_one_line(bytes, part, ledger);
+                return place_beside(sidecar, place_of(part), length, scratch, ledger);
+            }
             // It is kept as it was.
             Err(why) => return set_aside(part, why, scratch, ledger),
         };
@@ -67,10 +90,8 @@ impl Router {
     fn place_entry(&self, bytes: &mut [u8], part: &PartSpan, scratch: &mut Scratch, ledger: &mut Ledger) {
         match self.proven_object(bytes, self.proof_of(part)) {
             Ok(()) => {
-                let length = if part.line_ends == 0 { bytes.len() } else { compacted(bytes, ledger) };
-                ledger.containers.bare_entries += 1;
-                ledger.bytes.sidecars += length as u64;
-                place_beside(Destination::Entries, part, length as u32, scratch);
+                let length = on_one_line(bytes, part, ledger);
+                place_beside(Destination::Entries, place_of(part), length, scratch, ledger);
             }
             Err(why) => set_aside(part, why, scratch, ledger),
         }
@@ -98,8 +119,8 @@ fn place_delivered(
     scratch: &mut Scratch,
     ledger: &mut Ledger,
 ) -> u64 {
-    let length = if part.line_ends == 0 { bytes.len() } else { compacted(bytes, ledger) };
-    place_in(group, place_of(part), length as u32, scratch, ledger)
+    let length = on_one_line(bytes, part, ledger);
+    place_in(group, place_of(part), length, scratch, ledger)
 }
 
 fn place_of(part: &PartSpan) -> Place {
@@ -110,18 +131,13 @@ fn set_aside(part: &PartSpan, why: BadRecord, scratch: &mut Scratch, ledger: &mu
     reject(place_of(part), part.length, part.line_ends + 1, why, scratch, ledger);
 }
 
-/// Leaves out the white space between tokens.
-fn compacted(bytes: &mut [u8], ledger: &mut Ledger) -> usize {
+/// Leaves out the white space between tokens of what spans lines, and says how long it is then.
+fn on_one_line(bytes: &mut [u8], part: &PartSpan, ledger: &mut Ledger) -> u32 {
+    if part.line_ends == 0 {
+        return part.length;
+    }
     let (length, dropped) = compact_in_place(bytes);
     ledger.bytes.white_space += dropped.white_space;
     ledger.bytes.terminators += dropped.terminators;
-    length
-}
-
-fn place_beside(destination: Destination, part: &PartSpan, length: u32, scratch: &mut Scratch) {
-    let group = scratch.groups.number(destination, |_| true);
-    let beside = &mut scratch.groups.all[group as usize];
-    beside.records += 1;
-    beside.bytes += u64::from(length);
-    scratch.placed.push(Placed { group, span: place_of(part).span(length), from: part.from });
+    length as u32
 }

@@ -1,10 +1,11 @@
 use fhirline_core::{
     BadRecord, Batch, CHUNK_BYTES, Chunk, Content, Destination, Filtered, Ledger, Lines, Position,
-    RecordSpan, RejectSpan, ResourceType, Run,
+    RecordSpan, RejectSpan, ResourceType, Run, SourceRole,
 };
 use fhirline_parse::{Envelope, Proof, envelope};
 
 use crate::place::{Group, Place, Placed, Scratch, destination_of};
+use crate::role::sidecar_of_line;
 use crate::{IdRule, Selection};
 
 /// How delivered records are regrouped.
@@ -30,6 +31,14 @@ pub struct Router {
     pub ids: IdRule,
 }
 
+/// What something sound is found to be.
+pub(crate) enum Judged<'r> {
+    /// A record that may be delivered.
+    Record(Envelope<'r>),
+    /// No record: it is kept in that sidecar.
+    Beside(Destination),
+}
+
 impl Router {
     /// Regroups the records of a chunk. `into` lends its memory to the batch; the chunk's buffers come back for the next
     /// chunk.
@@ -37,19 +46,19 @@ impl Router {
     pub fn route(&self, chunk: Chunk, mut into: Batch, scratch: &mut Scratch) -> (Batch, Content) {
         scratch.clear();
         into.clear();
-        let Chunk { sequence, mut content, lease } = chunk;
+        let Chunk { sequence, role, mut content, lease } = chunk;
         (into.sequence, into.lease) = (sequence, Some(lease));
         let bytes = match &mut content {
             Content::Lines(lines) => {
                 (into.at, into.end) = (lines.at, end_of(lines));
-                into.ledger = self.place_lines(lines, scratch);
+                into.ledger = self.place_lines(lines, role, scratch);
                 &mut lines.bytes
             }
             Content::Parts(parts) => {
                 (into.at, into.end) = (parts.at, parts.end);
                 into.providers.append(&mut parts.providers);
                 into.ledger = parts.ledger;
-                self.place_parts(parts, scratch, &mut into.ledger);
+                self.place_parts(parts, role, scratch, &mut into.ledger);
                 &mut parts.bytes
             }
         };
@@ -58,17 +67,24 @@ impl Router {
     }
 
     /// Reads each line's envelope and notes where the line goes.
-    fn place_lines(&self, lines: &Lines, scratch: &mut Scratch) -> Ledger {
+    fn place_lines(&self, lines: &Lines, role: SourceRole, scratch: &mut Scratch) -> Ledger {
         let mut ledger = Ledger::default();
         ledger.bytes.read = lines.bytes.len() as u64;
         for (number, (offset, line)) in lines.iter().enumerate() {
             let place = Place { from: offset, offset, line: number as u32 };
-            self.place_line(line, place, scratch, &mut ledger);
+            self.place_line(line, place, role, scratch, &mut ledger);
         }
         ledger
     }
 
-    pub(crate) fn place_line(&self, line: &[u8], at: Place, scratch: &mut Scratch, ledger: &mut Ledger) {
+    pub(crate) fn place_line(
+        &self,
+        line: &[u8],
+        at: Place,
+        role: SourceRole,
+        scratch: &mut Scratch,
+        ledger: &mut Ledger,
+    ) {
         let content = without_terminator(line);
         ledger.bytes.terminators += (line.len() - content.len()) as u64;
         let (lead, record) = trimmed(content);
@@ -77,10 +93,14 @@ impl Router {
             ledger.bytes.white_space += content.len() as u64;
             return;
         }
-        match self.judged(record, self.proof) {
-            Ok(found) => {
+        match self.judged(record, self.proof, |found| sidecar_of_line(role, found, content)) {
+            Ok(judged) => {
                 ledger.bytes.white_space += (content.len() - record.len()) as u64;
-                self.place_record(at.behind(lead as u32), record.len() as u32, &found, scratch, ledger);
+                let (at, length) = (at.behind(lead as u32), record.len() as u32);
+                match judged {
+                    Judged::Record(found) => self.place_record(at, length, &found, scratch, ledger),
+                    Judged::Beside(sidecar) => place_beside(sidecar, at, length, scratch, ledger),
+                }
             }
             Err(mut why) => {
                 // A rejected line is kept whole: what is white space around it only a sound value could say.
@@ -90,11 +110,19 @@ impl Router {
         }
     }
 
-    /// The envelope of a record that may be delivered.
-    pub(crate) fn judged<'r>(&self, record: &'r [u8], proof: Proof) -> Result<Envelope<'r>, BadRecord> {
+    /// What something sound is: a record that may be delivered, or, as `sidecar_of` says of its type, none.
+    pub(crate) fn judged<'r>(
+        &self,
+        record: &'r [u8],
+        proof: Proof,
+        sidecar_of: impl FnOnce(&str) -> Option<Destination>,
+    ) -> Result<Judged<'r>, BadRecord> {
         let found = envelope(record, proof)?;
+        if let Some(sidecar) = sidecar_of(&found.resource_type) {
+            return Ok(Judged::Beside(sidecar));
+        }
         match self.ids.fault(&found.resource_type, found.id.as_ref()) {
-            None => Ok(found),
+            None => Ok(Judged::Record(found)),
             Some(fault) => Err(BadRecord { fault, at: 0 }),
         }
     }
@@ -155,6 +183,27 @@ pub(crate) fn place_in(
     ledger.unknown_types += u64::from(group.destination == Destination::Unknown);
     scratch.placed.push(Placed { group: number, span: at.span(length), from: at.from });
     1
+}
+
+/// Notes what is no record and goes to a sidecar.
+pub(crate) fn place_beside(
+    sidecar: Destination,
+    at: Place,
+    length: u32,
+    scratch: &mut Scratch,
+    ledger: &mut Ledger,
+) {
+    ledger.count_beside(sidecar, u64::from(length));
+    note_beside(sidecar, at, length, scratch);
+}
+
+/// The same of what is accounted for already.
+pub(crate) fn note_beside(sidecar: Destination, at: Place, length: u32, scratch: &mut Scratch) {
+    let group = scratch.groups.number(sidecar, |_| true);
+    let beside = &mut scratch.groups.all[group as usize];
+    beside.records += 1;
+    beside.bytes += u64::from(length);
+    scratch.placed.push(Placed { group, span: at.span(length), from: at.from });
 }
 
 /// Sets a record aside, whole.

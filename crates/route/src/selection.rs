@@ -23,7 +23,7 @@ impl Selection {
             }
             Destination::Unknown | Destination::Together => self.only.is_empty(),
             // What has no type is not chosen by type.
-            Destination::Entries | Destination::Bundles | Destination::EntryMetadata => true,
+            _ => true,
         }
     }
 

@@ -7,13 +7,14 @@
 //! it hands to an [`Offload`] and takes back in order.
 //!
 //! ```
-//! use fhirline_core::{Batch, Chunk, Lease, Lines, Position, SourceId};
+//! use fhirline_core::{Batch, Chunk, Lease, Lines, Position, SourceId, SourceRole};
 //! use fhirline_route::{Router, Scratch};
 //! use fhirline_sink::{CatSink, Inline, Sink};
 //!
 //! let bytes = b" {\"resourceType\":\"Goal\"}\r\n".to_vec();
 //! let lines = Lines { at: Position::start_of(SourceId(0)), ends: vec![bytes.len() as u32], bytes };
-//! let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
+//! let (role, lease) = (SourceRole::Data, Lease::free_of_charge());
+//! let chunk = Chunk { sequence: 0, role, content: lines.into(), lease };
 //! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
 //!
 //! let mut out = Vec::new();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fhirline_bundle::{Form, Method, OnDuplicate, WriteOptions, WriteTally};
 use fhirline_core::{
-    Batch, Chunk, Fragment, Lease, Lines, LongLine, MemorySpools, Position, Receipt, SourceId, Spools, Store,
+    Batch, Chunk, Fragment, Lease, Lines, LongLine, MemorySpools, Position, Receipt, SourceId, SourceRole,
+    Spools, Store,
 };
 use fhirline_fetch::MemoryStore;
 use fhirline_route::{Grouping, Router, Scratch};
@@ -64,14 +65,15 @@ impl Run {
 
     fn batch(&self, bytes: Vec<u8>, at: Position) -> Batch {
         let lines = Lines { at, ends: vec![bytes.len() as u32], bytes };
-        let chunk = Chunk { sequence: 0, content: lines.into(), lease: Lease::free_of_charge() };
+        let (role, lease) = (SourceRole::Data, Lease::free_of_charge());
+        let chunk = Chunk { sequence: 0, role, content: lines.into(), lease };
         self.router.route(chunk, Batch::default(), &mut Scratch::default()).0
     }
 
     fn long(&self, line: &Line, at: Position, end: Position) -> LongLine {
         let mut spool = MemorySpools.create().expect("in memory");
         spool.append(line.text.as_bytes()).expect("in memory");
-        let mut route = self.router.route_long(at);
+        let mut route = self.router.route_long(at, SourceRole::Data);
         let bytes = line.text.clone().into_bytes();
         let length = bytes.len() as u64;
         route.push(&Fragment { line_at: at, offset: 0, bytes, last: true, terminator_bytes: 1 });

@@ -87,7 +87,7 @@ impl Origin for HttpOrigin {
     fn identity(&self) -> io::Result<Identity> {
         let seen = self.seen()?;
         let modified = seen.modified_time();
-        Ok(Identity { name: self.name.clone(), stored_bytes: seen.stored_bytes, modified })
+        Ok(Identity { name: self.name.clone(), stored_bytes: seen.stored_bytes, modified, tag: seen.etag })
     }
 
     fn name(&self) -> &str {

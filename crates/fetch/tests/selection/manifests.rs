@@ -1,5 +1,7 @@
 //! Folders that hold a manifest are read through it.
 
+use fhirline_fetch::{Declared, Found};
+
 use crate::tree::Tree;
 
 /// A tree with a `manifest.json` in the folder `at` that names these outputs.
@@ -7,7 +9,7 @@ fn tree_of(at: &str, urls: &[&str], paths: &[&str]) -> Tree {
     let tree = Tree::new(paths);
     let outputs: Vec<_> =
         urls.iter().map(|url| format!(r#"{{"type":"Patient","url":"{url}","count":1}}"#)).collect();
-    let manifest = format!(r#"{{"output":[{}],"error":[{{"url":"errors.ndjson"}}]}}"#, outputs.join(","));
+    let manifest = format!(r#"{{"output":[{}],"error":[]}}"#, outputs.join(","));
     tree.write(&format!("{at}manifest.json"), &manifest);
     tree
 }
@@ -167,4 +169,70 @@ fn a_manifest_that_is_too_large_is_told_and_its_folder_left_alone() {
 fn a_manifest_named_directly_is_a_file_like_any_other() {
     let tree = tree_of("", &["a.ndjson"], &["a.ndjson"]);
     assert_eq!(tree.lines(&tree.select(&["manifest.json"])), ["named manifest.json"]);
+}
+
+#[test]
+fn what_is_no_data_comes_behind_the_outputs_in_its_own_role() {
+    let tree = Tree::new(&[
+        "a.ndjson",
+        "deleted.ndjson",
+        "deleted/1.ndjson",
+        "1.ndjson",
+        "outcome/2.ndjson",
+        "errors.ndjson",
+        "_quarantine/outcome.ndjson",
+        "_quarantine/lines.raw",
+    ]);
+    tree.write(
+        "manifest.json",
+        r#"{"error":[{"url":"errors.ndjson"},{"url":"https://server/absent.ndjson?key=secret"},{"url":"../outside"},
+                     {"url":"_quarantine/outcome.ndjson"}],
+            "outcome":[{"url":"https://server/2.ndjson"}],
+            "deleted":[{"type":"Bundle","url":"deleted.ndjson"},{"url":"https://server/1.ndjson"},{"url":"gone.ndjson"}],
+            "output":[{"type":"Patient","url":"a.ndjson","count":7}]}"#,
+    );
+    assert_eq!(
+        tree.walk(),
+        [
+            "listed a.ndjson",
+            "listed deleted.ndjson as Deleted",
+            "listed deleted/1.ndjson as Deleted",
+            "error manifest.json names an output that is not in its folder: gone.ndjson",
+            "listed errors.ndjson as Errors",
+            "skipped https://server/absent.ndjson: NoErrors",
+            "error manifest.json names an output outside its folder: ../outside",
+            "skipped _quarantine/outcome.ndjson: Quarantine",
+            "listed outcome/2.ndjson as Errors",
+            "skipped 1.ndjson: NotInManifest",
+            "skipped _quarantine/lines.raw: NotInManifest",
+            "skipped manifest.json: Manifest",
+        ]
+    );
+}
+
+#[test]
+fn outputs_in_blocks_have_headers_and_outputs_are_declared() {
+    for (organized, role) in [(r#""Patient""#, " as Organized"), ("null", "")] {
+        let tree = Tree::new(&["a.ndjson", "b.ndjson", "c.ndjson"]);
+        tree.write(
+            "manifest.json",
+            &format!(
+                r#"{{"outputOrganizedBy":{organized},"output":[{{"url":"a.ndjson","type":"Goal","count":3}},
+                    {{"url":"b.ndjson","count":"many","type":null}}],"error":[{{"url":"c.ndjson","count":1}}]}}"#
+            ),
+        );
+        let expected = [
+            format!("listed a.ndjson{role}"),
+            format!("listed b.ndjson{role}"),
+            "listed c.ndjson as Errors".to_owned(),
+            "skipped manifest.json: Manifest".to_owned(),
+        ];
+        assert_eq!(tree.walk(), expected);
+        let declared = tree.select(&[""]).expand().filter_map(|found| match found {
+            Ok(Found::Source { declared, .. }) => Some(declared),
+            _ => None,
+        });
+        let goals = Declared { resource_type: Some("Goal".to_owned()), count: Some(3) };
+        assert_eq!(declared.collect::<Vec<_>>(), [Some(goals), Some(Declared::default()), None]);
+    }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fhirline_core::SourceRole;
 use fhirline_fetch::{FetchError, Found, FoundBy, Selection};
 use tempfile::TempDir;
 
@@ -41,7 +42,8 @@ impl Tree {
         Selection::parse(paths).expect("a selection")
     }
 
-    /// One line for each thing found: `source PATH`, `named PATH`, `listed PATH`, `skipped PATH: WHY`, `error MESSAGE`.
+    /// One line for each thing found: `source PATH`, `named PATH`, `listed PATH`, `listed PATH as ROLE`, `skipped PATH: WHY`,
+    /// `error MESSAGE`.
     pub(crate) fn lines(&self, selection: &Selection) -> Vec<String> {
         selection.expand().map(|found| self.line(&found)).collect()
     }
@@ -53,9 +55,15 @@ impl Tree {
 
     pub(crate) fn line(&self, found: &Result<Found, FetchError>) -> String {
         let line = match found {
-            Ok(Found::Source { origin, by: FoundBy::Folder }) => format!("source {}", origin.name()),
-            Ok(Found::Source { origin, by: FoundBy::Name }) => format!("named {}", origin.name()),
-            Ok(Found::Source { origin, by: FoundBy::Manifest }) => format!("listed {}", origin.name()),
+            Ok(Found::Source { origin, by, role, .. }) => {
+                let by = match by {
+                    FoundBy::Folder => "source",
+                    FoundBy::Name => "named",
+                    FoundBy::Manifest => "listed",
+                };
+                let role = if *role == SourceRole::Data { String::new() } else { format!(" as {role:?}") };
+                format!("{by} {}{role}", origin.name())
+            }
             Ok(Found::Skipped { name, why }) => format!("skipped {name}: {why:?}"),
             Err(error) => format!("error {error}"),
         };

@@ -235,10 +235,12 @@ impl RestoreJob {
         if account.ledger.containers.bundles == 0 {
             return Err(RestoreError::NoBundles { name: self.name() });
         }
+        let beside = &account.ledger.sidecars;
         let lacking = [
             (account.sources.failed, "incomplete sources"),
             (records.quarantined, "records in quarantine"),
             (records.filtered, "records left out"),
+            (beside.deleted + beside.errors + beside.headers, "lines that are no data"),
         ];
         match lacking.into_iter().find(|(count, _)| *count > 0) {
             Some((count, what)) => Err(RestoreError::NotAll { name: self.name(), count, what }),
@@ -256,6 +258,6 @@ struct Kept {
 
 /// The files of a sidecar, in order.
 fn sidecar(manifest: &Manifest, destination: Destination) -> Vec<OutputReport> {
-    let is_of = |file: &&OutputReport| file.name.split('.').next() == Some(destination.name());
-    manifest.extension.fhirline.sidecars.iter().filter(is_of).cloned().collect()
+    let files = manifest.extension.fhirline.sidecars.iter();
+    files.filter(|file| manifest::is_of(file, destination)).cloned().collect()
 }

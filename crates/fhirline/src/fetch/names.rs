@@ -77,7 +77,7 @@ fn has_suffix(name: &str) -> bool {
 fn base_of(wanted: &Wanted) -> (String, String) {
     let known = wanted.resource_type.as_deref().filter(|name| ResourceType::new(name).is_some());
     let known = known.or(match wanted.part {
-        Part::Output => None,
+        Part::Output | Part::Organized => None,
         Part::Deleted => Some("Bundle"),
         Part::Error => Some("OperationOutcome"),
     });

@@ -59,6 +59,9 @@ pub(super) struct Seen {
     /// Seconds and nanoseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) modified: Option<(u64, u32)>,
+    /// What a server calls this version of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) tag: Option<String>,
 }
 
 /// A file that is complete.
@@ -75,12 +78,12 @@ impl Seen {
         let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
         let modified = identity.modified.and_then(since_1970);
         let modified = modified.map(|since| (since.as_secs(), since.subsec_nanos()));
-        Self { bytes: identity.stored_bytes, modified }
+        Self { bytes: identity.stored_bytes, modified, tag: identity.tag.clone() }
     }
 
     /// Whether another source would look different.
     pub(super) fn tells(&self) -> bool {
-        self.bytes.is_some() && self.modified.is_some()
+        self.bytes.is_some() && (self.modified.is_some() || self.tag.is_some())
     }
 
     /// When the source was last changed.

@@ -23,6 +23,7 @@ struct Remote {
     bytes: Vec<u8>,
     stated_bytes: Option<u64>,
     modified: Option<SystemTime>,
+    tag: Option<String>,
     /// Reading breaks off there.
     breaks_at: usize,
     seeks: bool,
@@ -50,6 +51,7 @@ impl TestOrigin {
             bytes: bytes.to_vec(),
             stated_bytes: Some(bytes.len() as u64),
             modified: Some(SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7)),
+            tag: None,
             breaks_at: usize::MAX,
             seeks: true,
             before_read: None,
@@ -76,7 +78,7 @@ impl Origin for TestOrigin {
     fn identity(&self) -> io::Result<Identity> {
         let remote = self.remote.lock().expect("not poisoned");
         let (stored_bytes, modified) = (remote.stated_bytes, remote.modified);
-        Ok(Identity { name: self.name.clone(), stored_bytes, modified })
+        Ok(Identity { name: self.name.clone(), stored_bytes, modified, tag: remote.tag.clone() })
     }
 
     fn name(&self) -> &str {
@@ -337,6 +339,22 @@ fn a_source_that_cannot_be_told_from_others_is_begun_afresh() {
     assert_eq!(origin.opened(), [0, 0]);
     let why = report.files[0].begun_afresh.as_deref();
     assert_eq!(why, Some("its source does not say what would tell it from another"));
+}
+
+#[test]
+fn the_tag_of_a_source_tells_it_too() {
+    let store = MemoryStore::new();
+    let origin = TestOrigin::new("a", &bytes(5, 200_000)).with(|remote| {
+        (remote.modified, remote.tag) = (None, Some("\"1\"".to_owned()));
+        remote.breaks_at = 100_000;
+    });
+    assert_eq!(ran(&store, &[&origin]).exit_code, 5);
+    origin.change(|remote| remote.breaks_at = 150_000);
+    assert_eq!(ran(&store, &[&origin]).failures[0].stored_bytes, 150_000);
+    origin.change(|remote| (remote.breaks_at, remote.tag) = (usize::MAX, Some("\"2\"".to_owned())));
+    let report = ran(&store, &[&origin]);
+    assert_eq!(report.files[0].begun_afresh.as_deref(), Some("its source is not the same any more"));
+    assert_eq!(origin.opened(), [0, 100_000 - 65_536, 0]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::path;
 
-use fhirline_core::{ChecksumKind, Origin};
-use fhirline_fetch::FetchError;
+use fhirline_core::{ChecksumKind, Origin, SourceRole};
+use fhirline_fetch::{Declared, FetchError};
 use fhirline_sink::Hasher;
 use serde::{Deserialize, Serialize};
 
@@ -14,17 +14,30 @@ pub(super) enum Part {
     /// Resources.
     #[default]
     Output,
+    /// Resources in blocks behind header lines.
+    Organized,
     /// Bundles that name what was deleted.
     Deleted,
     /// OperationOutcomes.
     Error,
 }
 
+impl From<SourceRole> for Part {
+    fn from(role: SourceRole) -> Self {
+        match role {
+            SourceRole::Data => Self::Output,
+            SourceRole::Organized => Self::Organized,
+            SourceRole::Deleted => Self::Deleted,
+            SourceRole::Errors => Self::Error,
+        }
+    }
+}
+
 impl Part {
     /// The folder for its files: the names that bulk-data-client gives them, which others read.
     pub(super) fn folder(self) -> &'static str {
         match self {
-            Self::Output => "",
+            Self::Output | Self::Organized => "",
             Self::Deleted => "deleted/",
             Self::Error => "error/",
         }
@@ -49,6 +62,11 @@ impl Wanted {
     pub(super) fn source(origin: Box<dyn Origin>) -> Self {
         let source = origin.name().to_owned();
         Self { source, origin: Ok(origin), part: Part::Output, resource_type: None, count: None }
+    }
+
+    pub(super) fn listed(origin: Box<dyn Origin>, role: SourceRole, declared: Declared) -> Self {
+        let Declared { resource_type, count } = declared;
+        Self { part: role.into(), resource_type, count, ..Self::source(origin) }
     }
 
     pub(super) fn lost(source: String, error: FetchError) -> Self {

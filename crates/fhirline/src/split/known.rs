@@ -1,11 +1,12 @@
 use std::fs;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use fhirline_core::{ChecksumKind, ResourceType};
+use fhirline_core::{ChecksumKind, Identity, ResourceType};
 use fhirline_fetch::Found;
 use fhirline_flow::RejectLimit;
 use fhirline_route::Proof;
@@ -58,14 +59,16 @@ impl Known {
             any_source |= !matches!(found, Ok(Found::Skipped { .. }));
             let identity = match found {
                 Ok(Found::Skipped { .. }) => continue,
-                Ok(Found::Source { origin, .. }) => origin.identity().map_err(|error| error.to_string()),
+                Ok(Found::Source { origin, role, declared, .. }) => {
+                    hash.update(format!("{role:?} {declared:?}"));
+                    origin.identity().map_err(|error| error.to_string())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Ok(identity) = &identity {
                 streams |= identity.stored_bytes.is_none();
                 newest = newest.max(identity.modified);
-                // The same name may mean another file in another folder.
-                hash.update(format!("{:?}", fs::canonicalize(&identity.name).ok()));
+                hash.update(format!("{:?}", place_of(identity)));
             }
             hash.update(format!("{identity:?}"));
         }
@@ -100,6 +103,12 @@ impl Known {
         let named: Vec<String> = named.map(|(_, option)| option.to_owned()).collect();
         if named.is_empty() { vec!["options of another version of fhirline".to_owned()] } else { named }
     }
+}
+
+/// The same name may mean another file in another folder. A URL means the same everywhere.
+fn place_of(identity: &Identity) -> Option<PathBuf> {
+    let is_url = identity.tag.is_some() || identity.name.contains("://");
+    if is_url { None } else { fs::canonicalize(&identity.name).ok() }
 }
 
 fn hex(hash: Sha256) -> String {

@@ -3,14 +3,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fhirline_core::{Destination, Imbalance, Receipt, Spools, Store};
-use fhirline_flow::{MemoryPlan, Outcome, RunError};
+use fhirline_flow::{MemoryPlan, RunError};
 use fhirline_route::{Grouping, IdRule};
 use fhirline_sink::{Finished, Inline, RAW_NAME, SplitOptions, SplitSink};
 
 use super::known::Known;
 use super::start::{Begun, Start};
 use crate::destination;
-use crate::job::{Going, OnEvent};
+use crate::job::{Going, OnEvent, Ran};
 use crate::manifest::{self, Manifest, Ours};
 use crate::report::{Account, OutputReport, output_report, resumed_report};
 use crate::{Job, JobError, Report, SplitJob};
@@ -40,16 +40,16 @@ impl Run<'_> {
             ids: IdRule::Any,
             keep_entry_metadata: self.to.keep_entry_metadata,
         };
-        let outcome = match self.job.run(Grouping::ByType, &mut sink, self.plan, going, on_event) {
+        let ran = match self.job.run(Grouping::ByType, &mut sink, self.plan, going, on_event) {
             Err(error @ JobError::NothingToRead { .. }) => {
                 destination::disclaim(&*self.store).map_err(self.to.failed("clean"))?;
                 return Err(error);
             }
             result => result?,
         };
-        let mut report = self.report(&outcome, discarded_bytes);
+        let mut report = self.report(&ran, discarded_bytes);
         report.begun_afresh = why_afresh;
-        if outcome.failed_sources == 0 || self.job.allow_incomplete {
+        if ran.outcome.failed_sources == 0 || self.job.allow_incomplete {
             self.seal(sink, &mut report)?;
         }
         Ok(report)
@@ -78,9 +78,9 @@ impl Run<'_> {
         self.to.failed(action)
     }
 
-    fn report(&self, outcome: &Outcome, discarded_bytes: u64) -> Report {
-        let mut report = self.job.report(outcome, self.plan);
-        report.resumed = outcome.resumed.as_ref().map(|at| resumed_report(at, discarded_bytes));
+    fn report(&self, ran: &Ran, discarded_bytes: u64) -> Report {
+        let mut report = self.job.report(ran, self.plan);
+        report.resumed = ran.outcome.resumed.as_ref().map(|at| resumed_report(at, discarded_bytes));
         report
     }
 
@@ -132,9 +132,13 @@ impl Run<'_> {
 fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError> {
     let (outputs, quarantine) = (finished.outputs(), finished.quarantine());
     let (sidecars, outputs): (Vec<_>, Vec<_>) = outputs.into_iter().partition(is_sidecar);
-    let entries = sidecars.iter().filter(|file| file.destination == Some(Destination::Entries));
+    let lines_of = |sidecar| -> u64 {
+        let of = sidecars.iter().filter(|file| file.destination == Some(sidecar));
+        of.map(|file| file.records).sum()
+    };
     let raw = quarantine.iter().filter(|file| file.name == RAW_NAME);
     let (records, bytes) = (&account.ledger.records, &account.ledger.bytes);
+    let beside = &account.ledger.sidecars;
     let sums = [
         ("records in the outputs", records.delivered, outputs.iter().map(|output| output.records).sum()),
         (
@@ -145,8 +149,11 @@ fn check_outputs(finished: &Finished, account: &Account) -> Result<(), JobError>
         (
             "entries without a resource",
             account.ledger.containers.bare_entries,
-            entries.map(|file| file.records).sum(),
+            lines_of(Destination::Entries),
         ),
+        ("lines of deletions", beside.deleted, lines_of(Destination::Deleted)),
+        ("lines of errors", beside.errors, lines_of(Destination::Errors)),
+        ("header lines", beside.headers, lines_of(Destination::Headers)),
         ("records in quarantine", records.quarantined, raw.clone().map(|file| file.records).sum()),
         (
             "bytes in quarantine",

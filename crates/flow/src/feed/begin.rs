@@ -4,10 +4,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use fhirline_bundle::Framer;
-use fhirline_core::{Origin, Position, SourceId};
+use fhirline_core::{Origin, Position, SourceId, SourceRole};
 use fhirline_decompress::{Decoder, DecompressError, Limits};
 
-use super::{Begun, Feed, Halt, Open, Resumed, SourceEnd, Step, read_once, short, source_error};
+use super::{Begun, Feed, Halt, Open, Resumed, Source, SourceEnd, Step, read_once, short, source_error};
 use crate::error::SourceError;
 use crate::format::{Format, FormatProbe, HEAD_BYTES, MAGIC_BYTES, looks_like_data};
 use crate::plan::READ_BYTES;
@@ -20,10 +20,10 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Feed<'_> {
     /// Opens a source, looks at its beginning, and readies what follows from that.
-    pub(super) fn begin(&mut self, origin: &Arc<dyn Origin>, meant: bool) -> Result<(), Halt> {
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(&**origin));
+    pub(super) fn begin(&mut self, source: Source<'_>, meant: bool) -> Result<(), Halt> {
+        let (name, stamp) = (source.origin.name().to_owned(), self.stamp(source));
         self.splitter.restart(SourceId(self.next_source));
-        let opened = match open(&**origin, self.limits()) {
+        let opened = match open(&**source.origin, self.limits()) {
             Ok(opened) => opened,
             Err(SourceError::Decompress(DecompressError::Unsupported { what })) if !meant => {
                 let why = format!("it is {what}");
@@ -35,7 +35,7 @@ impl Feed<'_> {
                 return Ok(());
             }
         };
-        self.take_up(name, stamp, origin, opened)?;
+        self.take_up(source, stamp, opened)?;
         match self.probe(meant)? {
             Probe::Lines => self.begun(),
             Probe::Values { tells_lines } => self.begin_values(tells_lines)?,
@@ -55,16 +55,10 @@ impl Feed<'_> {
     }
 
     /// Pays for what was opened.
-    pub(super) fn take_up(
-        &mut self,
-        name: String,
-        stamp: Stamp,
-        origin: &Arc<dyn Origin>,
-        opened: Opened,
-    ) -> Result<(), Halt> {
+    pub(super) fn take_up(&mut self, source: Source<'_>, stamp: Stamp, opened: Opened) -> Result<(), Halt> {
         let lease = self.budget.lease(opened.decoder.memory_bytes())?;
         self.make_room(lease.bytes());
-        self.open = Some(Open::new(name, stamp, Arc::clone(origin), opened, lease));
+        self.open = Some(Open::new(source, stamp, opened, lease));
         Ok(())
     }
 
@@ -89,7 +83,12 @@ impl Feed<'_> {
             chunk_size: self.options.chunk_size,
             held_part_bytes: HELD_PART_BYTES.min(self.options.held_line_bytes),
             max_line_bytes: self.options.max_line_bytes.unwrap_or(u64::MAX),
-            keep_bundles: self.options.keep_bundles,
+            role: match self.role() {
+                // Headers stand on lines only, which the router sees.
+                SourceRole::Organized => SourceRole::Data,
+                role => role,
+            },
+            keep_bundles: self.keeps_bundles(),
             keep_metadata: self.options.keep_entry_metadata,
         }
     }
@@ -106,12 +105,12 @@ impl Feed<'_> {
     /// Goes on in the middle of a source. If that cannot be done, it has failed in its middle.
     pub(super) fn go_on(
         &mut self,
-        origin: &Arc<dyn Origin>,
+        from: Source<'_>,
         records: Option<Box<dyn RecordLines>>,
     ) -> Result<(), Halt> {
         let Some(current) = self.resume.take() else { return Ok(()) };
         self.passed_over = 0;
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(&**origin));
+        let (name, stamp) = (from.origin.name().to_owned(), self.stamp(from));
         if let Some(changed) = current.stamp.difference(&stamp) {
             return Err(Halt::Changed(SourceChanged { name, changed }));
         }
@@ -120,14 +119,14 @@ impl Feed<'_> {
         self.splitter.restart_at(at);
         let plain = current.plain;
         let opened = if plain {
-            open_plain_at(&**origin, self.limits(), at.byte)
+            open_plain_at(&**from.origin, self.limits(), at.byte)
         } else {
-            open(&**origin, self.limits())
+            open(&**from.origin, self.limits())
         };
         let (stored_bytes, error) = match opened {
             Ok(opened) => {
                 let stored_bytes = opened.stated_bytes;
-                self.take_up(name.clone(), stamp, origin, opened)?;
+                self.take_up(from, stamp, opened)?;
                 match records {
                     Some(told) => self.frame_records(told, at)?,
                     None => self.go_on_framing(at, current.framing.as_deref())?,

@@ -154,7 +154,7 @@ impl Feed<'_> {
 
     /// Whole lines: a chunk, unless there may be Bundles among them.
     fn lines(&mut self, lines: Lines) -> Result<Option<Step>, Halt> {
-        if self.options.keep_bundles || !may_hold_bundles(&lines.bytes) {
+        if self.keeps_bundles() || !may_hold_bundles(&lines.bytes) {
             return self.chunk(Content::Lines(lines), Standing::Lines).map(Some);
         }
         let mut sliced = match Sliced::new(lines, &self.router) {
@@ -177,7 +177,7 @@ impl Feed<'_> {
         let mut long = match self.long.take() {
             Some(long) => long,
             None => Long {
-                route: self.router.route_long(fragment.line_at),
+                route: self.router.route_long(fragment.line_at, self.role()),
                 spool: self.options.spools.create().map_err(Halt::Spool)?,
             },
         };
@@ -198,7 +198,7 @@ impl Feed<'_> {
         let (at, length) = (route.at(), route.length());
         let max_line_bytes = self.options.max_line_bytes.unwrap_or(u64::MAX);
         let routed = route.finish(&self.router, terminator_bytes, max_line_bytes);
-        if routed.is_bundle && !self.options.keep_bundles {
+        if routed.is_bundle && !self.keeps_bundles() {
             self.pay_for_framing()?;
             let options = self.values_options();
             if let Some(open) = &mut self.open {

@@ -1,12 +1,10 @@
 //! Sources of which it is known how many lines each record has.
 
-use std::sync::Arc;
-
-use fhirline_core::{Origin, Position, SourceId};
+use fhirline_core::{Position, SourceId};
 
 use super::begin::open_plain_at;
 use super::frame::Advanced;
-use super::{Feed, Halt};
+use super::{Feed, Halt, Source};
 use crate::plan::{FRAMING_BYTES, READ_BYTES};
 use crate::records::{RecordLines, Records};
 use crate::values::Values;
@@ -15,15 +13,15 @@ impl Feed<'_> {
     /// Opens a source whose bytes decide nothing, were they a byte order mark.
     pub(super) fn begin_records(
         &mut self,
-        origin: &Arc<dyn Origin>,
+        source: Source<'_>,
         told: Box<dyn RecordLines>,
     ) -> Result<(), Halt> {
-        let (name, stamp) = (origin.name().to_owned(), self.stamp(&**origin));
+        let (name, stamp) = (source.origin.name().to_owned(), self.stamp(source));
         let at = Position::start_of(SourceId(self.next_source));
         self.splitter.restart_at(at);
-        match open_plain_at(&**origin, self.limits(), 0) {
+        match open_plain_at(&**source.origin, self.limits(), 0) {
             Ok(opened) => {
-                self.take_up(name, stamp, origin, opened)?;
+                self.take_up(source, stamp, opened)?;
                 self.frame_records(told, at)?;
                 self.begun();
             }

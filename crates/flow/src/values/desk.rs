@@ -235,7 +235,7 @@ impl Desk<'_> {
         Ok(LongPart {
             at: piece.part_at,
             spool: if spooled { Some(self.options.spools.create()?) } else { None },
-            route: is_resource.then(|| self.options.router.route_long(piece.part_at)),
+            route: is_resource.then(|| self.options.router.route_long(piece.part_at, self.options.role)),
             length: 0,
         })
     }

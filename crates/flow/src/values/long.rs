@@ -3,7 +3,7 @@
 use std::io;
 
 use fhirline_bundle::{Compactor, Kind};
-use fhirline_core::{BadRecord, Destination, Ledger, LongLine, Position, Spool, Spools, Verdict};
+use fhirline_core::{BadRecord, Destination, Ledger, LongLine, Position, SourceRole, Spool, Spools, Verdict};
 use fhirline_route::{LongRoute, RoutedLine, Router};
 
 use super::look::{Look, Reread, read_again};
@@ -70,6 +70,7 @@ pub(super) struct Around<'l> {
 pub(super) struct Finish<'f> {
     pub(super) router: &'f Router,
     pub(super) spools: &'f dyn Spools,
+    pub(super) role: SourceRole,
     pub(super) max_line_bytes: u64,
 }
 
@@ -113,7 +114,7 @@ impl Finish<'_> {
         around: &Around<'_>,
         raw: &mut Raw<'_>,
     ) -> io::Result<LongLine> {
-        let mut route = self.router.route_long(whole.at);
+        let mut route = self.router.route_long(whole.at, SourceRole::Data);
         let mut spool = self.spools.create()?;
         let mut written = 0;
         let mut write = |bytes: &[u8]| -> io::Result<()> {
@@ -169,7 +170,7 @@ impl Finish<'_> {
     }
 
     fn scanned(&self, whole: Whole, raw: &mut Raw<'_>) -> io::Result<LongRoute> {
-        let mut route = self.router.route_long(whole.at);
+        let mut route = self.router.route_long(whole.at, self.role);
         each_piece(whole.length, raw, &mut |bytes| {
             route.push_bytes(bytes);
             Ok(())

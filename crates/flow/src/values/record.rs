@@ -74,7 +74,7 @@ impl Values {
         Ok(LongPart {
             at: record.at,
             spool: Some(self.options.spools.create()?),
-            route: Some(self.options.router.route_long(record.at)),
+            route: Some(self.options.router.route_long(record.at, self.options.role)),
             length: 0,
         })
     }
@@ -96,6 +96,7 @@ impl Values {
         let finish = Finish {
             router: &self.options.router,
             spools: &*self.options.spools,
+            role: self.options.role,
             max_line_bytes: self.options.max_line_bytes,
         };
         let line = finish.delivered(Whole { at, end, length, line_ends }, routed, &mut raw)?;

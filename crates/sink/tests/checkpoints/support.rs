@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use fhirline_core::{
     BadRecord, Batch, ChecksumKind, Chunk, Content, Destination, Fault, Lease, Ledger, LongLine,
-    MemorySpools, PartKind, PartSpan, Parts, Position, Receipt, ResourceType, SourceId, Spools, Store,
-    Verdict,
+    MemorySpools, PartKind, PartSpan, Parts, Position, Receipt, ResourceType, SourceId, SourceRole, Spools,
+    Store, Verdict,
 };
 use fhirline_fetch::MemoryStore;
 use fhirline_route::{Router, Scratch};
@@ -123,7 +123,8 @@ pub(crate) fn batch_of(lines: impl Iterator<Item = (u8, String)>, at: Position) 
         all.list.push(part);
         all.bytes.extend_from_slice(line.as_bytes());
     }
-    let chunk = Chunk { sequence: 0, content: Content::Parts(Box::new(all)), lease: Lease::free_of_charge() };
+    let (role, content) = (SourceRole::Data, Content::Parts(Box::new(all)));
+    let chunk = Chunk { sequence: 0, role, content, lease: Lease::free_of_charge() };
     Router::default().route(chunk, Batch::default(), &mut Scratch::default()).0
 }
 

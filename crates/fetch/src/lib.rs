@@ -96,16 +96,12 @@ pub use file::FileOrigin;
 pub use file_range::FileRange;
 pub use folder_spools::FolderSpools;
 pub use folder_store::{FolderClaim, FolderStore};
-<<<<<<< HEAD
-pub use found::{Found, FoundBy, SkipReason};
+pub use found::{Declared, Found, FoundBy, SkipReason};
 #[cfg(feature = "http")]
 pub use http::{
     Answer, Change, Credentials, HttpClient, HttpError, HttpOptions, HttpOrigin, Markup, Netrc, Request,
     Retry, TokenSource,
 };
-=======
-pub use found::{Declared, Found, FoundBy, SkipReason};
->>>>>>> net-roles
 pub use memory_store::MemoryStore;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use standard_input::StandardInput;

@@ -18,6 +18,9 @@ pub(super) struct DownloadManifest {
     transaction_time: String,
     request: String,
     requires_access_token: bool,
+    /// Says that there are header lines, which are no data, in the outputs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    output_organized_by: Option<String>,
     output: Vec<File>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     deleted: Vec<File>,
@@ -62,14 +65,17 @@ pub(super) struct Ours {
 impl DownloadManifest {
     pub(super) fn new(checksum: Option<String>, files: Vec<FileNote>) -> Self {
         let newest = files.iter().filter_map(|file| file.begun.as_ref()?.modified()).max();
-        let of = |part: Part| files.iter().filter(|note| note.part == part).filter_map(file).collect();
+        let of = |parts: &[Part]| files.iter().filter(|note| parts.contains(&note.part)).filter_map(file).collect();
+        let organized = files.iter().any(|note| note.part == Part::Organized);
         Self {
             transaction_time: instant(newest.unwrap_or_else(SystemTime::now)),
             request: "urn:fhirline:fetch".to_owned(),
             requires_access_token: false,
-            output: of(Part::Output),
-            deleted: of(Part::Deleted),
-            error: of(Part::Error),
+            // By what is not known of a manifest that was read from a folder.
+            output_organized_by: organized.then(|| "Resource".to_owned()),
+            output: of(&[Part::Output, Part::Organized]),
+            deleted: of(&[Part::Deleted]),
+            error: of(&[Part::Error]),
             extension: Extension {
                 fhirline: Ours {
                     kind: KIND.to_owned(),

@@ -8,6 +8,8 @@ use indicatif::{
     HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
 
+#[cfg(feature = "http")]
+use fhirline::ExportEvent;
 use fhirline::FetchEvent;
 
 use crate::args::{Progress, TellArgs};
@@ -27,6 +29,9 @@ pub(crate) struct Downloads {
     verbose: bool,
     skips: u64,
     tally: Tally,
+    /// What was said last of a server.
+    #[cfg(feature = "http")]
+    told: String,
 }
 
 enum Shown {
@@ -100,7 +105,15 @@ impl Downloads {
             fetched_bytes: 0,
             complete: 0,
         };
-        Self { shown, quiet: tell.quiet, verbose: tell.verbose, skips: 0, tally }
+        Self {
+            shown,
+            quiet: tell.quiet,
+            verbose: tell.verbose,
+            skips: 0,
+            tally,
+            #[cfg(feature = "http")]
+            told: String::new(),
+        }
     }
 
     pub(crate) fn on_event(&mut self, event: &FetchEvent) {
@@ -126,6 +139,52 @@ impl Downloads {
                     *next = now + BETWEEN_LINES;
                     let _ = writeln!(anstream::stderr(), "{}", self.tally.line(self.tally.started.elapsed()));
                 }
+            }
+        }
+    }
+
+    /// Shows what a server does before there are files.
+    #[cfg(feature = "http")]
+    pub(crate) fn on_server(&mut self, event: &ExportEvent<'_>) {
+        match event {
+            ExportEvent::KickedOff { .. } => self.wait("the server has taken the export", Duration::ZERO),
+            ExportEvent::Working { progress, wait, .. } => {
+                let text = format!("the server is at work: {}", progress.unwrap_or("it does not say how far it is"));
+                self.wait(&text, *wait);
+            }
+            ExportEvent::Faltering { status, wait, .. } => {
+                let what = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+                let wait = HumanDuration(*wait);
+                self.say(&format!("the status of the export is not to be had ({what}); asked again in {wait}"));
+            }
+            ExportEvent::Complete { manifest, .. } => {
+                let files = manifest.files().count() as u64;
+                self.wait(&format!("the export is ready: {} files", HumanCount(files)), Duration::ZERO);
+                if let Shown::Bars(bars) = &mut self.shown
+                    && let Some(bar) = bars.waiting.take()
+                {
+                    bar.finish_and_clear();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn wait(&mut self, text: &str, wait: Duration) {
+        let text = shown(text);
+        let again = match wait {
+            Duration::ZERO => String::new(),
+            wait => format!("; asked again in {}", HumanDuration(wait)),
+        };
+        match &mut self.shown {
+            Shown::Nothing => {}
+            Shown::Bars(bars) => bars.wait(&format!("{text}{again}")),
+            // The same again tells nothing.
+            Shown::Lines { .. } if self.told == text => {}
+            Shown::Lines { .. } => {
+                let _ = writeln!(anstream::stderr(), "{text}{again}");
+                self.told = text.into_owned();
             }
         }
     }
@@ -159,13 +218,33 @@ struct Bars {
     /// The last one: all files together.
     total: ProgressBar,
     coming: HashMap<usize, ProgressBar>,
+    /// Before there are files.
+    #[cfg(feature = "http")]
+    waiting: Option<ProgressBar>,
 }
 
 impl Bars {
     fn new(total_bytes: Option<u64>) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let total = all.add(bar(total_bytes, "all files"));
-        Self { all, total, coming: HashMap::new() }
+        Self {
+            all,
+            total,
+            coming: HashMap::new(),
+            #[cfg(feature = "http")]
+            waiting: None,
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn wait(&mut self, text: &str) {
+        let (all, total) = (&self.all, &self.total);
+        let bar = self.waiting.get_or_insert_with(|| {
+            let bar = all.insert_before(total, ProgressBar::new_spinner());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        bar.set_message(text.to_owned());
     }
 
     fn show(&mut self, event: &FetchEvent, tally: &Tally) {

@@ -11,7 +11,13 @@ const TOLD_FAILURES: usize = 1000;
 
 /// Sources as they are, into a folder.
 pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
-    reported(&args.tell, &args.sources.sources, args.tell.json, || do_fetch(args))
+    reported(&args.tell, &args.sources.sources, args.tell.json, || {
+        #[cfg(feature = "http")]
+        if let Some(level) = &args.export.export {
+            return crate::export::export(args, level);
+        }
+        do_fetch(args)
+    })
 }
 
 fn do_fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
@@ -23,7 +29,7 @@ fn do_fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
     conclude(&report?, args)
 }
 
-fn fetch_job(args: &FetchArgs) -> FetchJob {
+pub(crate) fn fetch_job(args: &FetchArgs) -> FetchJob {
     FetchJob::to(&args.folder)
         .max_downloads(args.max_downloads.into())
         .checksum(checksum_of(args.checksum))
@@ -31,7 +37,7 @@ fn fetch_job(args: &FetchArgs) -> FetchJob {
         .overwrite(args.overwrite)
 }
 
-fn conclude(report: &FetchReport, args: &FetchArgs) -> anyhow::Result<ExitStatus> {
+pub(crate) fn conclude(report: &FetchReport, args: &FetchArgs) -> anyhow::Result<ExitStatus> {
     let destination = args.folder.display().to_string();
     let json = serde_json::to_string_pretty(report)? + "\n";
     let told = tell_report(&json, &args.tell, || summary::of_fetch(report, &destination));

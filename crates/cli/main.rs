@@ -5,6 +5,8 @@ mod bundle;
 mod commands;
 mod demo;
 mod downloads;
+#[cfg(feature = "http")]
+mod export;
 mod fetch;
 mod interrupt;
 mod pages;

@@ -9,6 +9,8 @@ mod containers;
 mod destination;
 mod exit_status;
 mod expect;
+#[cfg(feature = "http")]
+mod export;
 mod fetch;
 mod help;
 mod incomplete;

@@ -13,13 +13,13 @@ mod copy;
 mod crew;
 mod error;
 mod event;
-mod manifest;
+pub(crate) mod manifest;
 mod names;
-mod note;
+pub(crate) mod note;
 mod report;
-mod run;
-mod start;
-mod wanted;
+pub(crate) mod run;
+pub(crate) mod start;
+pub(crate) mod wanted;
 
 #[cfg(test)]
 mod tests;
@@ -63,11 +63,11 @@ pub type OnFetch<'e> = dyn FnMut(&FetchEvent) + 'e;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchJob {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     max_downloads: usize,
     checksum: Option<ChecksumKind>,
-    durable: bool,
-    overwrite: bool,
+    pub(crate) durable: bool,
+    pub(crate) overwrite: bool,
 }
 
 impl FetchJob {
@@ -110,11 +110,11 @@ impl FetchJob {
         self
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.folder.display().to_string()
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
+    pub(crate) fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
         let name = self.name();
         move |source| JobError::Destination { action, name, source }
     }
@@ -139,7 +139,7 @@ impl Job {
         let store = FolderStore::open(&to.folder).map_err(to.failed("make"))?;
         // Held until the end: two runs on one folder would take each other's files for leftovers.
         let _claim = claim(&store, to)?;
-        let run = Run { to, store: &store, cancel: &self.cancel, wanted: &wanted };
+        let run = Run { to, store: &store, cancel: &self.cancel, wanted: &wanted, export: None };
         let mut report = run.run(on_event)?;
         report.skipped = skipped.count;
         report.skipped_names = skipped.first;
@@ -189,7 +189,7 @@ impl Skipped {
     }
 }
 
-fn claim(store: &FolderStore, to: &FetchJob) -> Result<FolderClaim, JobError> {
+pub(crate) fn claim(store: &FolderStore, to: &FetchJob) -> Result<FolderClaim, JobError> {
     store.claim().map_err(|error| match error.kind() {
         io::ErrorKind::ResourceBusy => JobError::InUse { name: to.name() },
         _ => to.failed("claim")(error),

@@ -86,7 +86,7 @@ impl Teller<'_> {
         let (ordinal, name, bytes) = (self.ordinal, self.name.clone(), self.bytes);
         self.tell(match failure {
             None => FetchEvent::Finished { ordinal, name, bytes, kept: false },
-            Some(_) => FetchEvent::Failed { ordinal, name },
+            Some(error) => FetchEvent::Failed { ordinal, name, why: causes(error).join(": ") },
         });
         Ended {
             ordinal,

@@ -1,3 +1,4 @@
+use std::error::Error;
 use std::io;
 
 use fhirline_fetch::FetchError;
@@ -9,6 +10,9 @@ pub enum DownloadError {
     /// It could not be found.
     #[error("cannot be found")]
     Lost(#[source] FetchError),
+    /// It cannot be asked for.
+    #[error("cannot be asked for")]
+    Denied(#[source] Box<dyn Error + Send + Sync>),
     /// It could not be opened.
     #[error("cannot be opened")]
     Open(#[source] io::Error),
@@ -39,6 +43,7 @@ impl DownloadError {
             Self::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 Some("check who may read it".to_owned())
             }
+            Self::Open(error) | Self::Read(error) if hint_of_server(error).is_some() => hint_of_server(error),
             Self::Read(_) | Self::Short { .. } => {
                 Some("run the same command again: what has come stays".to_owned())
             }
@@ -48,4 +53,16 @@ impl DownloadError {
             _ => None,
         }
     }
+}
+
+/// What can be done about an answer of a server.
+#[cfg(feature = "http")]
+fn hint_of_server(error: &io::Error) -> Option<String> {
+    fhirline_fetch::HttpError::of(error)?.hint().map(str::to_owned)
+}
+
+/// This build asks no server.
+#[cfg(not(feature = "http"))]
+fn hint_of_server(_: &io::Error) -> Option<String> {
+    None
 }

@@ -53,5 +53,7 @@ pub enum FetchEvent {
         ordinal: usize,
         /// What it was to be called.
         name: String,
+        /// Why, from the outermost cause to the innermost.
+        why: String,
     },
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::note::FileNote;
+use super::note::{ExportMark, FileNote};
 use super::wanted::Part;
 use crate::manifest::instant;
 
@@ -13,7 +13,7 @@ const KIND: &str = "download";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DownloadManifest {
+pub(crate) struct DownloadManifest {
     /// No record is newer than this: the time at which the newest source was last changed.
     transaction_time: String,
     request: String,
@@ -25,7 +25,7 @@ pub(super) struct DownloadManifest {
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     deleted: Vec<File>,
     error: Vec<File>,
-    pub(super) extension: Extension,
+    pub(crate) extension: Extension,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,32 +47,38 @@ struct FileExtension {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Extension {
-    pub(super) fhirline: Ours,
+pub(crate) struct Extension {
+    pub(crate) fhirline: Ours,
 }
 
 /// What tells that a manifest is that of a download of ours.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Ours {
+pub(crate) struct Ours {
     kind: String,
     version: String,
     /// How files are hashed.
-    pub(super) checksum: Option<String>,
+    pub(crate) checksum: Option<String>,
+    /// The export whose files these are, if they are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) export: Option<ExportMark>,
     /// All files, in the order of the sources.
-    pub(super) files: Vec<FileNote>,
+    pub(crate) files: Vec<FileNote>,
 }
 
 impl DownloadManifest {
-    pub(super) fn new(checksum: Option<String>, files: Vec<FileNote>) -> Self {
+    pub(crate) fn new(checksum: Option<String>, export: Option<ExportMark>, files: Vec<FileNote>) -> Self {
+        let said = |what: fn(&ExportMark) -> Option<String>| export.as_ref().and_then(what);
         let newest = files.iter().filter_map(|file| file.begun.as_ref()?.modified()).max();
         let of = |parts: &[Part]| files.iter().filter(|note| parts.contains(&note.part)).filter_map(file).collect();
         let organized = files.iter().any(|note| note.part == Part::Organized);
         Self {
-            transaction_time: instant(newest.unwrap_or_else(SystemTime::now)),
-            request: "urn:fhirline:fetch".to_owned(),
+            transaction_time: said(|export| export.transaction_time.clone())
+                .unwrap_or_else(|| instant(newest.unwrap_or_else(SystemTime::now))),
+            request: said(|export| Some(export.url.clone())).unwrap_or_else(|| "urn:fhirline:fetch".to_owned()),
             requires_access_token: false,
             // By what is not known of a manifest that was read from a folder.
-            output_organized_by: organized.then(|| "Resource".to_owned()),
+            output_organized_by: said(|export| export.organized_by.clone())
+                .or_else(|| organized.then(|| "Resource".to_owned())),
             output: of(&[Part::Output, Part::Organized]),
             deleted: of(&[Part::Deleted]),
             error: of(&[Part::Error]),
@@ -81,6 +87,7 @@ impl DownloadManifest {
                     kind: KIND.to_owned(),
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     checksum,
+                    export: export.clone(),
                     files,
                 },
             },
@@ -88,11 +95,11 @@ impl DownloadManifest {
     }
 
     /// Makes sense of a manifest; `None` if it is not that of a download of ours.
-    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(json).ok().filter(|manifest| manifest.extension.fhirline.kind == KIND)
     }
 
-    pub(super) fn to_json(&self) -> Vec<u8> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         // Strings, numbers and lists of them into memory: nothing here can fail.
         let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
         json.push(b'\n');
@@ -100,7 +107,7 @@ impl DownloadManifest {
     }
 
     /// The names of all files that belong to it, with their bytes; without its own.
-    pub(super) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn file_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
         let done = self.extension.fhirline.files.iter().filter_map(|file| file.done.as_ref());
         done.map(|done| (done.name.as_str(), done.bytes))
     }

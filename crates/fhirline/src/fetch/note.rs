@@ -10,71 +10,91 @@ use serde::{Deserialize, Serialize};
 use super::wanted::Part;
 
 /// The name of the note in a folder whose download is not over.
-pub(super) const NAME: &str = "_fetch.partial";
+pub(crate) const NAME: &str = "_fetch.partial";
 /// Notes beyond this are not ours.
-pub(super) const MAX_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_BYTES: u64 = 64 << 20;
 const VERSION: u32 = 1;
 /// Bytes that come at least between two writings of the note.
 const LEAST_BETWEEN: u64 = 256 << 10;
 
 /// The note as it is written down.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(crate) struct Note {
     version: u32,
     /// How files are hashed.
-    pub(super) checksum: Option<String>,
+    pub(crate) checksum: Option<String>,
+    /// The export whose files these are, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) export: Option<ExportMark>,
     /// In the order of the sources.
-    pub(super) files: Vec<FileNote>,
+    pub(crate) files: Vec<FileNote>,
     /// Names of a download that this one replaces, as far as they are not removed yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) leftover: Vec<String>,
+    pub(crate) leftover: Vec<String>,
+}
+
+/// Tells an export from others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExportMark {
+    /// A hash of what was asked for: that itself may name a person.
+    pub(crate) request: String,
+    /// The same request may be made again.
+    pub(crate) id: String,
+    /// Where it was made, to be shown.
+    pub(crate) url: String,
+    /// What the server says of the time of its data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) transaction_time: Option<String>,
+    /// The type that the data is organized by, if it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) organized_by: Option<String>,
 }
 
 /// What is noted of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileNote {
+pub(crate) struct FileNote {
     /// Tells its source from others.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// Its source, to be shown.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// What it is called, before its first bytes are known.
-    pub(super) name: String,
+    pub(crate) name: String,
     #[serde(default)]
-    pub(super) part: Part,
+    pub(crate) part: Part,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none", default)]
-    pub(super) resource_type: Option<String>,
+    pub(crate) resource_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) count: Option<u64>,
+    pub(crate) count: Option<u64>,
     /// What its source was when its fetching began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) begun: Option<Seen>,
+    pub(crate) begun: Option<Seen>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) done: Option<Done>,
+    pub(crate) done: Option<Done>,
 }
 
 /// What a source was: enough to tell whether it is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
-    pub(super) bytes: Option<u64>,
+pub(crate) struct Seen {
+    pub(crate) bytes: Option<u64>,
     /// Seconds and nanoseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) modified: Option<(u64, u32)>,
+    pub(crate) modified: Option<(u64, u32)>,
     /// What a server calls this version of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) tag: Option<String>,
+    pub(crate) tag: Option<String>,
 }
 
 /// A file that is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Done {
-    pub(super) name: String,
-    pub(super) bytes: u64,
+pub(crate) struct Done {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) checksum: Option<String>,
+    pub(crate) checksum: Option<String>,
 }
 
 impl Seen {
-    pub(super) fn of(identity: &Identity) -> Self {
+    pub(crate) fn of(identity: &Identity) -> Self {
         let since_1970 = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
         let modified = identity.modified.and_then(since_1970);
         let modified = modified.map(|since| (since.as_secs(), since.subsec_nanos()));
@@ -82,28 +102,28 @@ impl Seen {
     }
 
     /// Whether another source would look different.
-    pub(super) fn tells(&self) -> bool {
+    pub(crate) fn tells(&self) -> bool {
         self.bytes.is_some() && (self.modified.is_some() || self.tag.is_some())
     }
 
     /// When the source was last changed.
-    pub(super) fn modified(&self) -> Option<SystemTime> {
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
         let (seconds, nanoseconds) = self.modified?;
         SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds.min(999_999_999)))
     }
 }
 
 impl Note {
-    pub(super) fn new(checksum: Option<String>, files: Vec<FileNote>) -> Self {
-        Self { version: VERSION, checksum, files, leftover: Vec::new() }
+    pub(crate) fn new(checksum: Option<String>, export: Option<ExportMark>, files: Vec<FileNote>) -> Self {
+        Self { version: VERSION, checksum, export, files, leftover: Vec::new() }
     }
 
     /// Makes sense of a note; `None` if there is none in it.
-    pub(super) fn parse(json: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Self>(json).ok().filter(|note| note.version == VERSION)
     }
 
-    pub(super) fn write(&self, store: &dyn Store, durable: bool) -> io::Result<u64> {
+    pub(crate) fn write(&self, store: &dyn Store, durable: bool) -> io::Result<u64> {
         // Strings, numbers and lists of them into memory: nothing here can fail.
         let json = serde_json::to_vec(self).unwrap_or_default();
         store.replace(NAME, &json, durable)?;
@@ -116,7 +136,7 @@ impl Note {
 /// It is written again once as many bytes have come as it is long, so that writing it never takes the greater part of the
 /// work: what came since is fetched again after a kill.
 #[derive(Debug)]
-pub(super) struct Notes<'s> {
+pub(crate) struct Notes<'s> {
     store: &'s dyn Store,
     durable: bool,
     inner: Mutex<Inner>,
@@ -131,7 +151,7 @@ struct Inner {
 
 impl<'s> Notes<'s> {
     /// Writes the note for the first time.
-    pub(super) fn begin(store: &'s dyn Store, durable: bool, note: Note) -> io::Result<Self> {
+    pub(crate) fn begin(store: &'s dyn Store, durable: bool, note: Note) -> io::Result<Self> {
         let written_bytes = note.write(store, durable)?;
         let inner = Mutex::new(Inner { note, written_bytes, bytes_since: 0 });
         Ok(Self { store, durable, inner })
@@ -142,12 +162,12 @@ impl<'s> Notes<'s> {
     }
 
     /// What is noted of a file.
-    pub(super) fn of(&self, ordinal: usize) -> Option<FileNote> {
+    pub(crate) fn of(&self, ordinal: usize) -> Option<FileNote> {
         self.lock().note.files.get(ordinal).cloned()
     }
 
     /// A file is fetched from its beginning, from that source.
-    pub(super) fn begun(&self, ordinal: usize, seen: Seen) -> io::Result<()> {
+    pub(crate) fn begun(&self, ordinal: usize, seen: Seen) -> io::Result<()> {
         let mut inner = self.lock();
         let Some(file) = inner.note.files.get_mut(ordinal) else { return Ok(()) };
         let other = file.begun.as_ref().is_some_and(|before| *before != seen) || file.done.is_some();
@@ -157,7 +177,7 @@ impl<'s> Notes<'s> {
     }
 
     /// More bytes have come.
-    pub(super) fn came(&self, bytes: u64) -> io::Result<()> {
+    pub(crate) fn came(&self, bytes: u64) -> io::Result<()> {
         let mut inner = self.lock();
         inner.bytes_since += bytes;
         let enough = inner.written_bytes.max(LEAST_BETWEEN);
@@ -165,7 +185,7 @@ impl<'s> Notes<'s> {
     }
 
     /// A file is complete. What is noted of it is worth as much as its bytes.
-    pub(super) fn done(&self, ordinal: usize, done: Done) -> io::Result<()> {
+    pub(crate) fn done(&self, ordinal: usize, done: Done) -> io::Result<()> {
         let bytes = done.bytes;
         if let Some(file) = self.lock().note.files.get_mut(ordinal) {
             file.done = Some(done);
@@ -174,7 +194,7 @@ impl<'s> Notes<'s> {
     }
 
     /// Writes what is not written yet.
-    pub(super) fn write_all(&self) -> io::Result<()> {
+    pub(crate) fn write_all(&self) -> io::Result<()> {
         self.write(&mut self.lock())
     }
 
@@ -184,7 +204,7 @@ impl<'s> Notes<'s> {
         Ok(())
     }
 
-    pub(super) fn into_files(self) -> Vec<FileNote> {
+    pub(crate) fn into_files(self) -> Vec<FileNote> {
         self.inner.into_inner().unwrap_or_else(PoisonError::into_inner).note.files
     }
 }

@@ -43,6 +43,9 @@ pub struct FetchedReport {
     /// The type of its resources, if the sender said it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<String>,
+    /// How many of them there are, if the sender said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<u64>,
     /// Its bytes.
     pub stored_bytes: u64,
     /// Their hash: `crc32c:…` or `sha256:…`.
@@ -74,7 +77,7 @@ pub struct FetchFailureReport {
 
 impl FetchReport {
     /// The same of a run that began then.
-    pub(super) fn after(mut self, started: Instant) -> Self {
+    pub(crate) fn after(mut self, started: Instant) -> Self {
         self.seconds = started.elapsed().as_secs_f64();
         self
     }

@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 use fhirline_core::{ChecksumKind, Store};
 use fhirline_flow::{Cancel, RunError};
@@ -9,7 +8,7 @@ use super::crew::{Ended, Stop, fetch_all};
 use super::event::FetchEvent;
 use super::manifest::DownloadManifest;
 use super::names::Names;
-use super::note::{FileNote, Note, Notes, Seen};
+use super::note::{ExportMark, FileNote, Note, Notes, Seen};
 use super::report::{FetchFailureReport, FetchReport, FetchedReport};
 use super::start::{self, Holds};
 use super::wanted::Wanted;
@@ -18,26 +17,28 @@ use crate::{ExitStatus, JobError, manifest};
 
 /// A download into a store that nobody else writes to.
 #[derive(Debug)]
-pub(super) struct Run<'r> {
-    pub(super) to: &'r FetchJob,
-    pub(super) store: &'r dyn Store,
-    pub(super) cancel: &'r Cancel,
-    pub(super) wanted: &'r [Wanted],
+pub(crate) struct Run<'r> {
+    pub(crate) to: &'r FetchJob,
+    pub(crate) store: &'r dyn Store,
+    pub(crate) cancel: &'r Cancel,
+    pub(crate) wanted: &'r [Wanted],
+    /// The export whose files these are, if they are.
+    pub(crate) export: Option<&'r ExportMark>,
 }
 
 impl Run<'_> {
     /// Looks what the store holds, and fetches what is left to fetch.
-    pub(super) fn run(&self, on_event: &mut OnFetch<'_>) -> Result<FetchReport, JobError> {
+    pub(crate) fn run(&self, on_event: &mut OnFetch<'_>) -> Result<FetchReport, JobError> {
         let plan = self.plan();
-        let note = match start::look(self.store).map_err(self.to.failed("look into"))? {
+        let note = match start::look(self.store, self.export.is_some()).map_err(self.to.failed("look into"))? {
             Holds::Others => return Err(JobError::NotOurs { name: self.to.name() }),
             Holds::Nothing => plan,
-            Holds::Complete(manifest) if self.to.overwrite => self.replacing(plan, complete_names(&manifest)),
+            Holds::Complete(manifest) if self.to.overwrite => replacing(plan, start::names_complete(&manifest)),
             Holds::Complete(manifest) => return self.on_complete(&plan, *manifest),
-            Holds::Interrupted(note) if self.to.overwrite => self.replacing(plan, start::names_left(&note)),
+            Holds::Interrupted(note) if self.to.overwrite => replacing(plan, start::names_left(&note)),
             Holds::Interrupted(note) => self.on_interrupted(plan, note)?,
         };
-        let note = self.without_leftovers(note)?;
+        let note = start::clear(self.store, note, self.to.durable).map_err(self.to.failed("clean"))?;
         let notes = Notes::begin(self.store, self.to.durable, note).map_err(self.to.failed("write to"))?;
         let outcome = self.fetch(&notes, on_event);
         // Also of a run that had to stop: what has come is worth knowing.
@@ -66,12 +67,8 @@ impl Run<'_> {
             done: None,
         };
         let files = self.wanted.iter().map(file).collect();
-        Note::new(self.to.checksum.map(|kind| ChecksumKind::name(kind).to_owned()), files)
-    }
-
-    fn replacing(&self, mut plan: Note, names: Vec<String>) -> Note {
-        plan.leftover = names;
-        plan
+        let checksum = self.to.checksum.map(|kind| ChecksumKind::name(kind).to_owned());
+        Note::new(checksum, self.export.cloned(), files)
     }
 
     /// The same files as before, or why not.
@@ -82,13 +79,7 @@ impl Run<'_> {
             let differences = if differences.is_empty() { vec![THE_SOURCES.to_owned()] } else { differences };
             return Err(JobError::OtherRun { name, differences });
         }
-        if let Some(file) = start::damaged(self.store, &manifest).map_err(self.to.failed("look into"))? {
-            return Err(JobError::Damaged { name, file });
-        }
-        start::tidy(self.store).map_err(self.to.failed("clean"))?;
-        let files = manifest.extension.fhirline.files;
-        let kept = (0..files.len()).collect();
-        Ok(FetchReport { already_complete: true, ..report(&files, Vec::new(), &kept) })
+        recorded(self.to, self.store, manifest)
     }
 
     /// Whether a local file is not what was fetched. What lies elsewhere is not asked: a link that has served its time may be
@@ -104,7 +95,11 @@ impl Run<'_> {
     }
 
     fn on_interrupted(&self, plan: Note, mut note: Note) -> Result<Note, JobError> {
-        let differences = differences(&plan, &note.files, note.checksum.as_ref());
+        let mut differences = differences(&plan, &note.files, note.checksum.as_ref());
+        let id = |export: Option<&ExportMark>| export.map(|export| export.id.clone());
+        if id(note.export.as_ref()) != id(self.export) {
+            differences.push(THE_EXPORT.to_owned());
+        }
         if !differences.is_empty() {
             return Err(JobError::OtherOptions { name: self.to.name(), differences });
         }
@@ -116,21 +111,6 @@ impl Run<'_> {
                 file.done = None;
             }
         }
-        Ok(note)
-    }
-
-    /// Removes what is to be replaced: first a note says whose it is, then the manifest goes.
-    fn without_leftovers(&self, mut note: Note) -> Result<Note, JobError> {
-        if note.leftover.is_empty() {
-            return Ok(note);
-        }
-        let clean = || -> io::Result<()> {
-            note.write(self.store, self.to.durable)?;
-            self.store.remove(manifest::NAME)?;
-            note.leftover.iter().try_for_each(|name| self.store.remove(name))
-        };
-        clean().map_err(self.to.failed("clean"))?;
-        note.leftover.clear();
         Ok(note)
     }
 
@@ -174,7 +154,7 @@ impl Run<'_> {
             return Err(RunError::Cancelled.into());
         }
         let checksum = self.to.checksum.map(|kind| kind.name().to_owned());
-        let json = DownloadManifest::new(checksum, files).to_json();
+        let json = DownloadManifest::new(checksum, self.export.cloned(), files).to_json();
         if self.to.durable {
             self.store.sync().map_err(self.to.failed("write to"))?;
         }
@@ -187,6 +167,27 @@ impl Run<'_> {
     }
 }
 
+/// The report of a download that was complete before.
+pub(crate) fn recorded(
+    to: &FetchJob,
+    store: &dyn Store,
+    manifest: DownloadManifest,
+) -> Result<FetchReport, JobError> {
+    if let Some(file) = start::damaged(store, &manifest).map_err(to.failed("look into"))? {
+        return Err(JobError::Damaged { name: to.name(), file });
+    }
+    start::tidy(store).map_err(to.failed("clean"))?;
+    let files = manifest.extension.fhirline.files;
+    let kept = (0..files.len()).collect();
+    Ok(FetchReport { already_complete: true, ..report(&files, Vec::new(), &kept) })
+}
+
+fn replacing(mut plan: Note, names: Vec<String>) -> Note {
+    plan.leftover = names;
+    plan
+}
+
+pub(crate) const THE_EXPORT: &str = "the export";
 const THE_SOURCES: &str = "the sources";
 
 /// In what another download differs from the one planned; empty if in nothing.
@@ -199,10 +200,6 @@ fn differences(plan: &Note, theirs: &[FileNote], checksum: Option<&String>) -> V
     let same_checksum = plan.checksum.as_ref() == checksum;
     let named = [(same_checksum, "--checksum"), (same_sources, THE_SOURCES)];
     named.into_iter().filter(|(same, _)| !same).map(|(_, what)| what.to_owned()).collect()
-}
-
-fn complete_names(manifest: &DownloadManifest) -> Vec<String> {
-    manifest.file_sizes().map(|(name, _)| name.to_owned()).collect()
 }
 
 fn report(files: &[FileNote], ended: Vec<Ended>, kept: &BTreeSet<usize>) -> FetchReport {
@@ -236,6 +233,7 @@ fn fetched_report(file: &FileNote, now: Option<Ended>, kept: bool) -> Option<Fet
         name: done.name.clone(),
         source: file.source.clone(),
         resource_type: file.resource_type.clone(),
+        declared: file.count,
         stored_bytes: done.bytes,
         checksum: done.checksum.clone(),
         resumed_from,

@@ -6,12 +6,12 @@ use fhirline_core::{PARTIAL_SUFFIX, Store};
 
 use super::manifest::DownloadManifest;
 use super::names::possible_names;
-use super::note::{self, Note};
+use super::note::{self, ExportMark, Note};
 use crate::manifest;
 
 /// What a folder holds.
 #[derive(Debug)]
-pub(super) enum Holds {
+pub(crate) enum Holds {
     Nothing,
     /// What a complete download left.
     Complete(Box<DownloadManifest>),
@@ -21,7 +21,13 @@ pub(super) enum Holds {
     Others,
 }
 
-pub(super) fn look(store: &dyn Store) -> io::Result<Holds> {
+/// The names of an export that is not over.
+pub(crate) const EXPORT_STATE: &str = "_export.partial";
+/// The log of an export.
+pub(crate) const EXPORT_LOG: &str = "log.ndjson";
+
+/// What is there for a download; `exporting` if what an export leaves before its downloads may be there, too.
+pub(crate) fn look(store: &dyn Store, exporting: bool) -> io::Result<Holds> {
     if let Some(json) = get(store, manifest::NAME, manifest::MAX_BYTES)? {
         let ours = json.as_deref().and_then(DownloadManifest::parse);
         return Ok(ours.map_or(Holds::Others, |manifest| Holds::Complete(Box::new(manifest))));
@@ -31,7 +37,10 @@ pub(super) fn look(store: &dyn Store) -> io::Result<Holds> {
         return Ok(Holds::Interrupted(note));
     }
     // A note that makes no sense, alone, can be one that a crash of the machine left.
-    let foreign = store.list()?.into_iter().any(|name| !is_note(&name));
+    let names = store.list()?;
+    let of_export = |name: &str| is_export_state(name) || name == EXPORT_LOG;
+    let exporting = exporting && names.iter().any(|name| is_export_state(name));
+    let foreign = names.iter().any(|name| !is_note(name) && !(exporting && of_export(name)));
     Ok(if foreign { Holds::Others } else { Holds::Nothing })
 }
 
@@ -39,6 +48,11 @@ pub(super) fn look(store: &dyn Store) -> io::Result<Holds> {
 fn is_note(name: &str) -> bool {
     let ours = [note::NAME, manifest::NAME].iter().any(|ours| name.starts_with(ours));
     ours && name.ends_with(PARTIAL_SUFFIX)
+}
+
+/// Whether it is the state of an export, or what a store leaves beside it when it is killed.
+fn is_export_state(name: &str) -> bool {
+    name.starts_with(EXPORT_STATE) && name.ends_with(PARTIAL_SUFFIX)
 }
 
 /// A small object: what it holds, or nothing if it is too large to be ours. The outer `None` if there is none.
@@ -51,7 +65,7 @@ fn get(store: &dyn Store, name: &str, max_bytes: u64) -> io::Result<Option<Optio
 }
 
 /// The first file of a complete download that is not there as it was left.
-pub(super) fn damaged(store: &dyn Store, manifest: &DownloadManifest) -> io::Result<Option<String>> {
+pub(crate) fn damaged(store: &dyn Store, manifest: &DownloadManifest) -> io::Result<Option<String>> {
     for (name, bytes) in manifest.file_sizes() {
         if store.stored_bytes(name)? != Some(bytes) {
             return Ok(Some(name.to_owned()));
@@ -61,14 +75,37 @@ pub(super) fn damaged(store: &dyn Store, manifest: &DownloadManifest) -> io::Res
 }
 
 /// Removes what lies beside a complete download if it was killed at the last moment.
-pub(super) fn tidy(store: &dyn Store) -> io::Result<()> {
-    let left = store.list()?.into_iter().filter(|name| is_note(name));
+pub(crate) fn tidy(store: &dyn Store) -> io::Result<()> {
+    let left = store.list()?.into_iter().filter(|name| is_note(name) || is_export_state(name));
     left.into_iter().try_for_each(|name| store.remove(&name))
 }
 
 /// All names that an interrupted download may have left.
-pub(super) fn names_left(note: &Note) -> Vec<String> {
+pub(crate) fn names_left(note: &Note) -> Vec<String> {
     let planned = note.files.iter().flat_map(|file| possible_names(&file.name));
     let both = planned.flat_map(|name| [format!("{name}{PARTIAL_SUFFIX}"), name]);
-    both.chain(note.leftover.iter().cloned()).collect()
+    let names = both.chain(note.leftover.iter().cloned());
+    names.chain(of_export(note.export.as_ref())).collect()
+}
+
+/// All names of a complete download, but for that of its manifest.
+pub(crate) fn names_complete(manifest: &DownloadManifest) -> Vec<String> {
+    let names = manifest.file_sizes().map(|(name, _)| name.to_owned());
+    names.chain(of_export(manifest.extension.fhirline.export.as_ref())).collect()
+}
+
+fn of_export(export: Option<&ExportMark>) -> impl Iterator<Item = String> {
+    let names = export.map(|_| [EXPORT_STATE, EXPORT_LOG].map(str::to_owned));
+    names.into_iter().flatten()
+}
+
+/// Removes names that are of no use any more: first a note says whose they are, then the manifest goes.
+pub(crate) fn clear(store: &dyn Store, mut note: Note, durable: bool) -> io::Result<Note> {
+    if !note.leftover.is_empty() {
+        note.write(store, durable)?;
+        store.remove(manifest::NAME)?;
+        note.leftover.iter().try_for_each(|name| store.remove(name))?;
+        note.leftover.clear();
+    }
+    Ok(note)
 }

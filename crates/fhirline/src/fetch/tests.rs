@@ -131,7 +131,7 @@ fn run_with(
     cancel: &Cancel,
     on_event: &mut dyn FnMut(&FetchEvent),
 ) -> Result<FetchReport, JobError> {
-    Run { to: job, store, cancel, wanted }.run(on_event)
+    Run { to: job, store, cancel, wanted, export: None }.run(on_event)
 }
 
 fn run(store: &MemoryStore, job: &FetchJob, origins: &[&TestOrigin]) -> Result<FetchReport, JobError> {
@@ -506,7 +506,7 @@ fn events_tell_the_whole_story() {
         started(0),
         FetchEvent::Advanced { ordinal, bytes: 10_000 },
         FetchEvent::Advanced { ordinal, bytes: 20_000 },
-        FetchEvent::Failed { ordinal, name: name.clone() },
+        FetchEvent::Failed { ordinal, name: name.clone(), why: "cannot be read on: connection reset".to_owned() },
         started(20_000),
         FetchEvent::Advanced { ordinal, bytes: 30_000 },
         FetchEvent::Finished { ordinal, name: name.clone(), bytes: 30_000, kept: false },

@@ -10,7 +10,7 @@ use super::error::DownloadError;
 /// What a file is to whoever reads the download: the list of the manifest in which it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// Resources.
     #[default]
     Output,
@@ -35,7 +35,7 @@ impl From<SourceRole> for Part {
 
 impl Part {
     /// The folder for its files: the names that bulk-data-client gives them, which others read.
-    pub(super) fn folder(self) -> &'static str {
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Self::Output | Self::Organized => "",
             Self::Deleted => "deleted/",
@@ -46,42 +46,46 @@ impl Part {
 
 /// One file to be fetched.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Where it comes from, to be shown.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// The source itself, or why there is none.
-    pub(super) origin: Result<Box<dyn Origin>, DownloadError>,
-    pub(super) part: Part,
+    pub(crate) origin: Result<Box<dyn Origin>, DownloadError>,
+    pub(crate) part: Part,
     /// The type of its resources, if the sender says it.
-    pub(super) resource_type: Option<String>,
+    pub(crate) resource_type: Option<String>,
     /// How many there are, if the sender says it.
-    pub(super) count: Option<u64>,
+    pub(crate) count: Option<u64>,
+    /// Its place in the manifest of an export: the server may give it another URL every time.
+    pub(crate) place: Option<usize>,
 }
 
 impl Wanted {
-    pub(super) fn source(origin: Box<dyn Origin>) -> Self {
-        let source = origin.name().to_owned();
-        Self { source, origin: Ok(origin), part: Part::Output, resource_type: None, count: None }
+    pub(crate) fn new(source: String, origin: Result<Box<dyn Origin>, DownloadError>) -> Self {
+        Self { source, origin, part: Part::Output, resource_type: None, count: None, place: None }
     }
 
-    pub(super) fn listed(origin: Box<dyn Origin>, role: SourceRole, declared: Declared) -> Self {
+    pub(crate) fn source(origin: Box<dyn Origin>) -> Self {
+        let source = origin.name().to_owned();
+        Self::new(source, Ok(origin))
+    }
+
+    pub(crate) fn listed(origin: Box<dyn Origin>, role: SourceRole, declared: Declared) -> Self {
         let Declared { resource_type, count } = declared;
         Self { part: role.into(), resource_type, count, ..Self::source(origin) }
     }
 
-    pub(super) fn lost(source: String, error: FetchError) -> Self {
-        Self {
-            source,
-            origin: Err(DownloadError::Lost(error)),
-            part: Part::Output,
-            resource_type: None,
-            count: None,
-        }
+    pub(crate) fn lost(source: String, error: FetchError) -> Self {
+        Self::new(source, Err(DownloadError::Lost(error)))
     }
 
     /// Tells it from others: by its name, and where that is. A query of a URL does not count, for a link may be signed anew.
-    pub(super) fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         let mut hasher = Hasher::new(Some(ChecksumKind::Crc32c));
+        if let Some(place) = self.place {
+            hasher.update(format!("{place} {:?} {:?}", self.part, self.resource_type).as_bytes());
+            return hasher.finish().map(|checksum| checksum.to_string()).unwrap_or_default();
+        }
         // The same name may mean another file in another folder.
         let place = path::absolute(&self.source).ok().filter(|_| !self.source.contains("://"));
         hasher.update(format!("{:?} {place:?} {:?}", self.source, self.part).as_bytes());

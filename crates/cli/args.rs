@@ -168,8 +168,15 @@ pub(crate) struct FetchArgs {
     pub(crate) export: ExportArgs,
     /// The folder to download to: new, empty, or holding a download of fhirline. A file is NAME.partial while it comes, and
     /// NAME once it is complete; manifest.json comes last
-    #[arg(short = 'o', long = "output", value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+    #[cfg_attr(
+        feature = "http",
+        arg(short = 'o', long = "output", value_name = "DIR", required_unless_present = "split")
+    )]
+    #[cfg_attr(
+        not(feature = "http"),
+        arg(short = 'o', long = "output", value_name = "DIR", required = true)
+    )]
+    pub(crate) folder: Option<PathBuf>,
     /// Files that are fetched at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value = "4")]
     pub(crate) max_downloads: u16,
@@ -207,6 +214,15 @@ pub(crate) struct ExportArgs {
     /// Kick off with a Parameters resource (POST): version 4 of the standard wants it
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) post: bool,
+    /// Split the files while they come, as `fhirline split -o DEST` would, and keep none of them
+    #[arg(
+        long,
+        value_name = "DEST",
+        requires = "export",
+        conflicts_with = "folder",
+        help_heading = "Export"
+    )]
+    pub(crate) split: Option<PathBuf>,
     /// Tell the server that the export which is fetched into DIR is not wanted any more, and remove what has come of it
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) cancel: bool,
@@ -214,7 +230,13 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], help_heading = "Export")]
     pub(crate) smart_client_id: Option<String>,
     /// The private key of the client, in a JWK set
-    #[arg(long, value_name = "FILE", group = "smart_key_file", requires = "smart_client_id", help_heading = "Export")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "smart_key_file",
+        requires = "smart_client_id",
+        help_heading = "Export"
+    )]
     pub(crate) smart_jwks: Option<PathBuf>,
     /// The private key of the client, PKCS #8 in PEM
     #[arg(long, value_name = "FILE", group = "smart_key_file", requires_all = ["smart_client_id", "smart_key_id"], help_heading = "Export")]
@@ -510,8 +532,10 @@ fn export_level(text: &str) -> Result<ExportLevel, String> {
 /// FHIR wants an instant; whoever gives a day has forgotten the time zone.
 #[cfg(feature = "http")]
 fn instant(text: &str) -> Result<String, String> {
-    let zoned = text.ends_with('Z') || text.rsplit_once('T').is_some_and(|(_, time)| time.contains(['+', '-']));
-    let shaped = text.len() >= "2026-01-31T00:00:00Z".len() && text.starts_with(|first: char| first.is_ascii_digit());
+    let zoned =
+        text.ends_with('Z') || text.rsplit_once('T').is_some_and(|(_, time)| time.contains(['+', '-']));
+    let shaped =
+        text.len() >= "2026-01-31T00:00:00Z".len() && text.starts_with(|first: char| first.is_ascii_digit());
     if shaped && zoned && text.contains('T') {
         Ok(text.to_owned())
     } else {

@@ -149,13 +149,16 @@ impl Downloads {
         match event {
             ExportEvent::KickedOff { .. } => self.wait("the server has taken the export", Duration::ZERO),
             ExportEvent::Working { progress, wait, .. } => {
-                let text = format!("the server is at work: {}", progress.unwrap_or("it does not say how far it is"));
+                let text =
+                    format!("the server is at work: {}", progress.unwrap_or("it does not say how far it is"));
                 self.wait(&text, *wait);
             }
             ExportEvent::Faltering { status, wait, .. } => {
                 let what = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
                 let wait = HumanDuration(*wait);
-                self.say(&format!("the status of the export is not to be had ({what}); asked again in {wait}"));
+                self.say(&format!(
+                    "the status of the export is not to be had ({what}); asked again in {wait}"
+                ));
             }
             ExportEvent::Complete { manifest, .. } => {
                 let files = manifest.files().count() as u64;

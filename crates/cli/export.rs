@@ -1,34 +1,75 @@
+use std::path::Path;
+
 use anyhow::Context;
 
 use fhirline::{
-    Cancelled, ExitStatus, ExportJob, ExportLevel, ExportProgress, ExportRequest, JobError, KeyFile, KickOffMethod,
-    SmartOptions,
+    Cancelled, ExitStatus, ExportEvent, ExportJob, ExportLevel, ExportProgress, ExportRequest, Job, JobError,
+    KeyFile, KickOffMethod, SmartOptions, SplitJob,
 };
 
-use crate::args::{ExportArgs, FetchArgs};
-use crate::commands::interruptible;
+use crate::args::{Durability, ExportArgs, FetchArgs};
+use crate::commands::{self, checksum_of, interruptible};
 use crate::downloads::Downloads;
-use crate::fetch::{conclude, fetch_job};
+use crate::fetch::{conclude, fetch_job, folder_of};
+use crate::reporter::Reporter;
+use crate::summary;
 use crate::trouble::note;
 
 /// A FHIR Bulk Data export, into a folder.
 pub(crate) fn export(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExitStatus> {
     let job = export_job(args, level)?.cancelled_by(interruptible()?);
+    if let Some(folder) = &args.export.split {
+        return split(&job, args, folder);
+    }
+    let folder = folder_of(args)?;
     if args.export.cancel {
-        return cancel(&job, args);
+        return tell_cancelled(job.cancel(folder)?, args);
     }
     let mut shown = Downloads::new(&args.tell, None);
-    let report = job.fetch(&fetch_job(args), &mut |progress| match progress {
+    let report = job.fetch(&fetch_job(args, folder), &mut |progress| match progress {
         ExportProgress::Server(event) => shown.on_server(event),
         ExportProgress::Files(event) => shown.on_event(event),
         _ => {}
     });
     shown.finish();
-    conclude(&report?, args)
+    conclude(&report?, args, folder)
 }
 
-fn cancel(job: &ExportJob, args: &FetchArgs) -> anyhow::Result<ExitStatus> {
-    let cancelled = job.cancel(&args.folder)?;
+/// The same, split while it comes.
+fn split(export: &ExportJob, args: &FetchArgs, folder: &Path) -> anyhow::Result<ExitStatus> {
+    let to = SplitJob::to(folder)
+        .checksum(checksum_of(args.checksum))
+        .durable(args.durability == Durability::Seal)
+        .overwrite(args.overwrite);
+    if args.export.cancel {
+        return tell_cancelled(export.cancel_split(&to)?, args);
+    }
+    let no_sources: [&str; 0] = [];
+    let job = Job::new(no_sources)?;
+    let mut shown = Downloads::new(&args.tell, None);
+    let mut reporter = Reporter::new(&args.tell, None, false);
+    let report = export.split(
+        job,
+        &to,
+        &mut |progress| {
+            if let ExportProgress::Server(event) = progress {
+                shown.on_server(event);
+                if matches!(event, ExportEvent::Complete { .. }) {
+                    shown.finish();
+                }
+            }
+        },
+        &mut |event| reporter.on_event(&event),
+    );
+    shown.finish();
+    reporter.finish();
+    let report = report?;
+    let sealed = report.account.sources.failed == 0;
+    let destination = folder.display().to_string();
+    commands::conclude(&report, &args.tell, || summary::of_split(&report, &destination, sealed))
+}
+
+fn tell_cancelled(cancelled: Cancelled, args: &FetchArgs) -> anyhow::Result<ExitStatus> {
     if !args.tell.quiet {
         note(match cancelled {
             Cancelled::Accepted => "the server has cancelled the export",

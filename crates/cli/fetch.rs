@@ -1,3 +1,7 @@
+use std::path::Path;
+
+use anyhow::Context;
+
 use fhirline::{ExitStatus, FetchJob, FetchReport, Job};
 
 use crate::args::{Durability, FetchArgs};
@@ -21,24 +25,30 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
 }
 
 fn do_fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
-    let to = fetch_job(args);
+    let folder = folder_of(args)?;
+    let to = fetch_job(args, folder);
     let job = Job::new(&args.sources.sources)?.cancelled_by(interruptible()?);
     let mut shown = Downloads::new(&args.tell, total_bytes(&job, &args.tell));
     let report = job.fetch(&to, &mut |event| shown.on_event(event));
     shown.finish();
-    conclude(&report?, args)
+    conclude(&report?, args, folder)
 }
 
-pub(crate) fn fetch_job(args: &FetchArgs) -> FetchJob {
-    FetchJob::to(&args.folder)
+/// The folder, which there is unless everything is split.
+pub(crate) fn folder_of(args: &FetchArgs) -> anyhow::Result<&Path> {
+    args.folder.as_deref().context("give -o DIR")
+}
+
+pub(crate) fn fetch_job(args: &FetchArgs, folder: &Path) -> FetchJob {
+    FetchJob::to(folder)
         .max_downloads(args.max_downloads.into())
         .checksum(checksum_of(args.checksum))
         .durable(args.durability == Durability::Seal)
         .overwrite(args.overwrite)
 }
 
-pub(crate) fn conclude(report: &FetchReport, args: &FetchArgs) -> anyhow::Result<ExitStatus> {
-    let destination = args.folder.display().to_string();
+pub(crate) fn conclude(report: &FetchReport, args: &FetchArgs, folder: &Path) -> anyhow::Result<ExitStatus> {
+    let destination = folder.display().to_string();
     let json = serde_json::to_string_pretty(report)? + "\n";
     let told = tell_report(&json, &args.tell, || summary::of_fetch(report, &destination));
     report.failures.iter().take(TOLD_FAILURES).for_each(tell_broken_download);

@@ -8,7 +8,8 @@ use super::place::{GOAL, PATIENT, Place, lines};
 use crate::support::bulk_server::{BulkServer, SECRET};
 
 const DELETED: &str = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"DELETE","url":"Patient/gone"}}]}"#;
-const OUTCOME: &str = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"processing"}]}"#;
+const OUTCOME: &str =
+    r#"{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"processing"}]}"#;
 const KEY: &str = include_str!("../support/keys/ec384.pem");
 
 fn server() -> BulkServer {
@@ -81,7 +82,10 @@ fn all_the_way() {
     place.run(&format!("fetch {} --export Patient -o out", server.base())).ends_with(2);
     assert_eq!(server.bulk().seen.len(), asked);
     place.run(&format!("fetch {} --export Patient -o out --overwrite", server.base())).ends_with(0);
-    assert_eq!((place.files("out"), server.count("GET /fhir/Patient/$export")), (FILES.map(str::to_owned).to_vec(), 1));
+    assert_eq!(
+        (place.files("out"), server.count("GET /fhir/Patient/$export")),
+        (FILES.map(str::to_owned).to_vec(), 1)
+    );
 }
 
 #[test]
@@ -154,7 +158,10 @@ fn killed_while_the_server_is_at_work() {
     place.put("a.ndjson", lines(&[PATIENT]));
     place.run("fetch a.ndjson -o out").ends_with(2);
     place.run(&command).ends_with(0);
-    assert_eq!((place.files("out"), server.count("GET /fhir/$export")), (FILES.map(str::to_owned).to_vec(), 1));
+    assert_eq!(
+        (place.files("out"), server.count("GET /fhir/$export")),
+        (FILES.map(str::to_owned).to_vec(), 1)
+    );
     assert_eq!(logged(&place, "out").iter().filter(|event| *event == "kickoff").count(), 1);
 }
 
@@ -169,7 +176,8 @@ fn killed_while_files_come() {
     server.bulk().held = Some(("output/Patient/1".to_owned(), 1_000_000));
     let command = format!("fetch {} --export -o out --json", server.base());
     let child = begun(&place, &command);
-    let length = || std::fs::metadata(place.path("out/Patient.ndjson.partial")).map_or(0, |metadata| metadata.len());
+    let length =
+        || std::fs::metadata(place.path("out/Patient.ndjson.partial")).map_or(0, |metadata| metadata.len());
     wait_until(|| length() == 1_000_000 && place.exists("out/Goal.ndjson"));
     kill(child);
     server.release();
@@ -179,7 +187,13 @@ fn killed_while_files_come() {
     assert_eq!(place.files("out"), ["Goal.ndjson", "Patient.ndjson", "log.ndjson", "manifest.json"]);
     assert_eq!(server.count("GET /fhir/$export"), 1);
     let from = 1_000_000 - 65_536;
-    assert!(server.bulk().ranges.iter().any(|range| range.starts_with(&format!("output/Patient/1 bytes={from}-"))));
+    assert!(
+        server
+            .bulk()
+            .ranges
+            .iter()
+            .any(|range| range.starts_with(&format!("output/Patient/1 bytes={from}-")))
+    );
     nothing_is_secret(&place, "out");
 }
 

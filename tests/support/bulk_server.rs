@@ -169,7 +169,8 @@ impl BulkServer {
             (bulk.expired, bulk.version) = (false, bulk.version + 1);
         }
         let of = |list: &str| -> Vec<serde_json::Value> {
-            let files = bulk.files.iter().filter_map(|(path, bytes)| Some((path, path.strip_prefix(list)?, bytes)));
+            let files =
+                bulk.files.iter().filter_map(|(path, bytes)| Some((path, path.strip_prefix(list)?, bytes)));
             let item = |(path, rest, bytes): (&String, &str, &Vec<u8>)| {
                 let url = format!("http://{}/files/{path}?v={}&sig={SECRET}", self.address, bulk.version);
                 let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
@@ -197,13 +198,19 @@ impl BulkServer {
         let bytes = bulk.files.get(path).cloned().filter(|_| now);
         drop(bulk);
         let Some(bytes) = bytes else { return answer(out, "403 Forbidden", "", b"") };
-        let from = asked.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+        let from = asked
+            .headers
+            .get("range")
+            .and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
         if let Some(range) = asked.headers.get("range") {
             self.bulk().ranges.push(format!("{path} {range}"));
         }
         let from: usize = from.unwrap_or(0).min(bytes.len());
         let (status, range) = match asked.headers.get("range") {
-            Some(_) => ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len())),
+            Some(_) => (
+                "206 Partial Content",
+                format!("Content-Range: bytes {from}-{}/{}\r\n", bytes.len() - 1, bytes.len()),
+            ),
             None => ("200 OK", String::new()),
         };
         let head = format!(

@@ -86,9 +86,9 @@ mod walk;
 
 #[cfg(feature = "http")]
 pub use bulk::{
-    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest, ExportState, ExportTotals,
-    Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError, ManifestFile, SecretUrl, SigningAlgorithm,
-    SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
+    BulkError, Cancelled, Export, ExportEvent, ExportLevel, ExportLog, ExportPace, ExportRequest,
+    ExportState, ExportTotals, Issue, ItemType, KeyError, KeyFile, KickOffMethod, ManifestError,
+    ManifestFile, SecretUrl, SigningAlgorithm, SmartOptions, SmartTokens, StatusManifest, TokenRefusal,
 };
 pub use bytes::BytesOrigin;
 pub use error::FetchError;

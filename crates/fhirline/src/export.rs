@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use fhirline_core::{ChecksumKind, Store};
 use fhirline_fetch::{
-    BulkError, Cancelled, Export, ExportEvent, ExportPace, ExportRequest, ExportState,
-    FolderStore, HttpClient, HttpOptions, SmartOptions, SmartTokens,
+    BulkError, Cancelled, Export, ExportEvent, ExportPace, ExportRequest, ExportState, FolderStore,
+    HttpClient, HttpOptions, SmartOptions, SmartTokens,
 };
 use fhirline_flow::Cancel;
 use fhirline_sink::Hasher;
@@ -20,6 +20,7 @@ use crate::{FetchEvent, FetchReport, JobError};
 mod files;
 mod log;
 mod run;
+mod split;
 
 use run::ExportRun;
 
@@ -228,7 +229,10 @@ impl ExportJob {
 
 impl fmt::Debug for ExportJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExportJob").field("request", &self.request).field("http", &self.http).finish_non_exhaustive()
+        f.debug_struct("ExportJob")
+            .field("request", &self.request)
+            .field("http", &self.http)
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,7 +242,11 @@ fn load(store: &FolderStore, to: &FetchJob) -> Result<Option<ExportState>, JobEr
     let Some(bytes) = bytes else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|_| BulkError::BadState)?;
     // Whoever replaces it need not understand it.
-    if to.overwrite { Ok(ExportState::from_json(&text).ok()) } else { Ok(Some(ExportState::from_json(&text)?)) }
+    if to.overwrite {
+        Ok(ExportState::from_json(&text).ok())
+    } else {
+        Ok(Some(ExportState::from_json(&text)?))
+    }
 }
 
 /// Removes all that there is of an export.

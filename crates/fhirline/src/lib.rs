@@ -50,9 +50,9 @@ mod split;
 pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob, RestoreReport};
 pub use error::JobError;
 pub use exit::ExitStatus;
+pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
 #[cfg(feature = "http")]
 pub use export::{ExportJob, ExportProgress, OnExport};
-pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
 pub use fetch::{
     DownloadError, FetchEvent, FetchFailureReport, FetchJob, FetchReport, FetchedReport, OnFetch,
 };
@@ -60,8 +60,8 @@ pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 #[cfg(feature = "http")]
 pub use fhirline_fetch::{
-    BulkError, Cancelled, Credentials, ExportEvent, ExportLevel, ExportPace, ExportRequest, HttpOptions, KeyFile,
-    KickOffMethod, SmartOptions,
+    BulkError, Cancelled, Credentials, ExportEvent, ExportLevel, ExportPace, ExportRequest, HttpOptions,
+    KeyFile, KickOffMethod, SmartOptions,
 };
 pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,

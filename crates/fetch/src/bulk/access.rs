@@ -37,7 +37,9 @@ impl Access {
         let url = file.url.expose();
         match (manifest.requires_access_token, self.is_trusted(url)) {
             (true, true) => Ok(self.client.clone()),
-            (true, false) => Err(BulkError::ForeignFile { url: file.url.to_string(), base: shown(self.base.as_str()) }),
+            (true, false) => {
+                Err(BulkError::ForeignFile { url: file.url.to_string(), base: shown(self.base.as_str()) })
+            }
             (false, true) => Ok(self.client.with_credentials(Credentials::None)),
             (false, false) => Ok(self.client.without_secrets()),
         }

@@ -10,8 +10,8 @@ use super::issue::issues_of;
 use super::pace::pause;
 use super::poll::{Status, is_passing, status_of};
 use super::{
-    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, Issue, KickOffMethod, ManifestError, ManifestFile,
-    StatusManifest,
+    BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, Issue, KickOffMethod, ManifestError,
+    ManifestFile, StatusManifest,
 };
 use crate::shown::shown;
 use crate::{Answer, HttpClient, HttpError, Request};
@@ -104,7 +104,8 @@ impl Export {
                 return Err(error);
             }
         };
-        let status_url = status_url_of(&answer).ok_or_else(|| BulkError::NoStatusUrl { url: shown(url.as_str()) })?;
+        let status_url =
+            status_url_of(&answer).ok_or_else(|| BulkError::NoStatusUrl { url: shown(url.as_str()) })?;
         tell(&ExportEvent::KickedOff { request });
         Ok(ExportState {
             request: request.clone(),
@@ -287,7 +288,9 @@ impl Export {
                     }
                     (error, answer.retry_after())
                 }
-                Err(source @ HttpError::NoConnection { .. }) => (BulkError::Http { step: KICK_OFF, source }, None),
+                Err(source @ HttpError::NoConnection { .. }) => {
+                    (BulkError::Http { step: KICK_OFF, source }, None)
+                }
                 Err(source) => return Err(BulkError::Http { step: KICK_OFF, source }),
             };
             faults += 1;

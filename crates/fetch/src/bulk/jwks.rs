@@ -195,9 +195,7 @@ impl<'de> Deserialize<'de> for Member {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('='));
         // The reason would name a character of the key.
-        bytes
-            .map(|bytes| Self(Zeroizing::new(bytes)))
-            .map_err(|_| serde::de::Error::custom("not base64url"))
+        bytes.map(|bytes| Self(Zeroizing::new(bytes))).map_err(|_| serde::de::Error::custom("not base64url"))
     }
 }
 
@@ -212,7 +210,9 @@ fn from_jwks(text: &str, wanted: &[SigningAlgorithm], name: &str) -> Result<Sign
         .map(|set| set.keys)
         .or_else(|_| serde_json::from_str::<Jwk>(text).map(|key| vec![key]))
         .map_err(|_| KeyError::NotAKeyFile { name: name.to_owned() })?;
-    let fits = |key: &&Jwk| key.d.is_some() && algorithm_of(key).is_some_and(|algorithm| wanted.contains(&algorithm));
+    let fits = |key: &&Jwk| {
+        key.d.is_some() && algorithm_of(key).is_some_and(|algorithm| wanted.contains(&algorithm))
+    };
     let key = keys.iter().find(fits).ok_or_else(|| no_key(name, wanted))?;
     let rejected = |reason: String| KeyError::Rejected {
         name: name.to_owned(),
@@ -242,7 +242,9 @@ fn rsa_pair(key: &Jwk) -> Result<Pair, String> {
         dQ: member("dq", &key.dq)?,
         qInv: member("qi", &key.qi)?,
     };
-    RsaKeyPair::from_components(&components).map(|pair| Pair::Rsa(Box::new(pair))).map_err(|why| why.to_string())
+    RsaKeyPair::from_components(&components)
+        .map(|pair| Pair::Rsa(Box::new(pair)))
+        .map_err(|why| why.to_string())
 }
 
 fn member<'a>(name: &'static str, member: &'a Option<Member>) -> Result<&'a Member, String> {

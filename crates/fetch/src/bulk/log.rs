@@ -75,12 +75,17 @@ impl ExportLog {
             ExportEvent::NotKickedOff { request, status, issues } => self.kicked_off(request, status, issues),
             ExportEvent::Working { progress, retry_after, .. } => {
                 let retry_after = retry_after.map(|wait| wait.as_secs().to_string());
-                self.line("status_progress", json!({"body": null, "xProgress": progress, "retryAfter": retry_after}))
+                self.line(
+                    "status_progress",
+                    json!({"body": null, "xProgress": progress, "retryAfter": retry_after}),
+                )
             }
             ExportEvent::Faltering { status, issues, .. } | ExportEvent::Failed { status, issues } => {
                 self.line("status_error", trouble(status, issues, "no manifest"))
             }
-            ExportEvent::Page { page, .. } => self.line("status_page_complete", counts(page, ["output", "deleted", "error"])),
+            ExportEvent::Page { page, .. } => {
+                self.line("status_page_complete", counts(page, ["output", "deleted", "error"]))
+            }
             ExportEvent::Complete { pages, manifest } => self.complete(pages, manifest),
         }
     }

@@ -57,11 +57,13 @@ fn working(answer: &Answer, url: &Url, retry_after: Option<Duration>) -> Status 
 /// Whether it may be better the next time: the server says so, or whatever stands before it. A bare 500 is the export's own
 /// failure.
 fn may_pass(status: u16, issues: &[Issue]) -> bool {
-    matches!(status, 408 | 425 | 429 | 502 | 503 | 504) || (status >= 500 && issues.iter().any(Issue::is_transient))
+    matches!(status, 408 | 425 | 429 | 502 | 503 | 504)
+        || (status >= 500 && issues.iter().any(Issue::is_transient))
 }
 
 fn shown_progress(text: &str) -> Option<String> {
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_PROGRESS_CHARACTERS).collect();
+    let text: String =
+        text.trim().chars().filter(|c| !c.is_control()).take(MAX_PROGRESS_CHARACTERS).collect();
     (!text.is_empty()).then_some(text)
 }
 

@@ -134,7 +134,8 @@ impl ExportRequest {
         let mut url = self.operation_url();
         let joined = |list: &[String]| (!list.is_empty()).then(|| list.join(","));
         let lists = [("_since", self.since.clone()), ("_type", joined(&self.types))];
-        let mut parameters: Vec<_> = lists.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let mut parameters: Vec<_> =
+            lists.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         parameters.extend(self.type_filters.iter().map(|filter| ("_typeFilter", filter.clone())));
         parameters.extend(joined(&self.elements).map(|elements| ("_elements", elements)));
         if !parameters.is_empty() {
@@ -226,7 +227,9 @@ mod tests {
 
     #[test]
     fn a_base_has_neither_user_nor_query_and_is_not_shown_with_them() {
-        for base in ["ftp://host", "https://CANARY@host/", "https://host/?CANARY", "host", "https://host/#CANARY"] {
+        for base in
+            ["ftp://host", "https://CANARY@host/", "https://host/?CANARY", "host", "https://host/#CANARY"]
+        {
             let error = ExportRequest::new(base, ExportLevel::System).expect_err("no base");
             assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
         }
@@ -258,7 +261,11 @@ mod tests {
                 pair("_elements", "id,Patient.name"),
             ]
         );
-        assert_eq!(url.query().filter(|query| query.contains("%2B01%3A00")), url.query(), "a plus would be a space");
+        assert_eq!(
+            url.query().filter(|query| query.contains("%2B01%3A00")),
+            url.query(),
+            "a plus would be a space"
+        );
     }
 
     #[test]

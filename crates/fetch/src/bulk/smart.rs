@@ -112,7 +112,9 @@ impl SmartTokens {
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         let tokens = self.clone();
-        Credentials::Tokens(TokenSource::new(move |refused| tokens.bearer(refused).map_err(|error| tokens.failed(&error))))
+        Credentials::Tokens(TokenSource::new(move |refused| {
+            tokens.bearer(refused).map_err(|error| tokens.failed(&error))
+        }))
     }
 
     fn failed(&self, error: &BulkError) -> HttpError {
@@ -136,7 +138,8 @@ impl fmt::Debug for SmartTokens {
 
 impl Held {
     fn is_good(&self, refused: Option<&SecretString>) -> bool {
-        let is_refused = refused.is_some_and(|refused| refused.expose_secret() == self.token.bearer.expose_secret());
+        let is_refused =
+            refused.is_some_and(|refused| refused.expose_secret() == self.token.bearer.expose_secret());
         !is_refused && self.since.elapsed() < self.token.useful_life()
     }
 }
@@ -184,7 +187,8 @@ fn configuration_url(base: &Url) -> Url {
 fn configuration(http: &HttpClient, base: &Url) -> Result<Configuration, BulkError> {
     const STEP: &str = "asking for the SMART configuration";
     let url = configuration_url(base);
-    let request = Request::get(url.as_str()).with_header("accept", "application/json").max_bytes(MAX_ANSWER_BYTES);
+    let request =
+        Request::get(url.as_str()).with_header("accept", "application/json").max_bytes(MAX_ANSWER_BYTES);
     let answer = http.ask(&request).map_err(|source| BulkError::Http { step: STEP, source })?;
     if answer.status() != 200 {
         return Err(BulkError::Refused {

@@ -75,7 +75,8 @@ impl ExportState {
         }
         let status_url = Url::parse(&form.status_url).map_err(|_| BulkError::BadState)?;
         let manifest = form.manifest.map(|manifest| {
-            StatusManifest::parse(manifest.to_string().as_bytes(), &status_url).map_err(|_| BulkError::BadState)
+            StatusManifest::parse(manifest.to_string().as_bytes(), &status_url)
+                .map_err(|_| BulkError::BadState)
         });
         Ok(Self {
             request: form.request,
@@ -150,7 +151,9 @@ mod tests {
             "deleted":[{"type":"Bundle","url":"c"}],"outcome":[{"url":"d","continuesInFile":"e"}],
             "link":[{"relation":"next","url":"f"}],"request":"https://host/$export"}"#;
         ExportState {
-            request: ExportRequest::new("https://host", ExportLevel::Patient).expect("a request").types(["Patient"]),
+            request: ExportRequest::new("https://host", ExportLevel::Patient)
+                .expect("a request")
+                .types(["Patient"]),
             export_id: "7".to_owned(),
             manifest: Some(StatusManifest::parse(manifest, &base).expect("a manifest")),
             status_url: base.into(),

@@ -162,7 +162,10 @@ mod tests {
     #[test]
     fn other_answers_are_refusals_that_tell_nothing() {
         for (body, refusal) in [
-            (r#"{"error":"invalid_client","error_description":"CANARY"}"#, TokenRefusal::Error("invalid_client")),
+            (
+                r#"{"error":"invalid_client","error_description":"CANARY"}"#,
+                TokenRefusal::Error("invalid_client"),
+            ),
             (r#"{"access_token":"t","token_type":"mac"}"#, TokenRefusal::NotBearer),
             (r#"{"access_token":"t"}"#, TokenRefusal::NotBearer),
             (r#"{"access_token":"a\nb","token_type":"bearer"}"#, TokenRefusal::NoToken),

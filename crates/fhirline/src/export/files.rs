@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fhirline_core::Origin;
-use fhirline_fetch::{Export, ExportState, HttpError, HttpOrigin, ManifestFile, StatusManifest};
+use fhirline_core::{Origin, SourceRole};
+use fhirline_fetch::{
+    BulkError, Declared, Export, ExportState, HttpError, HttpOrigin, ManifestFile, Selection, StatusManifest,
+};
 use fhirline_flow::Cancel;
 
 use crate::DownloadError;
@@ -37,10 +39,10 @@ impl Link {
             let url = state_url(expired);
             HttpError::NoCredentials { url, reason }
         };
-        let refreshed =
-            self.0.export.refresh(&mut state, &mut |_| {}, &|| self.0.cancel.is_cancelled());
+        let refreshed = self.0.export.refresh(&mut state, &mut |_| {}, &|| self.0.cancel.is_cancelled());
         let manifest = refreshed.map_err(|error| gone(error.to_string()))?;
-        url_at(&manifest, place).ok_or_else(|| gone("the manifest does not name the file any more".to_owned()))
+        url_at(&manifest, place)
+            .ok_or_else(|| gone("the manifest does not name the file any more".to_owned()))
     }
 }
 
@@ -55,18 +57,21 @@ fn url_at(manifest: &StatusManifest, place: usize) -> Option<String> {
 
 /// All files of the manifest: outputs, then deleted, then outcomes.
 pub(super) fn wanted_of(link: &Link, manifest: &StatusManifest) -> Vec<Wanted> {
-    let outputs = if manifest.organized_by.is_some() { Part::Organized } else { Part::Output };
-    manifest.files().enumerate().map(|(place, file)| wanted(link, manifest, outputs, place, file)).collect()
+    manifest.files().enumerate().map(|(place, file)| wanted(link, manifest, place, file)).collect()
 }
 
-fn wanted(link: &Link, manifest: &StatusManifest, outputs: Part, place: usize, file: &ManifestFile) -> Wanted {
+fn wanted(link: &Link, manifest: &StatusManifest, place: usize, file: &ManifestFile) -> Wanted {
+    let outputs = if manifest.organized_by.is_some() { Part::Organized } else { Part::Output };
     let deleted_from = manifest.outputs.len();
     let part = match place {
         place if place < deleted_from => outputs,
         place if place < deleted_from + manifest.deleted.len() => Part::Deleted,
         _ => Part::Error,
     };
-    let origin = origin(link, manifest, place, file);
+    let origin = match origin(link, manifest, place, file) {
+        Ok(origin) => Ok(Box::new(origin) as Box<dyn Origin>),
+        Err(error) => Err(DownloadError::Denied(Box::new(error))),
+    };
     Wanted {
         part,
         resource_type: file.resource_type.clone(),
@@ -76,16 +81,30 @@ fn wanted(link: &Link, manifest: &StatusManifest, outputs: Part, place: usize, f
     }
 }
 
+/// The same as sources of a run.
+pub(super) fn sources_of(link: &Link, manifest: &StatusManifest) -> Result<Selection, BulkError> {
+    let mut origins: Vec<(Arc<dyn Origin>, SourceRole, Option<Declared>)> = Vec::new();
+    for (place, file) in manifest.files().enumerate() {
+        let Wanted { part, resource_type, count, .. } = wanted(link, manifest, place, file);
+        let declared = match part {
+            Part::Output => Some(Declared { resource_type, count }),
+            _ => None,
+        };
+        origins.push((Arc::new(origin(link, manifest, place, file)?), part.into(), declared));
+    }
+    Ok(Selection::of_origins(origins))
+}
+
 fn origin(
     link: &Link,
     manifest: &StatusManifest,
     place: usize,
     file: &ManifestFile,
-) -> Result<Box<dyn Origin>, DownloadError> {
-    let client = link.0.export.client_for_file(manifest, file);
-    let client = client.map_err(|error| DownloadError::Denied(Box::new(error)))?;
+) -> Result<HttpOrigin, BulkError> {
+    let client = link.0.export.client_for_file(manifest, file)?;
     let url = file.url.expose().to_string();
-    let origin = HttpOrigin::new(&client, &url).map_err(|error| DownloadError::Denied(Box::new(error)))?;
+    let step = "fetching the files of the export";
+    let origin = HttpOrigin::new(&client, &url).map_err(|source| BulkError::Http { step, source })?;
     let link = link.clone();
-    Ok(Box::new(origin.renewed_by(move || link.renewed(place, &url))))
+    Ok(origin.renewed_by(move || link.renewed(place, &url)))
 }

@@ -4,10 +4,10 @@ use fhirline_fetch::{Export, ExportEvent, ExportState, FolderStore, StatusManife
 use super::files::{Link, wanted_of};
 use super::log::Log;
 use super::{ExportJob, ExportProgress, OnExport};
+use crate::fetch::FetchJob;
 use crate::fetch::note::ExportMark;
 use crate::fetch::run::Run;
 use crate::fetch::start::EXPORT_STATE;
-use crate::fetch::FetchJob;
 use crate::{FetchReport, JobError};
 
 /// An export on its way to a folder that nobody else writes to.
@@ -37,7 +37,13 @@ impl ExportRun<'_> {
         let link = Link::new(self.export.clone(), state.clone(), self.job.cancel.clone());
         let wanted = wanted_of(&link, &manifest);
         let to = self.to.clone().overwrite(false);
-        let run = Run { to: &to, store: self.store, cancel: &self.job.cancel, wanted: &wanted, export: Some(&mark) };
+        let run = Run {
+            to: &to,
+            store: self.store,
+            cancel: &self.job.cancel,
+            wanted: &wanted,
+            export: Some(&mark),
+        };
         let report = run.run(&mut |event| {
             log.file(&manifest, event);
             on_event(ExportProgress::Files(event));

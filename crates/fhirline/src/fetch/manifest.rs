@@ -69,12 +69,15 @@ impl DownloadManifest {
     pub(crate) fn new(checksum: Option<String>, export: Option<ExportMark>, files: Vec<FileNote>) -> Self {
         let said = |what: fn(&ExportMark) -> Option<String>| export.as_ref().and_then(what);
         let newest = files.iter().filter_map(|file| file.begun.as_ref()?.modified()).max();
-        let of = |parts: &[Part]| files.iter().filter(|note| parts.contains(&note.part)).filter_map(file).collect();
+        let of = |parts: &[Part]| {
+            files.iter().filter(|note| parts.contains(&note.part)).filter_map(file).collect()
+        };
         let organized = files.iter().any(|note| note.part == Part::Organized);
         Self {
             transaction_time: said(|export| export.transaction_time.clone())
                 .unwrap_or_else(|| instant(newest.unwrap_or_else(SystemTime::now))),
-            request: said(|export| Some(export.url.clone())).unwrap_or_else(|| "urn:fhirline:fetch".to_owned()),
+            request: said(|export| Some(export.url.clone()))
+                .unwrap_or_else(|| "urn:fhirline:fetch".to_owned()),
             requires_access_token: false,
             // By what is not known of a manifest that was read from a folder.
             output_organized_by: said(|export| export.organized_by.clone())

@@ -30,14 +30,17 @@ impl Run<'_> {
     /// Looks what the store holds, and fetches what is left to fetch.
     pub(crate) fn run(&self, on_event: &mut OnFetch<'_>) -> Result<FetchReport, JobError> {
         let plan = self.plan();
-        let note = match start::look(self.store, self.export.is_some()).map_err(self.to.failed("look into"))? {
-            Holds::Others => return Err(JobError::NotOurs { name: self.to.name() }),
-            Holds::Nothing => plan,
-            Holds::Complete(manifest) if self.to.overwrite => replacing(plan, start::names_complete(&manifest)),
-            Holds::Complete(manifest) => return self.on_complete(&plan, *manifest),
-            Holds::Interrupted(note) if self.to.overwrite => replacing(plan, start::names_left(&note)),
-            Holds::Interrupted(note) => self.on_interrupted(plan, note)?,
-        };
+        let note =
+            match start::look(self.store, self.export.is_some()).map_err(self.to.failed("look into"))? {
+                Holds::Others => return Err(JobError::NotOurs { name: self.to.name() }),
+                Holds::Nothing => plan,
+                Holds::Complete(manifest) if self.to.overwrite => {
+                    replacing(plan, start::names_complete(&manifest))
+                }
+                Holds::Complete(manifest) => return self.on_complete(&plan, *manifest),
+                Holds::Interrupted(note) if self.to.overwrite => replacing(plan, start::names_left(&note)),
+                Holds::Interrupted(note) => self.on_interrupted(plan, note)?,
+            };
         let note = start::clear(self.store, note, self.to.durable).map_err(self.to.failed("clean"))?;
         let notes = Notes::begin(self.store, self.to.durable, note).map_err(self.to.failed("write to"))?;
         let outcome = self.fetch(&notes, on_event);

@@ -506,7 +506,11 @@ fn events_tell_the_whole_story() {
         started(0),
         FetchEvent::Advanced { ordinal, bytes: 10_000 },
         FetchEvent::Advanced { ordinal, bytes: 20_000 },
-        FetchEvent::Failed { ordinal, name: name.clone(), why: "cannot be read on: connection reset".to_owned() },
+        FetchEvent::Failed {
+            ordinal,
+            name: name.clone(),
+            why: "cannot be read on: connection reset".to_owned(),
+        },
         started(20_000),
         FetchEvent::Advanced { ordinal, bytes: 30_000 },
         FetchEvent::Finished { ordinal, name: name.clone(), bytes: 30_000, kept: false },

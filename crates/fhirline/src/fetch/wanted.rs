@@ -33,6 +33,17 @@ impl From<SourceRole> for Part {
     }
 }
 
+impl From<Part> for SourceRole {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Output => Self::Data,
+            Part::Organized => Self::Organized,
+            Part::Deleted => Self::Deleted,
+            Part::Error => Self::Errors,
+        }
+    }
+}
+
 impl Part {
     /// The folder for its files: the names that bulk-data-client gives them, which others read.
     pub(crate) fn folder(self) -> &'static str {

@@ -120,6 +120,36 @@ fn what_makes_no_sense_is_refused() {
     }
 }
 
+#[test]
+fn straight_into_a_split() {
+    let (place, server) = (Place::new(), server());
+    let command = format!("fetch {} --export --split out --json", server.base());
+    let report = place.run(&command).ends_with(0).json();
+    assert_eq!(report["ledger"]["records"]["read"], 4);
+    let files = ["Goal.ndjson", "Patient.ndjson", "_deleted.ndjson", "_errors.ndjson", "manifest.json"];
+    assert_eq!((place.files("."), place.files("out")), (files.map(|name| format!("out/{name}")).to_vec(), files.map(str::to_owned).to_vec()));
+    nothing_is_secret(&place, "out");
+    let asked = server.bulk().seen.len();
+    assert_eq!(place.run(&command).ends_with(0).json()["already_complete"], true);
+    place.run(&format!("fetch {} --export Patient --split out", server.base())).ends_with(2);
+    assert_eq!(server.bulk().seen.len(), asked);
+}
+
+#[test]
+fn killed_on_the_way_into_a_split() {
+    let (place, server) = (Place::new(), server());
+    server.bulk().held = Some(("output/Patient/1".to_owned(), 10));
+    let command = format!("fetch {} --export --split out --json", server.base());
+    let child = begun(&place, &command);
+    wait_until(|| server.count("GET /files/output/Patient/1") > 0);
+    kill(child);
+    assert!(place.exists("_out.export.partial"));
+    server.release();
+    let report = place.run(&command).ends_with(0).json();
+    assert_eq!((&report["ledger"]["records"]["read"], server.count("GET /fhir/$export")), (&4.into(), 1));
+    assert!(!place.exists("_out.export.partial"));
+}
+
 fn begun(place: &Place, arguments: &str) -> Child {
     let mut command = place.command(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "http")]
+use fhirline::ExportLevel;
 use fhirline::{RejectLimit, ResourceType};
 
 use crate::network::NetworkArgs;
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Write FHIR Bundles.
     Bundle(BundleArgs),
+    /// Download sources as they are, and go on after an interruption.
+    Fetch(FetchArgs),
     /// Run the rejected records of an earlier split again, each under the place that it had.
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
@@ -159,6 +163,100 @@ pub(crate) struct BundleOutputArgs {
     /// Replace Bundles of the same names, and their quarantine, once the new ones are complete
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct FetchArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) export: ExportArgs,
+    /// The folder to download to: new, empty, or holding a download of fhirline. A file is NAME.partial while it comes, and
+    /// NAME once it is complete; manifest.json comes last
+    #[cfg_attr(
+        feature = "http",
+        arg(short = 'o', long = "output", value_name = "DIR", required_unless_present = "split")
+    )]
+    #[cfg_attr(
+        not(feature = "http"),
+        arg(short = 'o', long = "output", value_name = "DIR", required = true)
+    )]
+    pub(crate) folder: Option<PathBuf>,
+    /// Files that are fetched at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value = "4")]
+    pub(crate) max_downloads: u16,
+    /// The hash of each file in the manifest
+    #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
+    pub(crate) checksum: Checksum,
+    /// With seal, a file is safe on the disk before it has its final name; with none, the system decides when
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
+    pub(crate) durability: Durability,
+    /// Replace a complete download in DIR: its manifest first, then only the files that it names. Begin an interrupted one
+    /// afresh
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) tell: TellArgs,
+}
+
+/// What to ask a FHIR server for.
+#[cfg(feature = "http")]
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// Ask the FHIR server whose base URL is the SOURCE for a Bulk Data export of everything, of all patients or of a group, wait
+    /// for it, and download its files. The same command takes an interrupted export up again
+    #[arg(long, value_name = "Patient|Group/ID", num_args = 0..=1, default_missing_value = "", value_parser = export_level, help_heading = "Export")]
+    pub(crate) export: Option<ExportLevel>,
+    /// Only what was modified after this instant, such as 2026-01-31T00:00:00Z
+    #[arg(long, value_name = "INSTANT", value_parser = instant, requires = "export", help_heading = "Export")]
+    pub(crate) since: Option<String>,
+    /// Only these resource types
+    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type, requires = "export", help_heading = "Export")]
+    pub(crate) types: Vec<ResourceType>,
+    /// Only what this search finds, such as Observation?category=laboratory; may be given more than once
+    #[arg(long, value_name = "QUERY", requires = "export", help_heading = "Export")]
+    pub(crate) type_filter: Vec<String>,
+    /// Kick off with a Parameters resource (POST): version 4 of the standard wants it
+    #[arg(long, requires = "export", help_heading = "Export")]
+    pub(crate) post: bool,
+    /// Split the files while they come, as `fhirline split -o DEST` would, and keep none of them
+    #[arg(
+        long,
+        value_name = "DEST",
+        requires = "export",
+        conflicts_with = "folder",
+        help_heading = "Export"
+    )]
+    pub(crate) split: Option<PathBuf>,
+    /// Tell the server that the export which is fetched into DIR is not wanted any more, and remove what has come of it
+    #[arg(long, requires = "export", help_heading = "Export")]
+    pub(crate) cancel: bool,
+    /// The id under which this client is registered (SMART Backend Services)
+    #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], help_heading = "Export")]
+    pub(crate) smart_client_id: Option<String>,
+    /// The private key of the client, in a JWK set
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "smart_key_file",
+        requires = "smart_client_id",
+        help_heading = "Export"
+    )]
+    pub(crate) smart_jwks: Option<PathBuf>,
+    /// The private key of the client, PKCS #8 in PEM
+    #[arg(long, value_name = "FILE", group = "smart_key_file", requires_all = ["smart_client_id", "smart_key_id"], help_heading = "Export")]
+    pub(crate) smart_key: Option<PathBuf>,
+    /// The id under which the server knows the key of --smart-key
+    #[arg(long, value_name = "KID", requires = "smart_key", help_heading = "Export")]
+    pub(crate) smart_key_id: Option<String>,
+    /// The scopes to ask for; system/*.rs, or system/*.read where the server knows that, unless given
+    #[arg(long, value_name = "SCOPE", requires = "smart_client_id", help_heading = "Export")]
+    pub(crate) smart_scope: Option<String>,
+    /// The access token may also go to this host (HOST or HOST:PORT) if files on it want it; may be given more than once
+    #[arg(long, value_name = "HOST", requires = "export", help_heading = "Export")]
+    pub(crate) token_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -433,6 +531,30 @@ fn line_size(text: &str) -> Result<u64, String> {
     }
 }
 
+#[cfg(feature = "http")]
+fn export_level(text: &str) -> Result<ExportLevel, String> {
+    match text.split_once('/') {
+        None if text.is_empty() => Ok(ExportLevel::System),
+        None if text == "Patient" => Ok(ExportLevel::Patient),
+        Some(("Group", id)) if !id.is_empty() => Ok(ExportLevel::Group(id.to_owned())),
+        _ => Err("an export is of Patient, of Group/ID, or of everything if neither is given".to_owned()),
+    }
+}
+
+/// FHIR wants an instant; whoever gives a day has forgotten the time zone.
+#[cfg(feature = "http")]
+fn instant(text: &str) -> Result<String, String> {
+    let zoned =
+        text.ends_with('Z') || text.rsplit_once('T').is_some_and(|(_, time)| time.contains(['+', '-']));
+    let shaped =
+        text.len() >= "2026-01-31T00:00:00Z".len() && text.starts_with(|first: char| first.is_ascii_digit());
+    if shaped && zoned && text.contains('T') {
+        Ok(text.to_owned())
+    } else {
+        Err("an instant has a date, a time and a zone: 2026-01-31T00:00:00Z".to_owned())
+    }
+}
+
 fn resource_type(text: &str) -> Result<ResourceType, String> {
     ResourceType::new(text)
         .ok_or_else(|| "a resource type looks like Patient: letters only, a capital first".to_owned())
@@ -463,6 +585,28 @@ mod tests {
         assert_eq!(size("1000"), Ok(1000));
         assert!(size("0").is_err() && size("lots").is_err());
         assert_eq!(size_or_none("0"), Ok(0));
+    }
+
+    #[test]
+    #[cfg(feature = "http")]
+    fn exports_are_of_everything_patients_or_a_group() {
+        assert_eq!(export_level(""), Ok(ExportLevel::System));
+        assert_eq!(export_level("Patient"), Ok(ExportLevel::Patient));
+        assert_eq!(export_level("Group/7"), Ok(ExportLevel::Group("7".to_owned())));
+        for wrong in ["patient", "Group", "Group/", "https://h/fhir"] {
+            assert!(export_level(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "http")]
+    fn instants_have_a_zone() {
+        for right in ["2026-01-31T00:00:00Z", "2026-01-31T00:00:00.125+01:00", "2026-01-31T00:00:00-05:00"] {
+            assert!(instant(right).is_ok(), "{right}");
+        }
+        for wrong in ["2026-01-31", "2026-01-31T00:00:00", "yesterday at noon in Trondheim Z"] {
+            assert!(instant(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

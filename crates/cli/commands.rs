@@ -244,20 +244,23 @@ fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
 }
 
 fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
-    let checksum = match args.checksum {
-        Checksum::Crc32c => Some(ChecksumKind::Crc32c),
-        Checksum::Sha256 => Some(ChecksumKind::Sha256),
-        Checksum::None => None,
-    };
     Ok(SplitJob::to(&args.folder)
         .encoding(encoding_of(args)?)
-        .checksum(checksum)
+        .checksum(checksum_of(args.checksum))
         .max_file_bytes(args.max_file_bytes)
         .max_file_records(args.max_file_records)
         .keep_entry_metadata(args.keep_entry_metadata)
         .durable(args.durability == Durability::Seal)
         .checkpoint_bytes(Some(args.checkpoint_bytes).filter(|bytes| *bytes > 0))
         .overwrite(args.overwrite))
+}
+
+pub(crate) fn checksum_of(checksum: Checksum) -> Option<ChecksumKind> {
+    match checksum {
+        Checksum::Crc32c => Some(ChecksumKind::Crc32c),
+        Checksum::Sha256 => Some(ChecksumKind::Sha256),
+        Checksum::None => None,
+    }
 }
 
 fn encoding_of(args: &OutputArgs) -> anyhow::Result<Encoding> {

@@ -4,6 +4,10 @@ mod args;
 mod bundle;
 mod commands;
 mod demo;
+mod downloads;
+#[cfg(feature = "http")]
+mod export;
+mod fetch;
 mod interrupt;
 mod network;
 mod pages;
@@ -32,6 +36,7 @@ fn run() -> ExitCode {
         Command::Cat(args) => commands::cat(&args),
         Command::Stats(args) => commands::stats(&args),
         Command::Bundle(args) => bundle::bundle(&args),
+        Command::Fetch(args) => fetch::fetch(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Completions { shell } => pages::completions(shell),

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 use indicatif::{HumanBytes, HumanCount};
 
-use fhirline::{BundlesReport, BytesReport, ExitStatus, Reconciliation, Report, RestoreReport};
+use fhirline::{BundlesReport, BytesReport, ExitStatus, FetchReport, Reconciliation, Report, RestoreReport};
 
 use crate::trouble::{on_standard_output, shown};
 
@@ -76,6 +76,50 @@ pub(crate) fn of_restore(report: &RestoreReport, destination: &str) -> String {
         "{bundles} in {destination}: {entries} {noun}, {bytes}\n{GOOD}{}{GOOD:#} (exit status {})\n",
         report.status, report.exit_code
     )
+}
+
+/// The end of a download: the files, what was done for them, and how it ended.
+pub(crate) fn of_fetch(report: &FetchReport, destination: &str) -> String {
+    let destination = shown(destination);
+    let mut text = fetched_files(report);
+    let files = counted(report.files.len() as u64, "file");
+    let bytes = HumanBytes(report.stored_bytes);
+    let listed = if report.failures.is_empty() { ", listed in manifest.json" } else { "" };
+    let _ = writeln!(text, "{files} in {destination}{listed}: {bytes}");
+    if report.already_complete {
+        let _ = writeln!(text, "nothing was done: {destination} holds this download already");
+    } else if report.stored_bytes > report.fetched_bytes && report.failures.is_empty() {
+        let now = HumanBytes(report.fetched_bytes);
+        let _ = writeln!(text, "an interrupted download was continued: {now} were fetched now");
+    }
+    if !report.failures.is_empty() {
+        let missing = counted(report.failures.len() as u64, "file");
+        let _ = writeln!(
+            text,
+            "{BAD}{missing} missing{BAD:#}: what has come ends in .partial, and the same command goes on with it"
+        );
+    }
+    text.push_str(&ending_with(report.status));
+    text
+}
+
+/// Files of a download that are told one by one.
+const TOLD_FILES: usize = 20;
+
+fn fetched_files(report: &FetchReport) -> String {
+    let told = &report.files[..report.files.len().min(TOLD_FILES)];
+    let width = told.iter().map(|file| file.name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for file in told {
+        let _ = writeln!(text, "{:width$}  {:>12}", file.name, HumanBytes(file.stored_bytes).to_string());
+    }
+    match report.files.len() - told.len() {
+        0 => {}
+        more => {
+            let _ = writeln!(text, "and {} more", HumanCount(more as u64));
+        }
+    }
+    text
 }
 
 /// How many Bundles there are, and what is odd about them.
@@ -296,12 +340,16 @@ fn reconciliation(found: &Reconciliation) -> String {
 }
 
 fn ending(report: &Report) -> String {
-    let style = match report.status {
+    ending_with(report.status)
+}
+
+fn ending_with(status: ExitStatus) -> String {
+    let style = match status {
         ExitStatus::Complete => GOOD,
         ExitStatus::Quarantined | ExitStatus::Mismatch => ODD,
         _ => BAD,
     };
-    format!("{style}{}{style:#} (exit status {})\n", report.status, report.exit_code)
+    format!("{style}{status}{style:#} (exit status {})\n", status.code())
 }
 
 fn share(part: u64, all: u64) -> String {

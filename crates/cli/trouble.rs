@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 
-use fhirline::{ExitStatus, FailureReport, JobError, RunError};
+use fhirline::{ExitStatus, FailureReport, FetchFailureReport, JobError, RunError};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const CAUSE: Style = Style::new().bold();
@@ -86,16 +86,29 @@ pub(crate) fn tell_stopped() {
 /// Tells a source that could not be read to its end.
 pub(crate) fn tell_failure(failure: &FailureReport) {
     let place = &failure.at;
-    let mut causes = failure.causes.iter();
+    let stopped = match place.byte {
+        0 => String::new(),
+        byte => format!(" (stopped at line {}, byte {byte})", place.line),
+    };
+    tell_broken_source(&place.source, &stopped, &failure.causes, failure.hint.as_deref());
+}
+
+/// Tells a source that could not be fetched to its end.
+pub(crate) fn tell_broken_download(failure: &FetchFailureReport) {
+    let stopped = match failure.stored_bytes {
+        0 => String::new(),
+        bytes => format!(" (stopped at byte {bytes})"),
+    };
+    tell_broken_source(&failure.source, &stopped, &failure.causes, failure.hint.as_deref());
+}
+
+fn tell_broken_source(source: &str, stopped: &str, causes: &[String], hint: Option<&str>) {
+    let mut causes = causes.iter();
     let first = causes.next().map_or("", String::as_str);
-    let text = format!("{} {first}", place.source);
-    match place.byte {
-        0 => line(ERROR, "error", &text),
-        byte => line(ERROR, "error", &format!("{text} (stopped at line {}, byte {byte})", place.line)),
-    }
+    line(ERROR, "error", &format!("{source} {first}{stopped}"));
     causes.for_each(|cause| line(CAUSE, "  caused by", cause));
-    if let Some(hint) = &failure.hint {
-        line(HINT, "  hint", hint);
+    if let Some(hint) = hint {
+        line(HINT, "  hint", &hint);
     }
 }
 

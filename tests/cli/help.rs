@@ -2,7 +2,7 @@ use super::place::Place;
 
 #[test]
 fn help() {
-    for command in ["", "split", "cat", "stats", "bundle", "replay", "demo", "completions", "man"] {
+    for command in ["", "split", "cat", "stats", "bundle", "fetch", "replay", "demo", "completions", "man"] {
         let ran = Place::new().run(&format!("{command} --help")).ends_with(0);
         assert_eq!(ran.stderr, "");
         if cfg!(feature = "http") && ["split", "cat", "stats", "bundle"].contains(&command) {
@@ -13,7 +13,12 @@ fn help() {
             );
             continue;
         }
-        let name = if command.is_empty() { "help".to_owned() } else { format!("help_{command}") };
+        let name = match command {
+            "" => "help".to_owned(),
+            // A server is asked by a build that can.
+            "fetch" if cfg!(feature = "http") => "help_fetch_http".to_owned(),
+            command => format!("help_{command}"),
+        };
         insta::assert_snapshot!(name, ran.out());
     }
 }

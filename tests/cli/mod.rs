@@ -10,8 +10,11 @@ mod destination;
 mod exit_status;
 mod expect;
 #[cfg(feature = "http")]
+mod export;
+#[cfg(feature = "http")]
 #[path = "../../crates/fetch/tests/support/fault_server.rs"]
 mod fault_server;
+mod fetch;
 mod help;
 mod incomplete;
 mod interrupt;

@@ -1,5 +1,7 @@
 //! What several test modules need: sources that are cut at will, runs into memory, and the slow reader.
 
+#[cfg(feature = "http")]
+pub(crate) mod bulk_server;
 pub(crate) mod containers;
 pub(crate) mod slow_reader;
 

@@ -1,17 +1,19 @@
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::iter;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
+
+use fhirline_core::{Identity, Origin, SourceRole};
 
 use crate::ahead::Ahead;
 use crate::manifest::scheme_of;
 use crate::network::Network;
 use crate::pattern::PathPattern;
 use crate::walk::{self, Options, Walk};
-use crate::{FetchError, Found, FoundBy, StandardInput};
+use crate::{Declared, FetchError, Found, FoundBy, StandardInput};
 
 /// Names of one folder that are held at once: 1 to 5 MB, and 62 passes over a folder of a million files.
 const NAMES_AT_ONCE: usize = 16_384;
@@ -29,6 +31,33 @@ enum Kind {
     StandardInput,
     Path(PathBuf),
     Pattern(Arc<PathPattern>),
+    Given(Arc<Given>),
+}
+
+/// A source that somebody else has found.
+#[derive(Debug)]
+struct Given {
+    origin: Arc<dyn Origin>,
+    role: SourceRole,
+    declared: Option<Declared>,
+}
+
+/// The same source each time it is found.
+#[derive(Debug)]
+struct Shared(Arc<dyn Origin>);
+
+impl Origin for Shared {
+    fn identity(&self) -> io::Result<Identity> {
+        self.0.identity()
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
+        self.0.open_at(offset)
+    }
 }
 
 /// A URL as it was given. Its query may be a key, and it may name a user: neither is shown.
@@ -149,6 +178,18 @@ impl Selection {
         }
         let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
         Ok(Self { specs, network: Network::default(), options })
+    }
+
+    /// Sources that somebody else has found, say in a manifest: what they are to it, and what it declares of them.
+    #[must_use]
+    pub fn of_origins(
+        origins: impl IntoIterator<Item = (Arc<dyn Origin>, SourceRole, Option<Declared>)>,
+    ) -> Self {
+        let given =
+            |(origin, role, declared)| SourceSpec(Kind::Given(Arc::new(Given { origin, role, declared })));
+        let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
+        let specs = origins.into_iter().map(given).collect();
+        Self { specs, network: Network::default(), options }
     }
 
     /// What a user wrote, one text a source.
@@ -284,6 +325,11 @@ impl Expansion {
                 Current::One(iter::once(Ok(Found::source(StandardInput::new(), FoundBy::Name))))
             }
             Kind::Path(path) => self.begin_path(path),
+            Kind::Given(given) => {
+                let origin = Box::new(Shared(Arc::clone(&given.origin)));
+                let (role, declared) = (given.role, given.declared.clone());
+                Current::One(iter::once(Ok(Found::Source { origin, by: FoundBy::Manifest, role, declared })))
+            }
             Kind::Pattern(pattern) => {
                 let walk = Walk::of_pattern(Arc::clone(&pattern), self.options.clone());
                 Current::Pattern { walk, pattern, found_any: false }

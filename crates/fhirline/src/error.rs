@@ -1,6 +1,8 @@
 use std::io;
 
 use fhirline_bundle::Refused;
+#[cfg(feature = "http")]
+use fhirline_fetch::BulkError;
 use fhirline_fetch::FetchError;
 use fhirline_flow::{RunError, SourceChanged, TooLittleMemory};
 use fhirline_sink::SinkError;
@@ -19,6 +21,12 @@ pub enum JobError {
     NothingToRead {
         /// How many things were passed over.
         skipped: u64,
+    },
+    /// The sources are more than one download takes.
+    #[error("there are more than {most} sources, which is more than one download takes")]
+    TooManySources {
+        /// How many it takes.
+        most: usize,
     },
     /// The memory is too little for what is asked.
     #[error("cannot work within the memory given")]
@@ -107,6 +115,17 @@ pub enum JobError {
     /// Bundles cannot be put together again.
     #[error("cannot restore the Bundles")]
     Restore(#[from] RestoreError),
+    /// A server was asked for an export, and none came about.
+    #[cfg(feature = "http")]
+    #[error("no export came about")]
+    Export(#[from] BulkError),
+    /// There is no export to cancel.
+    #[cfg(feature = "http")]
+    #[error("the destination {name} holds no export that goes on")]
+    NoExport {
+        /// The destination as given.
+        name: String,
+    },
     /// The run had to stop.
     #[error(transparent)]
     Run(RunError),
@@ -119,6 +138,8 @@ impl JobError {
         match self {
             Self::Run(RunError::Cancelled) => ExitStatus::Interrupted,
             Self::Run(error) if error.is_closed() => ExitStatus::Complete,
+            #[cfg(feature = "http")]
+            Self::Export(error) => status_of_export(error),
             Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
             Self::Replay(error) => error.exit_status(),
             Self::Restore(error) => error.exit_status(),
@@ -158,6 +179,13 @@ impl JobError {
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
             Self::Sources(error) => error.hint(),
+            Self::TooManySources { .. } => {
+                Some("fetch them in several runs, each into a folder of its own".into())
+            }
+            #[cfg(feature = "http")]
+            Self::Export(error) => error.hint().map(str::to_owned),
+            #[cfg(feature = "http")]
+            Self::NoExport { .. } => Some("name the folder that the export was to be fetched to".into()),
         }
     }
 }
@@ -177,6 +205,15 @@ impl From<RunError> for JobError {
 impl From<SinkError> for JobError {
     fn from(error: SinkError) -> Self {
         Self::Run(RunError::Sink(error))
+    }
+}
+
+#[cfg(feature = "http")]
+fn status_of_export(error: &BulkError) -> ExitStatus {
+    match error {
+        BulkError::Stopped => ExitStatus::Interrupted,
+        BulkError::BadBase { .. } | BulkError::BadGroup | BulkError::Key { .. } => ExitStatus::Usage,
+        _ => ExitStatus::Failed,
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Job {
     pub(crate) texts: Vec<OsString>,
     /// The sources are the files of a quarantine, whose records are run again.
     pub(crate) replay: Option<Replay>,
+    /// A hash of the request for the export whose files the sources are, if they are.
+    pub(crate) export: Option<String>,
     pub(crate) threads: usize,
     pub(crate) memory_bytes: u64,
     pub(crate) max_line_bytes: Option<u64>,
@@ -116,6 +118,7 @@ impl Job {
             sources: Sources::parse(&texts)?,
             texts,
             replay: None,
+            export: None,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_THREADS),
             memory_bytes: 64 << 20,
             max_line_bytes: None,
@@ -385,7 +388,7 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
 }
 
 /// What to call something that could not be found.
-fn name_of(error: &FetchError) -> String {
+pub(crate) fn name_of(error: &FetchError) -> String {
     match error {
         FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),

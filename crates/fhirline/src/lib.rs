@@ -2,7 +2,7 @@
 //!
 //! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
 //! outputs ([`Job::split`]), to FHIR Bundles ([`Job::bundle`], and back with [`RestoreJob`]), to one stream ([`Job::cat`]), or to numbers
-//! ([`Job::stats`]), and gives a [`Report`]. The command line is a thin user of it.
+//! ([`Job::stats`]), or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. The command line is a thin user of it.
 //!
 //! ```
 //! use fhirline::Job;
@@ -37,6 +37,9 @@ mod destination;
 mod error;
 mod exit;
 mod expectation;
+#[cfg(feature = "http")]
+mod export;
+mod fetch;
 mod job;
 mod manifest;
 mod replay;
@@ -48,13 +51,21 @@ pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob
 pub use error::JobError;
 pub use exit::ExitStatus;
 pub use expectation::{Difference, Expectation, ExpectationError, Reconciliation};
+#[cfg(feature = "http")]
+pub use export::{ExportJob, ExportProgress, OnExport};
+pub use fetch::{
+    DownloadError, FetchEvent, FetchFailureReport, FetchJob, FetchReport, FetchedReport, OnFetch,
+};
 pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
 pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
 #[cfg(feature = "cloud")]
 pub use fhirline_fetch::CloudOptions;
 pub use fhirline_fetch::Network;
 #[cfg(feature = "http")]
-pub use fhirline_fetch::{Credentials, HttpOptions, Netrc, Retry};
+pub use fhirline_fetch::{
+    BulkError, Cancelled, Credentials, ExportEvent, ExportLevel, ExportPace, ExportRequest, HttpOptions,
+    KeyFile, KickOffMethod, Netrc, Retry, SmartOptions,
+};
 pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
     resident_bytes,

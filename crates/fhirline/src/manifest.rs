@@ -140,7 +140,7 @@ impl Manifest {
 
 /// A time as FHIR writes it. What a file system says of a file may lie outside of the years that can be written: before 1970,
 /// after 9999.
-fn instant(time: SystemTime) -> String {
+pub(crate) fn instant(time: SystemTime) -> String {
     let earliest = SystemTime::UNIX_EPOCH;
     let latest = earliest + Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_seconds(time.clamp(earliest, latest)).to_string()

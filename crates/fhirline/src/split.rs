@@ -9,6 +9,8 @@ use fhirline_fetch::{FolderClaim, FolderSpools, FolderStore};
 use fhirline_route::Grouping;
 use fhirline_sink::{Encoding, StatsSink};
 
+#[cfg(feature = "http")]
+use crate::destination::{self, Holds};
 use crate::job::{Going, OnEvent};
 use crate::{Job, JobError, Report};
 
@@ -32,14 +34,14 @@ const CHECKPOINT_BYTES: u64 = 64 << 20;
 /// Where a split writes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitJob {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     encoding: Encoding,
     checksum: Option<ChecksumKind>,
     max_file_bytes: Option<u64>,
     max_file_records: Option<u64>,
     keep_entry_metadata: bool,
     durable: bool,
-    overwrite: bool,
+    pub(crate) overwrite: bool,
     checkpoint_bytes: Option<u64>,
 }
 
@@ -118,11 +120,11 @@ impl SplitJob {
         self
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.folder.display().to_string()
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
+    pub(crate) fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
         let name = self.name();
         move |source| JobError::Destination { action, name, source }
     }
@@ -152,6 +154,31 @@ pub(crate) fn split(mut job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> 
         let _ = fs::remove_dir(&to.folder);
     }
     result.map(|report| report.after(started))
+}
+
+/// The report of a split of the job's export that is complete already. Looked for before a server is asked, so that nothing is
+/// exported for a folder that is not free.
+#[cfg(feature = "http")]
+pub(crate) fn recorded_export(job: &Job, to: &SplitJob) -> Result<Option<Report>, JobError> {
+    check_places(job, to)?;
+    if !to.folder.exists() {
+        return Ok(None);
+    }
+    let store = FolderStore::open(&to.folder).map_err(to.failed("look into"))?;
+    match destination::look(&store).map_err(to.failed("look into"))? {
+        Holds::Others => Err(JobError::NotOurs { name: to.name() }),
+        Holds::Complete(manifest) if !to.overwrite => {
+            let differences = Known::of(job, to).differences(&manifest.extension.fhirline.options);
+            if !differences.is_empty() {
+                return Err(JobError::OtherRun { name: to.name(), differences });
+            }
+            match destination::damaged(&store, &manifest).map_err(to.failed("look into"))? {
+                Some(file) => Err(JobError::Damaged { name: to.name(), file }),
+                None => Ok(Some(start::recorded(*manifest))),
+            }
+        }
+        _ => Ok(None),
+    }
 }
 
 fn claim(folder: &FolderStore, to: &SplitJob) -> Result<FolderClaim, JobError> {

@@ -15,8 +15,11 @@ use fhirline_sink::Codec;
 use crate::replay::Replay;
 use crate::{Job, SplitJob};
 
+/// Where the options tell which export the sources are from.
+pub(super) const EXPORT: &str = "export";
+
 /// The options as they are written down, and as users give them.
-const OPTIONS: [(&str, &str); 17] = [
+const OPTIONS: [(&str, &str); 18] = [
     ("types", "--type"),
     ("exceptTypes", "--exclude-type"),
     ("compress", "--compress"),
@@ -34,6 +37,7 @@ const OPTIONS: [(&str, &str); 17] = [
     ("keepEntryMetadata", "--keep-entry-metadata"),
     ("expected", "--expect"),
     ("replay", "the quarantine that is run again"),
+    (EXPORT, "the export"),
 ];
 
 /// What is known of a run before it begins.
@@ -126,7 +130,7 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
     let names = |types: &std::collections::BTreeSet<ResourceType>| -> Vec<String> {
         types.iter().map(ToString::to_string).collect()
     };
-    json!({
+    let mut options = json!({
         "types": names(&job.selection.only),
         "exceptTypes": names(&job.selection.except),
         "compress": codec,
@@ -144,5 +148,10 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
         "keepEntryMetadata": to.keep_entry_metadata,
         "expected": job.expectation.as_ref().map(|expected| hex(Sha256::new_with_prefix(format!("{expected:?}")))),
         "replay": job.replay.as_ref().map(Replay::fingerprint),
-    })
+    });
+    // Not there for all others, so that they are as they were.
+    if let Some(export) = &job.export {
+        options[EXPORT] = json!(export);
+    }
+    options
 }

@@ -164,7 +164,7 @@ fn parsed(checkpoint: &[u8]) -> Result<(Checkpoint, Progress), String> {
 }
 
 /// The report of a run that was done before.
-fn recorded(manifest: Manifest) -> Report {
+pub(super) fn recorded(manifest: Manifest) -> Report {
     let outputs = manifest.outputs();
     let Ours { account, sidecars, .. } = manifest.extension.fhirline;
     let status = account.status();

@@ -1,0 +1,68 @@
+use std::error::Error;
+use std::io;
+
+use fhirline_fetch::FetchError;
+
+/// Why a source could not be downloaded to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownloadError {
+    /// It could not be found.
+    #[error("cannot be found")]
+    Lost(#[source] FetchError),
+    /// It cannot be asked for.
+    #[error("cannot be asked for")]
+    Denied(#[source] Box<dyn Error + Send + Sync>),
+    /// It could not be opened.
+    #[error("cannot be opened")]
+    Open(#[source] io::Error),
+    /// Reading it failed.
+    #[error("cannot be read on")]
+    Read(#[source] io::Error),
+    /// It is shorter than it said.
+    #[error("ended after {read_bytes} of {stated_bytes} bytes")]
+    Short {
+        /// The length that it said it had.
+        stated_bytes: u64,
+        /// The bytes that there are.
+        read_bytes: u64,
+    },
+    /// It is longer than it said.
+    #[error("did not end after its {stated_bytes} bytes")]
+    Long {
+        /// The length that it said it had.
+        stated_bytes: u64,
+    },
+}
+
+impl DownloadError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Some("check who may read it".to_owned())
+            }
+            Self::Open(error) | Self::Read(error) if hint_of_server(error).is_some() => hint_of_server(error),
+            Self::Read(_) | Self::Short { .. } => {
+                Some("run the same command again: what has come stays".to_owned())
+            }
+            Self::Long { .. } => {
+                Some("it is being written, most likely: run the same command again".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What can be done about an answer of a server.
+#[cfg(feature = "http")]
+fn hint_of_server(error: &io::Error) -> Option<String> {
+    fhirline_fetch::HttpError::of(error)?.hint().map(str::to_owned)
+}
+
+/// This build asks no server.
+#[cfg(not(feature = "http"))]
+fn hint_of_server(_: &io::Error) -> Option<String> {
+    None
+}

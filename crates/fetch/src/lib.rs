@@ -58,6 +58,8 @@
 //! and `Debug` show names and lengths, never content, and URLs without their query.
 
 mod bytes;
+#[cfg(feature = "cloud")]
+pub mod cloud;
 mod error;
 mod file;
 mod file_range;
@@ -78,6 +80,8 @@ mod standard_input;
 mod walk;
 
 pub use bytes::BytesOrigin;
+#[cfg(feature = "cloud")]
+pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl};
 pub use error::FetchError;
 pub use file::FileOrigin;
 pub use file_range::FileRange;

@@ -1,0 +1,135 @@
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+use super::open::{self, Faces};
+use super::origin::ObjectOrigin;
+use super::{CloudError, CloudOptions, ObjectUrl};
+use crate::net;
+
+/// A bucket or container that has been opened. Clones share connections and credentials.
+///
+/// ```
+/// use fhirline_core::Origin;
+/// use fhirline_fetch::CloudBucket;
+///
+/// let bucket = CloudBucket::in_memory();
+/// bucket.put("export/Patient.ndjson", b"{}\n{}\n")?;
+/// let origin = bucket.object("export/Patient.ndjson")?;
+/// assert_eq!(origin.name(), "memory://memory/export/Patient.ndjson");
+/// assert_eq!(origin.identity()?.stored_bytes, Some(6));
+/// assert_eq!(std::io::read_to_string(origin.open_at(3)?)?, "{}\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct CloudBucket {
+    objects: Arc<dyn ObjectStore>,
+    parts: Arc<dyn MultipartStore>,
+    url: ObjectUrl,
+    options: CloudOptions,
+}
+
+impl CloudBucket {
+    /// Opens the bucket of a URL; the URL's key is the bucket's [root](Self::url). Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// [`CloudError::BadSetting`] if the environment or a file of it cannot be used.
+    pub fn open(url: &ObjectUrl, options: &CloudOptions) -> Result<Self, CloudError> {
+        let Faces { objects, parts } = open::open(url, options)?;
+        Ok(Self { objects, parts, url: url.clone(), options: options.clone() })
+    }
+
+    /// An empty bucket in memory, for tests and examples.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let Faces { objects, parts } = Faces::of(object_store::memory::InMemory::new());
+        Self { objects, parts, url: ObjectUrl::in_memory(), options: CloudOptions::new() }
+    }
+
+    /// The same with another number of [bytes in a window](CloudOptions::window_bytes).
+    #[must_use]
+    pub fn window_bytes(self, bytes: usize) -> Self {
+        Self { options: self.options.window_bytes(bytes), ..self }
+    }
+
+    /// The URL that it was opened with.
+    #[must_use]
+    pub fn url(&self) -> &ObjectUrl {
+        &self.url
+    }
+
+    /// An object of the bucket as a source; the key counts from the bucket's beginning, not from its root. Nothing is
+    /// asked of the store yet.
+    ///
+    /// # Errors
+    /// [`CloudError::BadUrl`] if that cannot be a key.
+    pub fn object(&self, key: &str) -> Result<ObjectOrigin, CloudError> {
+        let url = self.url.with_key(key)?;
+        if url.is_prefix() {
+            return Err(CloudError::BadUrl { why: "it is that of a prefix" });
+        }
+        Ok(ObjectOrigin::new(self.clone(), url, None))
+    }
+
+    /// Writes a small object in one request, in place of one that may be there.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub fn put(&self, key: &str, content: &[u8]) -> Result<(), CloudError> {
+        let url = self.url.with_key(key)?;
+        let (objects, path) = (Arc::clone(&self.objects), url.path());
+        let payload = PutPayload::from(content.to_vec());
+        let put = wait(&url, async move { objects.put(&path, payload).await })?;
+        put.map(drop).map_err(|error| CloudError::writing(&url, &error))
+    }
+
+    /// Its objects. Calls must be driven on the runtime of [`net`]: they sleep between attempts.
+    pub(crate) fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    /// The same store, for uploads in parts.
+    #[allow(dead_code, reason = "for destinations")]
+    pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
+        &self.parts
+    }
+
+    /// The place of the URL's key: the root of a prefix.
+    #[allow(dead_code, reason = "for destinations")]
+    pub(crate) fn root(&self) -> Path {
+        self.url.path()
+    }
+
+    /// The URL of a place in the bucket.
+    #[allow(dead_code, reason = "for destinations")]
+    pub(crate) fn url_of(&self, path: &Path) -> ObjectUrl {
+        self.url.with_key(path.as_ref()).unwrap_or_else(|_| self.url.bucket_url())
+    }
+
+    pub(super) fn most_window_bytes(&self) -> usize {
+        self.options.most_window_bytes()
+    }
+}
+
+/// The store that is behind it may show its credentials.
+impl fmt::Debug for CloudBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloudBucket({})", self.url)
+    }
+}
+
+/// Runs a call on the runtime and blocks until it is done.
+pub(super) fn wait<T: Send + 'static>(
+    url: &ObjectUrl,
+    call: impl Future<Output = T> + Send + 'static,
+) -> Result<T, CloudError> {
+    net::wait(call).map_err(|_| CloudError::Other {
+        url: url.to_string(),
+        what: "the threads of the network are gone",
+        answer: super::Answer::default(),
+    })
+}

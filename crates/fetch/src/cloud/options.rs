@@ -1,0 +1,104 @@
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt;
+
+use super::origin::DEFAULT_WINDOW_BYTES;
+
+/// Beginnings of the names of variables that belong to the clouds.
+const PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_"];
+/// The other variables that count.
+const NAMES: [&str; 5] =
+    ["HOME", "IDENTITY_ENDPOINT", "SERVICE_ACCOUNT", "STORAGE_EMULATOR_HOST", "USERPROFILE"];
+
+/// How object stores are reached: what the environment says to the clouds' own tools.
+///
+/// The variables are those of [`object_store`]'s builders and, where they differ, of the clouds' own command lines;
+/// `docs` of the module [say which](crate::cloud). Their values may be secrets and are never shown.
+///
+/// ```
+/// use fhirline_fetch::CloudOptions;
+///
+/// let options = CloudOptions::from_env().set("AWS_REGION", "eu-central-1").window_bytes(2 << 20);
+/// assert!(!format!("{options:?}").contains("eu-central-1"));
+/// ```
+#[derive(Clone)]
+pub struct CloudOptions {
+    settings: BTreeMap<String, String>,
+    window_bytes: usize,
+}
+
+impl CloudOptions {
+    /// Nothing is set: no credentials, no files.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { settings: BTreeMap::new(), window_bytes: DEFAULT_WINDOW_BYTES }
+    }
+
+    /// What the environment of this process says now.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let texts = env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let ours =
+            |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name);
+        // An empty variable counts as unset, as it does for the clouds' own tools.
+        let settings = texts.filter(|(name, value)| ours(name) && !value.is_empty()).collect();
+        Self { settings, ..Self::new() }
+    }
+
+    /// Sets a variable as if the environment had it.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the most bytes that one request of a reader asks for (8 MiB unless set; at least 64 KiB). A reader holds
+    /// twice as many at most.
+    #[must_use]
+    pub fn window_bytes(mut self, bytes: usize) -> Self {
+        self.window_bytes = bytes.max(64 << 10);
+        self
+    }
+
+    pub(super) fn most_window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
+    /// The value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
+    }
+
+    /// The first of these variables that is set.
+    pub(super) fn first_of(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.get(name))
+    }
+
+    /// Whether a switch is on, with the words that object_store takes for it.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        let on =
+            |value: &str| ["1", "true", "on", "yes", "y"].iter().any(|word| value.eq_ignore_ascii_case(word));
+        self.get(name).is_some_and(on)
+    }
+
+    /// The variables that begin so.
+    pub(super) fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let all = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        all.filter(move |(name, _)| name.starts_with(prefix))
+    }
+}
+
+impl Default for CloudOptions {
+    /// That of the environment.
+    fn default() -> Self {
+        Self::from_env()
+    }
+}
+
+impl fmt::Debug for CloudOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.settings.keys().collect();
+        f.debug_struct("CloudOptions").field("set", &names).field("window_bytes", &self.window_bytes).finish()
+    }
+}

@@ -48,6 +48,21 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When the store refuses.
     fn resume(&self, name: &str, stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>>;
 
+    /// The same, and marked at `mark`, as an output that was being written then had been: it may have to be cut back to there.
+    /// `None` also if the store cannot do that any more.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn resume_marked(
+        &self,
+        name: &str,
+        stored_bytes: u64,
+        mark: u64,
+    ) -> io::Result<Option<Box<dyn Partial>>> {
+        let _ = mark;
+        self.resume(name, stored_bytes)
+    }
+
     /// Writes a small object under that very name, replacing what is there in one step: whoever looks finds the old one or
     /// the new one, whole, also after a crash of the process. With `durable`, also after a crash of the machine.
     ///

@@ -81,7 +81,10 @@ mod walk;
 
 pub use bytes::BytesOrigin;
 #[cfg(feature = "cloud")]
-pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl};
+pub use cloud::{
+    Cloud, CloudBucket, CloudClaim, CloudError, CloudOptions, CloudStore, CloudStoreOptions, ObjectOrigin,
+    ObjectUrl,
+};
 pub use error::FetchError;
 pub use file::FileOrigin;
 pub use file_range::FileRange;

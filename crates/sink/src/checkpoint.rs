@@ -390,8 +390,8 @@ impl PartSavepoint {
             && self.records <= part.records;
         require(passed, "the savepoint is ahead")?;
         require((anchor.0 == 0) == (anchor.1 == 0), "the anchor is at the start and is not")?;
-        let held = self.held_bytes == 0
-            || (anchor.0 < written.0 && self.held_bytes == self.plain_bytes - anchor.1);
+        let held =
+            self.held_bytes == 0 || (anchor.0 < written.0 && self.held_bytes == self.plain_bytes - anchor.1);
         require(held, "more or less is held than was open")?;
         require(
             compressed || (anchor.0 == anchor.1 && anchor.1 == self.plain_bytes),

@@ -112,7 +112,10 @@ impl Part {
         savepoint: Option<&PartSavepoint>,
         buffer: &mut [u8],
     ) -> Result<Self, ResumeError> {
-        let found = store.resume(&name, noted.stored_bytes).map_err(SinkError::store("go on with", &name))?;
+        let mark = savepoint.map_or(noted.stored_bytes, |at| at.anchor_stored_bytes);
+        let found = store
+            .resume_marked(&name, noted.stored_bytes, mark)
+            .map_err(SinkError::store("go on with", &name))?;
         let partial = found.ok_or_else(|| ResumeError::Missing { name: provisional(&name) })?;
         let mut part = Self::empty(name, partial, checksum, store.reads_back());
         if let Some(at) = savepoint {

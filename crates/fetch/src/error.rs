@@ -70,6 +70,10 @@ pub enum FetchError {
         /// The output's URL, without user and query.
         url: String,
     },
+    /// An object store could not be opened, or what lies in it could not be found out.
+    #[cfg(feature = "cloud")]
+    #[error(transparent)]
+    Cloud(#[from] crate::cloud::CloudError),
 }
 
 impl FetchError {

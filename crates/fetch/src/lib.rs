@@ -83,7 +83,7 @@ pub use bytes::BytesOrigin;
 #[cfg(feature = "cloud")]
 pub use cloud::{
     Cloud, CloudBucket, CloudClaim, CloudError, CloudOptions, CloudStore, CloudStoreOptions, ObjectOrigin,
-    ObjectUrl,
+    ObjectUrl, Objects,
 };
 pub use error::FetchError;
 pub use file::FileOrigin;

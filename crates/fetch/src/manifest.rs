@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -14,8 +14,8 @@ use crate::FetchError;
 /// The name under which a folder's manifest is looked for.
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-const MAX_BYTES: u64 = 16 << 20;
-const MAX_OUTPUTS: usize = 1 << 16;
+pub(crate) const MAX_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_OUTPUTS: usize = 1 << 16;
 /// Most characters of a URL that are shown.
 const SHOWN_CHARACTERS: usize = 512;
 
@@ -36,17 +36,18 @@ pub(crate) fn outputs_of(folder: &Path) -> Result<Option<Outputs>, FetchError> {
     let Some(document) = read(&path, MAX_BYTES, MAX_OUTPUTS) else { return Ok(None) };
     let manifest = path.display().to_string();
     match document {
-        Document::TooLarge => Err(FetchError::ManifestTooLarge {
-            name: manifest,
-            max_bytes: MAX_BYTES,
-            max_outputs: MAX_OUTPUTS,
-        }),
+        Document::TooLarge => Err(too_large(manifest)),
         Document::Manifest(urls) => Ok(Some(resolve_all(folder, &manifest, &urls))),
     }
 }
 
+pub(crate) fn too_large(name: String) -> FetchError {
+    FetchError::ManifestTooLarge { name, max_bytes: MAX_BYTES, max_outputs: MAX_OUTPUTS }
+}
+
+/// What a document turned out to be.
 #[derive(Debug, PartialEq)]
-enum Document {
+pub(crate) enum Document {
     Manifest(Vec<String>),
     TooLarge,
 }
@@ -56,16 +57,26 @@ fn read(path: &Path, max_bytes: u64, max_outputs: usize) -> Option<Document> {
     if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
-    // Parsed as it is read, so that the text itself is never held.
-    let mut text = BufReader::new(File::open(path).ok()?).take(max_bytes);
-    skip_byte_order_mark(&mut text).ok()?;
+    read_from(BufReader::new(File::open(path).ok()?), max_bytes, max_outputs).ok()?
+}
+
+/// Parses a document as it is read, so that the text itself is never held; `None` if it is no manifest. Only what the
+/// reader says is an error.
+pub(crate) fn read_from(
+    text: impl BufRead,
+    max_bytes: u64,
+    max_outputs: usize,
+) -> io::Result<Option<Document>> {
+    let mut text = text.take(max_bytes);
+    skip_byte_order_mark(&mut text)?;
     match serde_json::from_reader::<_, Manifest>(&mut text) {
-        Ok(manifest) if manifest.output.len() > max_outputs => Some(Document::TooLarge),
+        Ok(manifest) if manifest.output.len() > max_outputs => Ok(Some(Document::TooLarge)),
         Ok(manifest) => {
-            Some(Document::Manifest(manifest.output.into_iter().map(|output| output.url).collect()))
+            Ok(Some(Document::Manifest(manifest.output.into_iter().map(|output| output.url).collect())))
         }
-        Err(_) if text.limit() == 0 => Some(Document::TooLarge),
-        Err(_) => None,
+        Err(error) if error.is_io() => Err(error.into()),
+        Err(_) if text.limit() == 0 => Ok(Some(Document::TooLarge)),
+        Err(_) => Ok(None),
     }
 }
 
@@ -143,6 +154,15 @@ fn resolve_all(folder: &Path, manifest: &str, urls: &[String]) -> Outputs {
 
 /// The path below `folder` of the file that holds the output.
 fn resolve(folder: &Path, manifest: &str, url: &str) -> Result<Arc<Path>, FetchError> {
+    let mut files = candidates(manifest, url)?.filter(|path| folder.join(path).is_file());
+    files.next().map(Arc::from).ok_or_else(|| missing(manifest, url))
+}
+
+/// The paths below the manifest's folder that an output may have, the likeliest first.
+pub(crate) fn candidates(
+    manifest: &str,
+    url: &str,
+) -> Result<impl Iterator<Item = PathBuf> + use<>, FetchError> {
     let without_query = url.split(['?', '#']).next().unwrap_or_default();
     let candidates = if is_absolute(url) {
         let name = without_query.rsplit('/').next().unwrap_or_default();
@@ -154,16 +174,15 @@ fn resolve(folder: &Path, manifest: &str, url: &str) -> Result<Arc<Path>, FetchE
         }
         candidates
     };
-    let mut files = candidates.into_iter().flatten().filter(|path| folder.join(path).is_file());
-    files.next().map(Arc::from).ok_or_else(|| missing(manifest, url))
+    Ok(candidates.into_iter().flatten())
 }
 
-fn missing(manifest: &str, url: &str) -> FetchError {
+pub(crate) fn missing(manifest: &str, url: &str) -> FetchError {
     FetchError::MissingOutput { manifest: manifest.to_owned(), url: shown(url) }
 }
 
 /// Whether it begins with a scheme and `://`.
-fn is_absolute(url: &str) -> bool {
+pub(crate) fn is_absolute(url: &str) -> bool {
     scheme_of(url).is_some()
 }
 

@@ -272,7 +272,11 @@ fn skipped(path: &Path, why: SkipReason) -> Item {
 
 /// Why a name in a folder is not read although nobody looked at what it stands for.
 fn kept_out(entry: &Entry) -> Option<SkipReason> {
-    let name = entry.name.as_encoded_bytes();
+    kept_out_by_name(entry.name.as_encoded_bytes())
+}
+
+/// The same for a name alone.
+pub(crate) fn kept_out_by_name(name: &[u8]) -> Option<SkipReason> {
     if name.starts_with(b"_") || name.starts_with(b".") {
         return Some(SkipReason::Hidden);
     }

@@ -93,6 +93,14 @@ impl CloudBucket {
         Self { options: self.options.window_bytes(bytes), ..self }
     }
 
+    /// The same bucket with another root.
+    ///
+    /// # Errors
+    /// [`CloudError::BadUrl`] if that cannot be a key.
+    pub fn at(&self, key: &str) -> Result<Self, CloudError> {
+        Ok(Self { url: self.url.with_key(key)?, ..self.clone() })
+    }
+
     /// The URL that it was opened with.
     #[must_use]
     pub fn url(&self) -> &ObjectUrl {

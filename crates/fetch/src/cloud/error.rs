@@ -33,6 +33,12 @@ pub enum CloudError {
         /// What the store said.
         answer: Answer,
     },
+    /// There is no such object, and no object lies below that prefix.
+    #[error("{url}: there is no such object, and none lies below it")]
+    Nothing {
+        /// The object or prefix.
+        url: String,
+    },
     /// The store does not know the credentials, or they do not suffice.
     #[error("the store refused the credentials for {url}{answer}")]
     Refused {
@@ -126,7 +132,7 @@ impl From<CloudError> for io::Error {
         use io::ErrorKind;
         let kind = match &error {
             CloudError::BadUrl { .. } | CloudError::BadSetting { .. } => ErrorKind::InvalidInput,
-            CloudError::NotFound { .. } => ErrorKind::NotFound,
+            CloudError::NotFound { .. } | CloudError::Nothing { .. } => ErrorKind::NotFound,
             CloudError::Refused { .. } | CloudError::NoCredentials { .. } => ErrorKind::PermissionDenied,
             CloudError::Short { .. } => ErrorKind::UnexpectedEof,
             CloudError::Conflict { .. } => ErrorKind::AlreadyExists,
@@ -182,10 +188,15 @@ impl CloudError {
         let text = error.to_string();
         let answer = Answer { status: status_in(&text), code: code_in(&text) };
         let refusal = answer.code.as_deref().is_some_and(|code| REFUSALS.contains(&code));
+        match (error, answer.status) {
+            (E::NotFound { .. }, _) | (_, Some(404)) => return Self::NotFound { url, answer },
+            (E::PermissionDenied { .. } | E::Unauthenticated { .. }, _) | (_, Some(401 | 403)) => {
+                return Self::Refused { url, answer };
+            }
+            _ if refusal => return Self::Refused { url, answer },
+            _ => {}
+        }
         match error {
-            E::NotFound { .. } => Self::NotFound { url, answer },
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Self::Refused { url, answer },
-            _ if refusal => Self::Refused { url, answer },
             E::InvalidPath { .. } => Self::BadListing { url, why: "it holds a key with an empty part" },
             _ if text.contains("redirect without LOCATION") => {
                 Self::Other { url, what: "its bucket is in another region (set AWS_REGION)", answer }

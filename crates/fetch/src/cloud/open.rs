@@ -80,9 +80,9 @@ fn s3(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
         }
     }
     let builder = builder.with_bucket_name(url.bucket());
-    let credentials = built(builder.clone().with_retry(credentials_retry()).build(), "AWS_*")?;
+    let credentials = built(builder.clone().with_retry(credentials_retry(options)).build(), "AWS_*")?;
     let credentials = Credentials::of(Arc::clone(credentials.credentials()));
-    Ok(Faces::of(built(builder.with_retry(retry()).with_credentials(credentials).build(), "AWS_*")?))
+    Ok(Faces::of(built(builder.with_retry(retry(options)).with_credentials(credentials).build(), "AWS_*")?))
 }
 
 /// Whether the keys come from the files: where the environment has none, and none are to be had by a web identity.
@@ -112,9 +112,12 @@ fn gcs(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
             builder.with_base_url(&emulator).with_skip_signature(true).with_credentials(Arc::new(nobody));
     }
     let builder = builder.with_bucket_name(url.bucket());
-    let credentials = built(builder.clone().with_retry(credentials_retry()).build(), "GOOGLE_*")?;
+    let credentials = built(builder.clone().with_retry(credentials_retry(options)).build(), "GOOGLE_*")?;
     let credentials = Credentials::of(Arc::clone(credentials.credentials()));
-    Ok(Faces::of(built(builder.with_retry(retry()).with_credentials(credentials).build(), "GOOGLE_*")?))
+    Ok(Faces::of(built(
+        builder.with_retry(retry(options)).with_credentials(credentials).build(),
+        "GOOGLE_*",
+    )?))
 }
 
 fn with_scheme(host: &str) -> String {
@@ -133,10 +136,11 @@ fn azure(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
         builder = builder.with_config(key, value);
     }
     let builder = builder.with_container_name(url.bucket());
-    let credentials = built(builder.clone().with_retry(credentials_retry()).build(), "AZURE_STORAGE_*")?;
+    let credentials =
+        built(builder.clone().with_retry(credentials_retry(options)).build(), "AZURE_STORAGE_*")?;
     let credentials = Credentials::of(Arc::clone(credentials.credentials()));
     Ok(Faces::of(built(
-        builder.with_retry(retry()).with_credentials(credentials).build(),
+        builder.with_retry(retry(options)).with_credentials(credentials).build(),
         "AZURE_STORAGE_*",
     )?))
 }
@@ -253,15 +257,16 @@ fn is_loopback(endpoint: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// One request: about a minute of attempts.
-fn retry() -> RetryConfig {
+/// One request.
+fn retry(options: &CloudOptions) -> RetryConfig {
     let backoff = BackoffConfig { max_backoff: Duration::from_secs(15), ..BackoffConfig::default() };
-    RetryConfig { backoff, max_retries: 8, retry_timeout: Duration::from_secs(120) }
+    RetryConfig { backoff, max_retries: options.most_retries(), retry_timeout: Duration::from_secs(120) }
 }
 
 /// Credentials: where there are none, the client asks for those of the machine, and outside of a cloud nobody answers.
-fn credentials_retry() -> RetryConfig {
-    RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(10), ..retry() }
+fn credentials_retry(options: &CloudOptions) -> RetryConfig {
+    let max_retries = options.most_retries().min(2);
+    RetryConfig { max_retries, retry_timeout: Duration::from_secs(10), ..retry(options) }
 }
 
 /// What a builder says may hold the values that it did not like.

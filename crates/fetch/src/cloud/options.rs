@@ -12,8 +12,7 @@ const NAMES: [&str; 5] =
 
 /// How object stores are reached: what the environment says to the clouds' own tools.
 ///
-/// The variables are those of [`object_store`]'s builders and, where they differ, of the clouds' own command lines;
-/// `docs` of the module [say which](crate::cloud). Their values may be secrets and are never shown.
+/// [The module](crate::cloud#the-environment) says which variables count. Their values may be secrets and are never shown.
 ///
 /// ```
 /// use fhirline_fetch::CloudOptions;
@@ -25,13 +24,17 @@ const NAMES: [&str; 5] =
 pub struct CloudOptions {
     settings: BTreeMap<String, String>,
     window_bytes: usize,
+    retries: usize,
 }
+
+/// About a minute of attempts.
+const DEFAULT_RETRIES: usize = 8;
 
 impl CloudOptions {
     /// Nothing is set: no credentials, no files.
     #[must_use]
     pub fn new() -> Self {
-        Self { settings: BTreeMap::new(), window_bytes: DEFAULT_WINDOW_BYTES }
+        Self { settings: BTreeMap::new(), window_bytes: DEFAULT_WINDOW_BYTES, retries: DEFAULT_RETRIES }
     }
 
     /// What the environment of this process says now.
@@ -59,6 +62,18 @@ impl CloudOptions {
     pub fn window_bytes(mut self, bytes: usize) -> Self {
         self.window_bytes = bytes.max(64 << 10);
         self
+    }
+
+    /// Sets how often a request that failed for the moment is tried again (8 times unless set): with growing pauses, and
+    /// no more after two minutes.
+    #[must_use]
+    pub fn retries(mut self, times: usize) -> Self {
+        self.retries = times;
+        self
+    }
+
+    pub(super) fn most_retries(&self) -> usize {
+        self.retries
     }
 
     pub(super) fn most_window_bytes(&self) -> usize {

@@ -66,9 +66,11 @@ impl Pin {
 }
 
 impl ObjectOrigin {
+    /// An object, with what a list or a look at it told.
     pub(super) fn new(bucket: CloudBucket, url: ObjectUrl, meta: Option<&ObjectMeta>) -> Self {
         let pin = OnceLock::new();
-        if let Some(meta) = meta {
+        // GCS need not list the tags that its headers have.
+        if let Some(meta) = meta.filter(|_| url.cloud() != Cloud::Gcs) {
             let _ = pin.set(Arc::new(Pin::of(url.cloud(), meta)));
         }
         Self { name: url.to_string(), bucket, url, pin }
@@ -81,7 +83,7 @@ impl ObjectOrigin {
     }
 
     /// Looks at the object, unless that was done before.
-    fn pin(&self) -> Result<Arc<Pin>, CloudError> {
+    pub(super) fn pin(&self) -> Result<Arc<Pin>, CloudError> {
         if let Some(pin) = self.pin.get() {
             return Ok(Arc::clone(pin));
         }

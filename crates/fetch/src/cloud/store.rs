@@ -15,7 +15,7 @@ use fhirline_core::{PARTIAL_SUFFIX, Partial, Store};
 use self::book::{Book, Entry};
 pub use self::lease::CloudClaim;
 use self::lease::Lease;
-use self::objects::{Objects, Written};
+use self::prefix::{Prefix, Written};
 use self::output::{Left, Output};
 use self::pages::{Extent, PageSpool};
 use self::partial::CloudPartial;
@@ -25,7 +25,7 @@ use crate::object_name::{self, already_exists, partial_name, too_large};
 mod book;
 mod journal;
 mod lease;
-mod objects;
+mod prefix;
 mod output;
 mod pages;
 mod partial;
@@ -132,7 +132,7 @@ pub struct CloudStore {
 }
 
 struct Shared {
-    objects: Objects,
+    objects: Prefix,
     options: CloudStoreOptions,
     spool: Arc<PageSpool>,
     /// Memory for what is on its way up, in KiB.
@@ -151,7 +151,7 @@ impl CloudStore {
     pub fn new(bucket: CloudBucket, options: CloudStoreOptions) -> Self {
         let kib = usize::try_from(options.most_bytes().div_ceil(1024)).unwrap_or(usize::MAX);
         let shared = Shared {
-            objects: Objects::new(bucket),
+            objects: Prefix::new(bucket),
             spool: PageSpool::in_folder(&options.spool_folder),
             budget: Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))),
             book: Mutex::default(),

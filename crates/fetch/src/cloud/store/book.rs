@@ -7,7 +7,7 @@ use std::sync::Arc;
 use object_store::UpdateVersion;
 
 use super::journal::{self, BadJournal};
-use super::objects::Objects;
+use super::prefix::Prefix;
 use super::output::{Left, Output, State};
 use super::{JOURNAL, is_internal};
 use fhirline_core::PARTIAL_SUFFIX;
@@ -139,7 +139,7 @@ impl Book {
 
     /// Reads what an earlier process left, and removes what is of no use to anybody: packs that the journal does not know,
     /// and the journal and all packs if every output in it has its final name.
-    pub(super) fn load(&mut self, objects: &Objects) -> io::Result<()> {
+    pub(super) fn load(&mut self, objects: &Prefix) -> io::Result<()> {
         let listed: BTreeMap<String, u64> = objects.list()?.into_iter().collect();
         if listed.contains_key(JOURNAL) {
             self.load_journal(objects)?;
@@ -157,7 +157,7 @@ impl Book {
         if self.is_empty() { self.clear(objects) } else { self.remove_packs(objects) }
     }
 
-    fn load_journal(&mut self, objects: &Objects) -> io::Result<()> {
+    fn load_journal(&mut self, objects: &Prefix) -> io::Result<()> {
         let Some((bytes, version)) = objects.get_versioned(JOURNAL, journal::MAX_BYTES)? else {
             return Ok(());
         };
@@ -177,7 +177,7 @@ impl Book {
     }
 
     /// Removes packs that nobody needs any more.
-    pub(super) fn remove_packs(&mut self, objects: &Objects) -> io::Result<()> {
+    pub(super) fn remove_packs(&mut self, objects: &Prefix) -> io::Result<()> {
         let in_use = self.packs_in_use();
         let unused: Vec<_> = self.packs.keys().filter(|name| !in_use.contains(*name)).cloned().collect();
         for name in unused {
@@ -188,7 +188,7 @@ impl Book {
     }
 
     /// Removes the journal and the packs: there is nothing to go on with.
-    pub(super) fn clear(&mut self, objects: &Objects) -> io::Result<()> {
+    pub(super) fn clear(&mut self, objects: &Prefix) -> io::Result<()> {
         if self.journal.is_some() {
             objects.delete(JOURNAL)?;
             self.journal = None;

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use self::machine::Process;
 use super::LOCK;
-use super::objects::{Objects, Written};
+use super::prefix::{Prefix, Written};
 use crate::net;
 
 mod machine;
@@ -39,7 +39,7 @@ struct Content {
 
 /// The claim of this process.
 pub(super) struct Lease {
-    objects: Objects,
+    objects: Prefix,
     life: Duration,
     held: Mutex<Held>,
     /// Beside the other, which is locked while the store is asked.
@@ -182,14 +182,14 @@ fn bytes_of(content: &Content) -> io::Result<Vec<u8>> {
 type Found = (Option<Content>, UpdateVersion);
 
 /// The lock object, if there is one; without content if that makes no sense.
-fn look(objects: &Objects) -> io::Result<Option<Found>> {
+fn look(objects: &Prefix) -> io::Result<Option<Found>> {
     let found = objects.get_versioned(LOCK, MAX_LOCK_BYTES)?;
     Ok(found.map(|(bytes, version)| (serde_json::from_slice(&bytes).ok(), version)))
 }
 
 /// Takes the claim, as soon as nobody has it.
 pub(super) fn claim(
-    objects: &Objects,
+    objects: &Prefix,
     life: Duration,
     on_wait: &mut dyn FnMut(Duration),
 ) -> io::Result<CloudClaim> {

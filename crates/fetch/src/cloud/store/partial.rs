@@ -7,7 +7,7 @@ use object_store::PutMode;
 use fhirline_core::Partial;
 
 use super::Shared;
-use super::objects::Written;
+use super::prefix::Written;
 use crate::object_name::already_exists;
 
 /// An output that is being written to an object store. Dropped, it stays in the book, but no other process finds more of it

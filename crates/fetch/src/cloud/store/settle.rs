@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use object_store::PutMode;
 
-use super::objects::Written;
+use super::prefix::Written;
 use super::output::{Missing, Piece};
 use super::{JOURNAL, PART_BYTES, Shared, TAILS};
 

@@ -18,7 +18,7 @@ use crate::object_name::too_large;
 
 /// What lies below a place in a bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Objects {
+pub(super) struct Prefix {
     bucket: CloudBucket,
     root: Path,
 }
@@ -31,7 +31,7 @@ pub(super) enum Written {
     Refused,
 }
 
-impl Objects {
+impl Prefix {
     pub(super) fn new(bucket: CloudBucket) -> Self {
         let root = bucket.root();
         Self { bucket, root }

@@ -15,17 +15,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When the store refuses.
     fn create(&self, name: &str) -> io::Result<Box<dyn Partial>>;
 
-    /// Begins an object anew that is read back later and never sealed: what a run sets aside for the next one. It stands
-    /// under its provisional name like an output.
+    /// The same for an output of a few MiB that may have to be read back before it is sealed, by this run or by the next.
     ///
     /// # Errors
     /// When the store refuses.
-    fn set_aside(&self, name: &str) -> io::Result<Box<dyn Partial>> {
+    fn create_short(&self, name: &str) -> io::Result<Box<dyn Partial>> {
         self.create(name)
     }
 
     /// Whether all that was appended to an output can be read again before it is sealed. Where it cannot,
-    /// [`read_at`](Partial::read_at) works for what was [set aside](Self::set_aside) only, and an output can be cut back only to
+    /// [`read_at`](Partial::read_at) works for what was [short](Self::create_short) only, and an output can be cut back only to
     /// a length that was [marked](Partial::mark) or [settled](Self::settle).
     fn reads_back(&self) -> bool {
         true

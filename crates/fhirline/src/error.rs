@@ -35,6 +35,14 @@ pub enum JobError {
         /// The destination as given.
         name: String,
     },
+    /// The destination cannot be one.
+    #[error("cannot write to {name}: {why}")]
+    BadDestination {
+        /// The destination as given, without what may be secret.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// The destination holds files that are not ours.
     #[error("the destination {name} is not empty, and what it holds was not made by fhirline")]
     NotOurs {
@@ -157,7 +165,7 @@ impl JobError {
             Self::Restore(error) => error.hint(),
             Self::Run(error) => run_hint(error),
             Self::Destination { source, .. } => io_hint(source),
-            Self::Sources(_) => None,
+            Self::Sources(_) | Self::BadDestination { .. } => None,
         }
     }
 }

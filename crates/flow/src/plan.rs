@@ -167,13 +167,15 @@ struct Request {
     encoding: Encoding,
     /// The part of the ceiling that is set aside: one in so many bytes, nothing if 0.
     set_aside_part: u64,
+    /// What outputs take on their way to a store that is far away.
+    upload_bytes: u64,
 }
 
 impl Default for MemoryPlan {
     /// The plan for 64 MiB, one thread and plain outputs.
     fn default() -> Self {
         let (base_bytes, encoding) = (USUAL_BASE_BYTES, Encoding::plain());
-        Request { base_bytes, threads: 1, encoding, set_aside_part: 0 }.divide(64 << 20)
+        Request { base_bytes, threads: 1, encoding, set_aside_part: 0, upload_bytes: 0 }.divide(64 << 20)
     }
 }
 
@@ -183,8 +185,22 @@ impl MemoryPlan {
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
     pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
-        let base_bytes = base_bytes();
-        Request { base_bytes, threads: threads as u64, encoding, set_aside_part: 0 }.plan(ceiling_bytes)
+        Self::with_uploads(0, ceiling_bytes, threads, encoding)
+    }
+
+    /// The same for a sink that writes to a store that is far away: `upload_bytes` of outputs are held on their way there, and
+    /// as much of compressed ones as may be open, for what was open when a source began cannot be read back.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_uploads(
+        upload_bytes: u64,
+        ceiling_bytes: u64,
+        threads: usize,
+        encoding: Encoding,
+    ) -> Result<Self, TooLittleMemory> {
+        let (base_bytes, threads) = (base_bytes(), threads as u64);
+        Request { base_bytes, threads, encoding, set_aside_part: 0, upload_bytes }.plan(ceiling_bytes)
     }
 
     /// The same for plain outputs and a sink that remembers things: one in `part` bytes of the ceiling is its own.
@@ -193,7 +209,8 @@ impl MemoryPlan {
     /// Those of [`new`](Self::new).
     pub fn setting_aside(part: u64, ceiling_bytes: u64, threads: usize) -> Result<Self, TooLittleMemory> {
         let (base_bytes, encoding) = (base_bytes(), Encoding::plain());
-        let request = Request { base_bytes, threads: threads as u64, encoding, set_aside_part: part };
+        let threads = threads as u64;
+        let request = Request { base_bytes, threads, encoding, set_aside_part: part, upload_bytes: 0 };
         request.plan(ceiling_bytes)
     }
 
@@ -219,7 +236,10 @@ impl Request {
     fn divide(self, ceiling_bytes: u64) -> MemoryPlan {
         let block_bytes = self.encoding.block_bytes(ceiling_bytes);
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
+        let held_open_bytes = if self.upload_bytes > 0 { open_block_bytes } else { 0 };
         let set_aside_bytes = ceiling_bytes.checked_div(self.set_aside_part).unwrap_or(0);
+        let set_aside_bytes =
+            set_aside_bytes.saturating_add(self.upload_bytes).saturating_add(held_open_bytes);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
         let overhead_bytes = overhead_bytes.saturating_add(set_aside_bytes);
         let line_bytes = long_line_bytes(HELD_LINE_BYTES).saturating_add(opening_bytes());

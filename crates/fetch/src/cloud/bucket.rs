@@ -57,14 +57,6 @@ impl CloudBucket {
         Self { objects, parts, url, options: CloudOptions::new(), memory: Some(memory) }
     }
 
-    /// The same bucket with another root.
-    ///
-    /// # Errors
-    /// [`CloudError::BadUrl`] if that cannot be a key.
-    pub fn at(&self, key: &str) -> Result<Self, CloudError> {
-        Ok(Self { url: self.url.with_key(key)?, ..self.clone() })
-    }
-
     /// For tests of what uses a bucket: the same bucket in memory behind a connection that breaks after so many calls.
     #[doc(hidden)]
     #[must_use]

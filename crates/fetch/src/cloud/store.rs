@@ -15,20 +15,20 @@ use fhirline_core::{PARTIAL_SUFFIX, Partial, Store};
 use self::book::{Book, Entry};
 pub use self::lease::CloudClaim;
 use self::lease::Lease;
-use self::prefix::{Prefix, Written};
 use self::output::{Left, Output};
 use self::pages::{Extent, PageSpool};
 use self::partial::CloudPartial;
+use self::prefix::{Prefix, Written};
 use crate::cloud::CloudBucket;
 use crate::object_name::{self, already_exists, partial_name, too_large};
 
 mod book;
 mod journal;
 mod lease;
-mod prefix;
 mod output;
 mod pages;
 mod partial;
+mod prefix;
 mod settle;
 mod uploads;
 
@@ -346,7 +346,7 @@ impl Store for CloudStore {
         self.shared.put_new(name, false)
     }
 
-    fn set_aside(&self, name: &str) -> io::Result<Box<dyn Partial>> {
+    fn create_short(&self, name: &str) -> io::Result<Box<dyn Partial>> {
         self.shared.put_new(name, true)
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use object_store::UpdateVersion;
 
 use super::journal::{self, BadJournal};
-use super::prefix::Prefix;
 use super::output::{Left, Output, State};
+use super::prefix::Prefix;
 use super::{JOURNAL, is_internal};
 use fhirline_core::PARTIAL_SUFFIX;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use object_store::PutMode;
 
-use super::prefix::Written;
 use super::output::{Missing, Piece};
+use super::prefix::Written;
 use super::{JOURNAL, PART_BYTES, Shared, TAILS};
 
 /// No pack is longer: it is held in memory on its way.

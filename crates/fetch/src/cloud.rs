@@ -1,7 +1,8 @@
-//! Sources in object stores: `s3://`, `gs://` and `az://`.
+//! Sources and destinations in object stores: `s3://`, `gs://` and `az://`.
 //!
 //! An [`ObjectUrl`] says where, [`CloudOptions`] how it is reached, and [`Objects`] finds what it names; a [`CloudBucket`]
-//! is an open store, and an [`ObjectOrigin`] one object in it as a source.
+//! is an open store, an [`ObjectOrigin`] one object in it as a source, and a [`CloudStore`] what lies below its root as a
+//! destination.
 //!
 //! ```
 //! use fhirline_fetch::{CloudBucket, Found, Objects};

@@ -153,15 +153,27 @@ mod claims {
         assert_eq!(refused.expect_err("it lives").kind(), ErrorKind::ResourceBusy);
     }
 
+    /// How often a lock was renewed.
+    fn renewals(bucket: &CloudBucket) -> u64 {
+        use fhirline_core::Origin;
+        let lock = bucket.object("_fhirline-lock.partial").expect("a key").open_at(0).expect("a lock");
+        let text = std::io::read_to_string(lock).expect("text");
+        let (_, rest) = text.split_once("\"renewal\":").expect("a number");
+        rest.split(',').next().and_then(|number| number.parse().ok()).expect("a number")
+    }
+
     #[test]
-    fn a_claim_is_kept_for_longer_than_its_life() {
+    fn a_claim_is_renewed_until_it_is_dropped() {
         let bucket = CloudBucket::in_memory();
-        let one = store(&bucket);
-        let _claim = one.claim(&mut |_| ()).expect("nobody else");
-        let begun = Instant::now();
-        while begun.elapsed() < 3 * Duration::from_millis(400) {
+        let one = CloudStore::new(bucket.clone(), options().lease_life(Duration::from_secs(3)));
+        let claim = one.claim(&mut |_| ()).expect("nobody else");
+        while renewals(&bucket) < 4 {
+            std::thread::yield_now();
             one.sync().expect("still ours");
         }
+        drop(claim);
+        assert!(keys(&bucket).is_empty());
+        assert_eq!(one.sync().expect_err("given back").kind(), ErrorKind::ResourceBusy);
     }
 
     #[test]

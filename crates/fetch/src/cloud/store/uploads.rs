@@ -95,5 +95,5 @@ fn too_many_parts(name: &str) -> io::Error {
         "{name} is too long for the parts of an upload: give more --memory, or --max-file-bytes to go on in \
          another file"
     );
-    io::Error::new(io::ErrorKind::FileTooLarge, why)
+    io::Error::other(why)
 }

@@ -1,6 +1,8 @@
 //! The program killed at random moments, and the same command again: the destination is as if nothing had happened.
 
 mod containers;
+#[cfg(feature = "cloud")]
+mod object_store;
 
 use std::fs::{self, File};
 use std::path::PathBuf;

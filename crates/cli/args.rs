@@ -279,9 +279,14 @@ pub(crate) struct ReplayArgs {
 /// Where to write, and how.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// The folder to write to: new, empty, or holding a run of fhirline
+    /// The folder to write to: new, empty, or holding a run of fhirline. Or a prefix in an object store: s3://bucket/prefix,
+    /// gs://bucket/prefix, az://container/prefix
     #[arg(short = 'o', long = "output", value_name = "DEST")]
     pub(crate) folder: PathBuf,
+    /// Where bytes wait on the disk: what is on its way to an object store, and lines too long for memory. Unless given, DEST
+    /// or, for an object store, the folder for temporary files
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) spool_dir: Option<PathBuf>,
     /// Compress the outputs
     #[arg(long, value_enum, value_name = "CODEC", default_value = "none", help_heading = "Output")]
     pub(crate) compress: Compress,

@@ -252,6 +252,7 @@ fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
         .keep_entry_metadata(args.keep_entry_metadata)
         .durable(args.durability == Durability::Seal)
         .checkpoint_bytes(Some(args.checkpoint_bytes).filter(|bytes| *bytes > 0))
+        .spool_dir(args.spool_dir.clone())
         .overwrite(args.overwrite))
 }
 

@@ -3,8 +3,8 @@ use std::path::Path;
 use anyhow::Context;
 
 use fhirline::{
-    Cancelled, ExitStatus, ExportEvent, ExportJob, ExportLevel, ExportProgress, ExportRequest, Job, JobError,
-    KeyFile, KickOffMethod, SmartOptions, SplitJob,
+    Cancelled, ExitStatus, ExportEvent, ExportJob, ExportLevel, ExportProgress, ExportRequest, FhirBase, Job,
+    JobError, KeyFile, KickOffMethod, SmartOptions, SplitJob,
 };
 
 use crate::args::{Durability, ExportArgs, FetchArgs};
@@ -85,7 +85,7 @@ fn export_job(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExportJob
         anyhow::bail!("--export takes one source: the base URL of the FHIR server");
     };
     let base = base.to_str().context("the base URL of the FHIR server is not UTF-8")?;
-    let mut request = ExportRequest::new(base, level.clone()).map_err(JobError::from)?;
+    let mut request = ExportRequest::new(FhirBase::parse(base).map_err(JobError::from)?, level.clone());
     if let Some(since) = &export.since {
         request = request.since(since);
     }

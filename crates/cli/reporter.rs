@@ -68,6 +68,10 @@ impl Reporter {
                 let rejects = before.ledger.records.quarantined + current.ledger.records.quarantined;
                 self.show(*stored_bytes, records, rejects);
             }
+            Event::Waiting { name, at_most } => self.say(&format!(
+                "{name} belongs to another run, or to one that was killed: waiting to see which, at most {}",
+                HumanDuration(*at_most)
+            )),
             Event::Rejected { source, position, length, why } if self.tell_rejects => {
                 self.rejects += 1;
                 if self.rejects <= TOLD_REJECTS {

@@ -127,7 +127,10 @@ fn straight_into_a_split() {
     let report = place.run(&command).ends_with(0).json();
     assert_eq!(report["ledger"]["records"]["read"], 4);
     let files = ["Goal.ndjson", "Patient.ndjson", "_deleted.ndjson", "_errors.ndjson", "manifest.json"];
-    assert_eq!((place.files("."), place.files("out")), (files.map(|name| format!("out/{name}")).to_vec(), files.map(str::to_owned).to_vec()));
+    assert_eq!(
+        (place.files("."), place.files("out")),
+        (files.map(|name| format!("out/{name}")).to_vec(), files.map(str::to_owned).to_vec())
+    );
     nothing_is_secret(&place, "out");
     let asked = server.bulk().seen.len();
     assert_eq!(place.run(&command).ends_with(0).json()["already_complete"], true);

@@ -15,12 +15,52 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// When the store refuses.
     fn create(&self, name: &str) -> io::Result<Box<dyn Partial>>;
 
+    /// The same for an output of a few MiB that may have to be read back before it is sealed, by this run or by the next.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn create_short(&self, name: &str) -> io::Result<Box<dyn Partial>> {
+        self.create(name)
+    }
+
+    /// Whether all that was appended to an output can be read again before it is sealed. Where it cannot,
+    /// [`read_at`](Partial::read_at) works for what was [short](Self::create_short) only, and an output can be cut back only to
+    /// a length that was [marked](Partial::mark) or [settled](Self::settle).
+    fn reads_back(&self) -> bool {
+        true
+    }
+
+    /// Sees to it that all that was appended so far can be found by [`resume`](Self::resume), also by another process on
+    /// another machine: every output at its present length, and at the length that was marked last. What was settled the time
+    /// before can be found as well, for whoever noted it may have had no time to note this one.
+    ///
+    /// # Errors
+    /// What the store says; what was settled before holds then.
+    fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Goes on with an output that an earlier run left under its provisional name, cut back to its first `stored_bytes`;
     /// `None` if it is not there, or shorter than that.
     ///
     /// # Errors
     /// When the store refuses.
     fn resume(&self, name: &str, stored_bytes: u64) -> io::Result<Option<Box<dyn Partial>>>;
+
+    /// The same, and marked at `mark`, as an output that was being written then had been: it may have to be cut back to there.
+    /// `None` also if the store cannot do that any more.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    fn resume_marked(
+        &self,
+        name: &str,
+        stored_bytes: u64,
+        mark: u64,
+    ) -> io::Result<Option<Box<dyn Partial>>> {
+        let _ = mark;
+        self.resume(name, stored_bytes)
+    }
 
     /// Writes a small object under that very name, replacing what is there in one step: whoever looks finds the old one or
     /// the new one, whole, also after a crash of the process. With `durable`, also after a crash of the machine.
@@ -85,6 +125,9 @@ pub trait Partial: Send + fmt::Debug {
     /// # Errors
     /// What the store says.
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Notes that the output may have to be cut back to its present length. Takes the place of the mark before.
+    fn mark(&mut self) {}
 
     /// Cuts the output back to its first `bytes`.
     ///

@@ -1,7 +1,8 @@
-//! Sources in object stores: `s3://`, `gs://` and `az://`.
+//! Sources and destinations in object stores: `s3://`, `gs://` and `az://`.
 //!
 //! An [`ObjectUrl`] says where, [`CloudOptions`] how it is reached, and [`Objects`] finds what it names; a [`CloudBucket`]
-//! is an open store, and an [`ObjectOrigin`] one object in it as a source.
+//! is an open store, an [`ObjectOrigin`] one object in it as a source, and a [`CloudStore`] what lies below its root as a
+//! destination.
 //!
 //! ```
 //! use fhirline_fetch::{CloudBucket, Found, Objects};
@@ -76,10 +77,12 @@ mod bucket;
 mod credentials;
 mod error;
 mod listing;
+mod memory;
 mod open;
 mod options;
 mod origin;
 mod pages;
+mod store;
 mod url;
 mod windows;
 
@@ -88,4 +91,5 @@ pub use error::{Answer, CloudError};
 pub use listing::Objects;
 pub use options::CloudOptions;
 pub use origin::ObjectOrigin;
+pub use store::{CloudClaim, CloudStore, CloudStoreOptions};
 pub use url::{Cloud, ObjectUrl};

@@ -80,12 +80,12 @@ impl fmt::Debug for FolderSpool {
 }
 
 /// The file has no name to show, so the folder stands for it: it says which disk is full.
-fn in_folder(what: &str, folder: &Path, error: &io::Error) -> io::Error {
+pub(crate) fn in_folder(what: &str, folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what} in {}: {error}", folder.display()))
 }
 
 #[cfg(target_os = "linux")]
-fn without_name(folder: &Path) -> io::Result<File> {
+pub(crate) fn without_name(folder: &Path) -> io::Result<File> {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
@@ -103,11 +103,11 @@ fn without_name(folder: &Path) -> io::Result<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-use made_and_removed as without_name;
+pub(crate) use made_and_removed as without_name;
 
 /// A file that had a name for an instant.
 #[cfg(any(test, not(target_os = "linux")))]
-fn made_and_removed(folder: &Path) -> io::Result<File> {
+pub(crate) fn made_and_removed(folder: &Path) -> io::Result<File> {
     let (name, file) = crate::folder_store::create_provisional(&folder.join("spool"))?;
     std::fs::remove_file(name)?;
     Ok(file)

@@ -102,7 +102,10 @@ pub use bulk::{
 };
 pub use bytes::BytesOrigin;
 #[cfg(feature = "cloud")]
-pub use cloud::{Cloud, CloudBucket, CloudError, CloudOptions, ObjectOrigin, ObjectUrl, Objects};
+pub use cloud::{
+    Cloud, CloudBucket, CloudClaim, CloudError, CloudOptions, CloudStore, CloudStoreOptions, ObjectOrigin,
+    ObjectUrl, Objects,
+};
 pub use error::FetchError;
 pub use file::FileOrigin;
 pub use file_range::FileRange;

@@ -144,7 +144,9 @@ pub(crate) fn forget_latest(store: &dyn Store) -> io::Result<()> {
 
 /// Says in an empty destination that it is ours from now on. The name alone says so: there may be no room for a byte more.
 pub(crate) fn claim(store: &dyn Store) -> io::Result<()> {
-    store.create(MARKER).map(drop)
+    store.create(MARKER).map(drop)?;
+    // In an object store nobody else sees what was only created.
+    if store.reads_back() { Ok(()) } else { store.replace(&marker(), &[], false) }
 }
 
 /// Takes the claim back, with the checkpoint: the destination is as it was found, or has a manifest that says the same.

@@ -43,6 +43,14 @@ pub enum JobError {
         /// The destination as given.
         name: String,
     },
+    /// The destination cannot be one.
+    #[error("cannot write to {name}: {why}")]
+    BadDestination {
+        /// The destination as given, without what may be secret.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// The destination holds files that are not ours.
     #[error("the destination {name} is not empty, and what it holds was not made by fhirline")]
     NotOurs {
@@ -186,6 +194,7 @@ impl JobError {
             Self::Export(error) => error.hint().map(str::to_owned),
             #[cfg(feature = "http")]
             Self::NoExport { .. } => Some("name the folder that the export was to be fetched to".into()),
+            Self::BadDestination { .. } => None,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fhirline_core::{ChecksumKind, NoSpools};
-use fhirline_fetch::{FolderClaim, FolderSpools, FolderStore};
+use fhirline_fetch::{FolderSpools, FolderStore};
+use fhirline_flow::MemoryPlan;
 use fhirline_route::Grouping;
 use fhirline_sink::{Encoding, StatsSink};
 
@@ -14,10 +15,15 @@ use crate::destination::{self, Holds};
 use crate::job::{Going, OnEvent};
 use crate::{Job, JobError, Report};
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod known;
 mod run;
 mod start;
+mod target;
 
+#[cfg(all(test, feature = "cloud"))]
+mod broken_connection;
 #[cfg(test)]
 mod dying_store;
 #[cfg(test)]
@@ -27,6 +33,12 @@ mod tests;
 
 use known::Known;
 use run::Run;
+pub(crate) use target::Target;
+
+#[cfg(feature = "cloud")]
+use cloud::into_store;
+#[cfg(not(feature = "cloud"))]
+use target::into_store;
 
 /// Decoded bytes between two checkpoints unless set otherwise.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
@@ -34,7 +46,8 @@ const CHECKPOINT_BYTES: u64 = 64 << 20;
 /// Where a split writes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitJob {
-    pub(crate) folder: PathBuf,
+    target: Target,
+    spool_dir: Option<PathBuf>,
     encoding: Encoding,
     checksum: Option<ChecksumKind>,
     max_file_bytes: Option<u64>,
@@ -46,10 +59,12 @@ pub struct SplitJob {
 }
 
 impl SplitJob {
-    /// Into that folder, which is made if it does not exist.
-    pub fn to(folder: impl Into<PathBuf>) -> Self {
+    /// Into that folder, which is made if it does not exist; or below that prefix of an object store, if it is a URL
+    /// (`s3://bucket/prefix`, `gs://`, `az://`), which needs the feature `cloud`.
+    pub fn to(destination: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into(),
+            target: Target::of(destination.into()),
+            spool_dir: None,
             encoding: Encoding::plain(),
             checksum: Some(ChecksumKind::Crc32c),
             max_file_bytes: None,
@@ -120,8 +135,28 @@ impl SplitJob {
         self
     }
 
+    /// Where bytes wait on the disk: lines that are too long for memory, and what is on its way to an object store. Unless set
+    /// that is the destination if it is a folder, else the system's folder for temporary files.
+    #[must_use]
+    pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.spool_dir = folder;
+        self
+    }
+
+    /// The folder to write to.
+    #[cfg(feature = "http")]
+    pub(crate) fn folder(&self) -> Result<&Path, JobError> {
+        match &self.target {
+            Target::Folder(folder) => Ok(folder),
+            Target::Url(_) => {
+                let why = "exports are split into folders only".to_owned();
+                Err(JobError::BadDestination { name: self.name(), why })
+            }
+        }
+    }
+
     pub(crate) fn name(&self) -> String {
-        self.folder.display().to_string()
+        self.target.name()
     }
 
     pub(crate) fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> JobError {
@@ -130,41 +165,52 @@ impl SplitJob {
     }
 }
 
-/// A split into a folder, which is claimed for as long as it takes.
-pub(crate) fn split(mut job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
+/// A split into a folder or an object store, which is claimed for as long as it takes.
+pub(crate) fn split(job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
     let started = Instant::now();
+    let report = match &to.target {
+        Target::Folder(folder) => into_folder(job, to, folder, on_event),
+        Target::Url(url) => into_store(job, to, url, on_event),
+    };
+    report.map(|report| report.after(started))
+}
+
+fn into_folder(
+    mut job: Job,
+    to: &SplitJob,
+    path: &Path,
+    on_event: &mut OnEvent<'_>,
+) -> Result<Report, JobError> {
     let plan = job.memory_plan(to.encoding)?;
-    check_places(&job, to)?;
-    job.sources = job.sources.excluding(&to.folder).map_err(to.failed("find"))?;
+    check_places(&job, to, path)?;
+    job.sources = job.sources.excluding(path).map_err(to.failed("find"))?;
     let known = Known::of(&job, to);
     if !known.any_source {
-        // Before anything is made or replaced; the walk says what was passed over.
-        let going = Going::through(NoSpools);
-        let outcome = job.run(Grouping::ByType, &mut StatsSink::new(), plan, going, on_event);
-        return Err(outcome.err().unwrap_or(JobError::NothingToRead { skipped: 0 }));
+        return Err(nothing_to_read(&job, plan, on_event));
     }
-    let is_new = !to.folder.exists();
-    let folder = FolderStore::open(&to.folder).map_err(to.failed("make"))?;
+    let is_new = !path.exists();
+    let folder = FolderStore::open(path).map_err(to.failed("make"))?;
     // Held until the end: two runs on one folder would take each other's files for leftovers.
-    let _claim = claim(&folder, to)?;
-    let spools = Arc::new(FolderSpools::new(&to.folder));
+    let _claim = folder.claim().map_err(|error| not_claimed(to, error))?;
+    let spools = Arc::new(FolderSpools::new(to.spool_dir.as_deref().unwrap_or(path)));
     let result = Run { job: &job, to, plan, known, store: Arc::new(folder), spools }.run(on_event);
     if is_new && matches!(result, Err(JobError::NothingToRead { .. })) {
         // Empty again; if somebody else has put something there, it stays.
-        let _ = fs::remove_dir(&to.folder);
+        let _ = fs::remove_dir(path);
     }
-    result.map(|report| report.after(started))
+    result
 }
 
 /// The report of a split of the job's export that is complete already. Looked for before a server is asked, so that nothing is
 /// exported for a folder that is not free.
 #[cfg(feature = "http")]
 pub(crate) fn recorded_export(job: &Job, to: &SplitJob) -> Result<Option<Report>, JobError> {
-    check_places(job, to)?;
-    if !to.folder.exists() {
+    let folder = to.folder()?;
+    check_places(job, to, folder)?;
+    if !folder.exists() {
         return Ok(None);
     }
-    let store = FolderStore::open(&to.folder).map_err(to.failed("look into"))?;
+    let store = FolderStore::open(folder).map_err(to.failed("look into"))?;
     match destination::look(&store).map_err(to.failed("look into"))? {
         Holds::Others => Err(JobError::NotOurs { name: to.name() }),
         Holds::Complete(manifest) if !to.overwrite => {
@@ -181,20 +227,27 @@ pub(crate) fn recorded_export(job: &Job, to: &SplitJob) -> Result<Option<Report>
     }
 }
 
-fn claim(folder: &FolderStore, to: &SplitJob) -> Result<FolderClaim, JobError> {
-    folder.claim().map_err(|error| match error.kind() {
+/// Before anything is made or replaced; the walk says what was passed over.
+fn nothing_to_read(job: &Job, plan: MemoryPlan, on_event: &mut OnEvent<'_>) -> JobError {
+    let going = Going::through(NoSpools);
+    let outcome = job.run(Grouping::ByType, &mut StatsSink::new(), plan, going, on_event);
+    outcome.err().unwrap_or(JobError::NothingToRead { skipped: 0 })
+}
+
+fn not_claimed(to: &SplitJob, error: io::Error) -> JobError {
+    match error.kind() {
         io::ErrorKind::ResourceBusy => JobError::InUse { name: to.name() },
         _ => to.failed("claim")(error),
-    })
+    }
 }
 
 /// Refuses destinations that cannot be right, before anything is made.
-fn check_places(job: &Job, to: &SplitJob) -> Result<(), JobError> {
-    if to.folder.exists() && !to.folder.is_dir() {
+fn check_places(job: &Job, to: &SplitJob, folder: &Path) -> Result<(), JobError> {
+    if folder.exists() && !folder.is_dir() {
         return Err(JobError::NotAFolder { name: to.name() });
     }
-    match job.source_in(&to.folder) {
-        None => job.replay.as_ref().map_or(Ok(()), |replay| Ok(replay.check_destination(&to.folder)?)),
+    match job.source_in(folder) {
+        None => job.replay.as_ref().map_or(Ok(()), |replay| Ok(replay.check_destination(folder)?)),
         Some(text) => {
             Err(JobError::SourceInDestination { source_name: Path::new(text).display().to_string() })
         }

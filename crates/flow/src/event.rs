@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use fhirline_core::{BadRecord, Position};
 
 use crate::{SourceError, Totals};
@@ -28,6 +30,13 @@ pub enum Event<'e> {
         current: &'e Totals,
         /// Stored bytes of all sources used up to here.
         stored_bytes: u64,
+    },
+    /// Another run has the destination, or had it and was killed: which it is will be seen.
+    Waiting {
+        /// The destination.
+        name: &'e str,
+        /// It will be seen after so long at the latest.
+        at_most: Duration,
     },
     /// A record was rejected.
     Rejected {

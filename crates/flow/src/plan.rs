@@ -169,13 +169,15 @@ struct Request {
     set_aside_part: u64,
     /// What downloads take, in bytes.
     download_bytes: u64,
+    /// What outputs take on their way to a store that is far away.
+    upload_bytes: u64,
 }
 
 impl Default for MemoryPlan {
     /// The plan for 64 MiB, one thread and plain outputs.
     fn default() -> Self {
         let (base_bytes, encoding) = (USUAL_BASE_BYTES, Encoding::plain());
-        Request { base_bytes, threads: 1, encoding, set_aside_part: 0, download_bytes: 0 }.divide(64 << 20)
+        Request::new(base_bytes, 1, encoding).divide(64 << 20)
     }
 }
 
@@ -185,9 +187,21 @@ impl MemoryPlan {
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
     pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
-        let base_bytes = base_bytes();
-        let threads = threads as u64;
-        Request { base_bytes, threads, encoding, set_aside_part: 0, download_bytes: 0 }.plan(ceiling_bytes)
+        Self::with_uploads(0, ceiling_bytes, threads, encoding)
+    }
+
+    /// The same for a sink that writes to a store that is far away: `upload_bytes` of outputs are held on their way there, and
+    /// as much of compressed ones as may be open, for what was open when a source began cannot be read back.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_uploads(
+        upload_bytes: u64,
+        ceiling_bytes: u64,
+        threads: usize,
+        encoding: Encoding,
+    ) -> Result<Self, TooLittleMemory> {
+        Request { upload_bytes, ..Request::new(base_bytes(), threads, encoding) }.plan(ceiling_bytes)
     }
 
     /// The same for plain outputs and a sink that remembers things: one in `part` bytes of the ceiling is its own.
@@ -195,9 +209,8 @@ impl MemoryPlan {
     /// # Errors
     /// Those of [`new`](Self::new).
     pub fn setting_aside(part: u64, ceiling_bytes: u64, threads: usize) -> Result<Self, TooLittleMemory> {
-        let (base_bytes, encoding) = (base_bytes(), Encoding::plain());
-        let threads = threads as u64;
-        let request = Request { base_bytes, threads, encoding, set_aside_part: part, download_bytes: 0 };
+        let request = Request::new(base_bytes(), threads, Encoding::plain());
+        let request = Request { set_aside_part: part, ..request };
         request.plan(ceiling_bytes)
     }
 
@@ -217,6 +230,11 @@ impl MemoryPlan {
 }
 
 impl Request {
+    fn new(base_bytes: u64, threads: usize, encoding: Encoding) -> Self {
+        let threads = threads as u64;
+        Self { base_bytes, threads, encoding, set_aside_part: 0, download_bytes: 0, upload_bytes: 0 }
+    }
+
     fn plan(self, ceiling_bytes: u64) -> Result<MemoryPlan, TooLittleMemory> {
         let plan = self.divide(ceiling_bytes);
         if plan.decoder_bytes >= LEAST_DECODER_BYTES {
@@ -231,7 +249,10 @@ impl Request {
     fn divide(self, ceiling_bytes: u64) -> MemoryPlan {
         let block_bytes = self.encoding.block_bytes(ceiling_bytes);
         let (open_block_bytes, job_bytes) = self.compression(ceiling_bytes, block_bytes as u64);
+        let held_open_bytes = if self.upload_bytes > 0 { open_block_bytes } else { 0 };
         let set_aside_bytes = ceiling_bytes.checked_div(self.set_aside_part).unwrap_or(0);
+        let set_aside_bytes =
+            set_aside_bytes.saturating_add(self.upload_bytes).saturating_add(held_open_bytes);
         let overhead_bytes = THREAD_BYTES.saturating_mul(self.threads).saturating_add(SLACK_BYTES);
         let overhead_bytes =
             overhead_bytes.saturating_add(set_aside_bytes).saturating_add(self.download_bytes);
@@ -415,8 +436,7 @@ mod tests {
         };
         let all = levels(Codec::Gzip, 0..=9).chain(levels(Codec::Zstd, 1..=9));
         for encoding in all.chain([Encoding::plain()]) {
-            let request =
-                Request { base_bytes: 6 << 20, threads: 8, encoding, set_aside_part: 0, download_bytes: 0 };
+            let request = Request::new(6 << 20, 8, encoding);
             let plan = request.divide(64 << 20);
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{encoding:?}: {plan:?}");
         }

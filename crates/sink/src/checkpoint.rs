@@ -22,7 +22,8 @@ const MAX_NUMBER: u64 = 1 << 53;
 /// What an interrupted run left of itself: all that [`SplitSink::resume`](crate::SplitSink::resume) needs, and beside it
 /// what the engine and whoever started the run wanted to find again.
 ///
-/// It holds names, lengths, counts and positions, and not one byte of a record.
+/// It holds names, lengths, counts and positions, and not one byte of a record; only where the store cannot read outputs back
+/// and the checksum is SHA-256 the state of that holds up to 63 of the bytes that were hashed last.
 ///
 /// ```
 /// use fhirline_sink::{Checkpoint, ResumeError};
@@ -133,7 +134,8 @@ pub(crate) struct State {
     pub(crate) diverted_records: u64,
     #[serde(deserialize_with = "number")]
     pub(crate) savepoint_diverted_records: u64,
-    /// Where the bytes of open blocks lie, one output behind the other; `None` if there are none.
+    /// Where the bytes of open blocks lie, one output behind the other, and behind all of them those that are held of blocks
+    /// that were open at the savepoint; `None` if there are none.
     pub(crate) blocks: Option<BlocksState>,
 }
 
@@ -158,6 +160,14 @@ pub(crate) struct OutputSavepoint {
     pub(crate) last: PartSavepoint,
 }
 
+impl OutputSavepoint {
+    /// The same as it was at that moment: all that was open then is still open.
+    pub(crate) fn not_passed(mut self) -> Self {
+        self.last.held_bytes = 0;
+        self
+    }
+}
+
 /// What the store holds of a part.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +181,9 @@ pub(crate) struct PartState {
     pub(crate) records: u64,
     /// The hash of the stored bytes, in hexadecimal digits.
     pub(crate) digest: Option<String>,
+    /// All that the hash needs to go on, where the stored bytes cannot be read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hash_state: Option<String>,
 }
 
 /// How far a part had come at the savepoint, and the last end of a member at or before it.
@@ -185,6 +198,12 @@ pub(crate) struct PartSavepoint {
     pub(crate) anchor_stored_bytes: u64,
     #[serde(deserialize_with = "number")]
     pub(crate) anchor_plain_bytes: u64,
+    /// The state of the hash at the anchor, where the stored bytes cannot be read back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) anchor_hash_state: Option<String>,
+    /// Bytes that were open at the savepoint, were cut since and cannot be read back: they lie with the open blocks.
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "number")]
+    pub(crate) held_bytes: u64,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -257,6 +276,11 @@ pub(crate) struct BlocksState {
     pub(crate) crc32c: u32,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let number = u64::deserialize(from)?;
     if number > MAX_NUMBER { Err(D::Error::custom("a number that nothing reaches")) } else { Ok(number) }
@@ -289,7 +313,9 @@ impl State {
     }
 
     fn check_blocks(&self) -> Checked {
-        let open = |sum: u64, output: &OutputState| sum.checked_add(output.open_bytes);
+        let open = |sum: u64, output: &OutputState| {
+            sum.checked_add(output.open_bytes)?.checked_add(output.held_bytes())
+        };
         let open_bytes = self.outputs.iter().try_fold(0, open).ok_or("the open blocks are too large")?;
         let blocks = self.blocks.as_ref();
         require(blocks.map_or(0, |blocks| blocks.bytes) == open_bytes, "the open blocks do not add up")?;
@@ -324,6 +350,10 @@ impl State {
 }
 
 impl OutputState {
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.savepoint.as_ref().map_or(0, |savepoint| savepoint.last.held_bytes)
+    }
+
     fn check(&self, compressed: bool, checksum: Option<ChecksumKind>) -> Checked {
         let last = self.parts.last().ok_or("an output has no part")?;
         require(compressed || self.open_bytes == 0, "a plain output has an open block")?;
@@ -360,6 +390,9 @@ impl PartSavepoint {
             && self.records <= part.records;
         require(passed, "the savepoint is ahead")?;
         require((anchor.0 == 0) == (anchor.1 == 0), "the anchor is at the start and is not")?;
+        let held =
+            self.held_bytes == 0 || (anchor.0 < written.0 && self.held_bytes == self.plain_bytes - anchor.1);
+        require(held, "more or less is held than was open")?;
         require(
             compressed || (anchor.0 == anchor.1 && anchor.1 == self.plain_bytes),
             "the anchor is elsewhere",

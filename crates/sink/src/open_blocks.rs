@@ -62,7 +62,7 @@ impl OpenBlocks {
             }
             None => {
                 self.new = true;
-                store.create(name).map_err(SinkError::store("create", name))?
+                store.create_short(name).map_err(SinkError::store("create", name))?
             }
         };
         Ok(&mut **self.objects[number].insert(object))

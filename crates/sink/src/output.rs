@@ -12,6 +12,17 @@ pub(crate) struct Output {
     pub(crate) savepoint: usize,
 }
 
+impl Output {
+    /// The part that was written to when the source began, if there was one.
+    pub(crate) fn savepoint_part(&self) -> Option<&Part> {
+        self.parts.get(self.savepoint.checked_sub(1)?)
+    }
+
+    pub(crate) fn savepoint_part_mut(&mut self) -> Option<&mut Part> {
+        self.parts.get_mut(self.savepoint.checked_sub(1)?)
+    }
+}
+
 /// When an output goes on in another file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rotation {

@@ -22,10 +22,22 @@ pub(crate) struct Part {
     savepoint: Extent,
     /// Plain bytes that wait to be cut into a block; empty for plain outputs.
     pub(crate) open: Vec<u8>,
+    /// How the store takes care that there is a way back to the savepoint.
+    way_back: WayBack,
     /// Whether it was changed since it was made to survive a crash of the machine, and whether its name was made since
     /// [`take_new`](Self::take_new).
     dirty: bool,
     new: bool,
+}
+
+/// The way back to the bytes that were open at the savepoint, once their block is cut.
+enum WayBack {
+    /// They are read from the store.
+    Read,
+    /// The store does not read back: of what is open so many bytes, the first, were so at the savepoint.
+    Open(usize),
+    /// The same, but they were cut since. They are held, and take no more than open blocks may.
+    Held(Vec<u8>),
 }
 
 /// A state of the store at the end of a member (or of an append).
@@ -43,6 +55,7 @@ impl Mark {
             plain_bytes: self.plain_bytes,
             records: taken.records,
             digest: self.digest(),
+            hash_state: None,
         }
     }
 
@@ -64,10 +77,15 @@ impl Part {
         checksum: Option<ChecksumKind>,
     ) -> Result<Self, SinkError> {
         let partial = store.create(&name).map_err(SinkError::store("create", &name))?;
-        Ok(Self::empty(name, partial, checksum))
+        Ok(Self::empty(name, partial, checksum, store.reads_back()))
     }
 
-    fn empty(name: String, partial: Box<dyn Partial>, checksum: Option<ChecksumKind>) -> Self {
+    fn empty(
+        name: String,
+        partial: Box<dyn Partial>,
+        checksum: Option<ChecksumKind>,
+        reads_back: bool,
+    ) -> Self {
         let start = Mark { stored_bytes: 0, plain_bytes: 0, hasher: Hasher::new(checksum) };
         let nothing = Extent::default();
         Self {
@@ -78,6 +96,7 @@ impl Part {
             taken: nothing,
             savepoint: nothing,
             open: Vec::new(),
+            way_back: if reads_back { WayBack::Read } else { WayBack::Open(0) },
             dirty: true,
             new: true,
         }
@@ -93,20 +112,49 @@ impl Part {
         savepoint: Option<&PartSavepoint>,
         buffer: &mut [u8],
     ) -> Result<Self, ResumeError> {
-        let found = store.resume(&name, noted.stored_bytes).map_err(SinkError::store("go on with", &name))?;
+        let mark = savepoint.map_or(noted.stored_bytes, |at| at.anchor_stored_bytes);
+        let found = store
+            .resume_marked(&name, noted.stored_bytes, mark)
+            .map_err(SinkError::store("go on with", &name))?;
         let partial = found.ok_or_else(|| ResumeError::Missing { name: provisional(&name) })?;
-        let mut part = Self::empty(name, partial, checksum);
+        let mut part = Self::empty(name, partial, checksum, store.reads_back());
         if let Some(at) = savepoint {
-            part.read_back(at.anchor_stored_bytes, at.anchor_plain_bytes, buffer)?;
+            part.go_over(at.anchor_stored_bytes, at.anchor_plain_bytes, &at.anchor_hash_state, buffer)?;
             part.anchor = part.written.clone();
             part.savepoint = Extent { plain_bytes: at.plain_bytes, records: at.records };
         }
-        part.read_back(noted.stored_bytes, noted.plain_bytes, buffer)?;
+        part.go_over(noted.stored_bytes, noted.plain_bytes, &noted.hash_state, buffer)?;
         if part.written.digest() != noted.digest {
             return Err(part.changed());
         }
         part.taken = Extent { plain_bytes: noted.plain_bytes, records: noted.records };
+        if let WayBack::Open(bytes) = &mut part.way_back {
+            let were_open = part.savepoint.plain_bytes - part.anchor.plain_bytes;
+            let any_cut = part.written.stored_bytes > part.anchor.stored_bytes;
+            if any_cut && savepoint.is_some_and(|at| at.held_bytes != were_open) {
+                return Err(part.changed());
+            }
+            *bytes = if any_cut { 0 } else { were_open as usize };
+        }
         Ok(part)
+    }
+
+    /// Goes over what the store holds, up to a mark that lies ahead. Where the store cannot read it back, the state that the
+    /// hash had there is taken from the checkpoint.
+    fn go_over(
+        &mut self,
+        stored_bytes: u64,
+        plain_bytes: u64,
+        hash_state: &Option<String>,
+        buffer: &mut [u8],
+    ) -> Result<(), ResumeError> {
+        if matches!(self.way_back, WayBack::Read) {
+            return self.read_back(stored_bytes, plain_bytes, buffer);
+        }
+        let kind = self.written.hasher.kind();
+        let hasher = Hasher::from_state(kind, hash_state.as_deref()).ok_or_else(|| self.changed())?;
+        self.written = Mark { stored_bytes, plain_bytes, hasher };
+        Ok(())
     }
 
     /// Goes over what the store holds, up to a mark that lies ahead.
@@ -141,12 +189,17 @@ impl Part {
 
     /// What a checkpoint says of it. Nothing may be on its way to the store.
     pub(crate) fn state(&self) -> PartState {
-        self.written.state(self.taken)
+        PartState { hash_state: self.hash_state(&self.written), ..self.written.state(self.taken) }
+    }
+
+    /// The state of a hash, if it cannot be found again by reading.
+    fn hash_state(&self, mark: &Mark) -> Option<String> {
+        if matches!(self.way_back, WayBack::Read) { None } else { mark.hasher.state() }
     }
 
     /// What a checkpoint would have said of it at the savepoint.
     pub(crate) fn state_at_savepoint(&self) -> PartState {
-        self.anchor.state(self.savepoint)
+        PartState { hash_state: self.hash_state(&self.anchor), ..self.anchor.state(self.savepoint) }
     }
 
     /// What a checkpoint says of the moment to go back to.
@@ -156,13 +209,36 @@ impl Part {
             records: self.savepoint.records,
             anchor_stored_bytes: self.anchor.stored_bytes,
             anchor_plain_bytes: self.anchor.plain_bytes,
+            anchor_hash_state: self.hash_state(&self.anchor),
+            held_bytes: self.held().len() as u64,
         }
+    }
+
+    /// What was open at the savepoint and is held because the store could not read it back.
+    pub(crate) fn held(&self) -> &[u8] {
+        match &self.way_back {
+            WayBack::Held(bytes) => bytes,
+            WayBack::Read | WayBack::Open(_) => &[],
+        }
+    }
+
+    /// Puts back what is held.
+    pub(crate) fn hold(&mut self, bytes: Vec<u8>) {
+        self.way_back = WayBack::Held(bytes);
     }
 
     /// Puts the open block back.
     pub(crate) fn reopen(&mut self, block: Vec<u8>) {
         self.taken.plain_bytes += block.len() as u64;
         self.open = block;
+    }
+
+    /// Hands the open block over, to be cut.
+    pub(crate) fn take_open(&mut self) -> Vec<u8> {
+        if let WayBack::Open(bytes @ 1..) = self.way_back {
+            self.way_back = WayBack::Held(self.open[..bytes.min(self.open.len())].to_vec());
+        }
+        std::mem::take(&mut self.open)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -194,6 +270,22 @@ impl Part {
     pub(crate) fn set_savepoint(&mut self) {
         self.savepoint = self.taken;
         self.anchor = self.written.clone();
+        self.partial.mark();
+        self.nothing_cut_since_savepoint();
+    }
+
+    /// There is no way back to the savepoint any more: it was set in a later part.
+    pub(crate) fn leave_savepoint(&mut self) {
+        self.partial.mark();
+        if let WayBack::Held(_) = self.way_back {
+            self.way_back = WayBack::Open(0);
+        }
+    }
+
+    fn nothing_cut_since_savepoint(&mut self) {
+        if !matches!(self.way_back, WayBack::Read) {
+            self.way_back = WayBack::Open(self.open.len());
+        }
     }
 
     /// Goes back to the savepoint. Nothing may be on its way to the store.
@@ -209,11 +301,15 @@ impl Part {
             self.written = self.anchor.clone();
         }
         self.taken = to;
+        self.nothing_cut_since_savepoint();
         Ok(())
     }
 
     /// What was open at the savepoint, if it is written by now.
     pub(crate) fn open_at_savepoint(&mut self, encoding: Encoding) -> Result<Vec<u8>, SinkError> {
+        if !matches!(self.way_back, WayBack::Read) {
+            return Ok(self.held().to_vec());
+        }
         let count = self.open_bytes_at_savepoint();
         let stored = StoredFrom { partial: &mut *self.partial, at: self.anchor.stored_bytes };
         encoding.decode_first(stored, count).map_err(SinkError::store("read back", &self.name))

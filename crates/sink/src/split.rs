@@ -316,7 +316,7 @@ impl SplitSink {
         }
         self.write_waiting(self.options.max_jobs.max(1) - 1)?;
         // A buffer that held a block would be far too large for what most outputs hold open.
-        let block = std::mem::take(&mut self.open_part(number).open);
+        let block = self.open_part(number).take_open();
         let place = Place { output: number, part: self.outputs[number].parts.len() - 1 };
         self.blocks.submit(place, block, self.options.encoding, offload);
         Ok(())
@@ -364,6 +364,7 @@ impl Sink for SplitSink {
             diverted_records: self.diverted_records,
         };
         for output in &mut self.outputs {
+            output.savepoint_part_mut().into_iter().for_each(Part::leave_savepoint);
             output.savepoint = output.parts.len();
             output.parts.iter_mut().rev().take(1).for_each(Part::set_savepoint);
         }

@@ -6,6 +6,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
+use super::memory::MemoryObjects;
 use super::open::{self, Faces};
 use super::origin::ObjectOrigin;
 use super::{CloudError, CloudOptions, ObjectUrl};
@@ -31,6 +32,8 @@ pub struct CloudBucket {
     parts: Arc<dyn MultipartStore>,
     url: ObjectUrl,
     options: CloudOptions,
+    /// Of a bucket in memory.
+    memory: Option<MemoryObjects>,
 }
 
 impl CloudBucket {
@@ -40,14 +43,40 @@ impl CloudBucket {
     /// [`CloudError::BadSetting`] if the environment or a file of it cannot be used.
     pub fn open(url: &ObjectUrl, options: &CloudOptions) -> Result<Self, CloudError> {
         let Faces { objects, parts } = open::open(url, options)?;
-        Ok(Self { objects, parts, url: url.clone(), options: options.clone() })
+        Ok(Self { objects, parts, url: url.clone(), options: options.clone(), memory: None })
     }
 
     /// An empty bucket in memory, for tests and examples.
     #[must_use]
     pub fn in_memory() -> Self {
-        let Faces { objects, parts } = Faces::of(object_store::memory::InMemory::new());
-        Self { objects, parts, url: ObjectUrl::in_memory(), options: CloudOptions::new() }
+        Self::of_memory(MemoryObjects::default(), ObjectUrl::in_memory())
+    }
+
+    fn of_memory(memory: MemoryObjects, url: ObjectUrl) -> Self {
+        let Faces { objects, parts } = Faces::of(memory.clone());
+        Self { objects, parts, url, options: CloudOptions::new(), memory: Some(memory) }
+    }
+
+    /// For tests of what uses a bucket: the same bucket in memory behind a connection that breaks after so many calls.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dying_after(&self, calls: u64) -> Self {
+        let memory = self.memory.as_ref().map(|memory| memory.dying_after(calls));
+        memory.map_or_else(|| self.clone(), |memory| Self::of_memory(memory, self.url.clone()))
+    }
+
+    /// For tests: how many calls are left of such a connection.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn calls_left(&self) -> Option<u64> {
+        self.memory.as_ref().and_then(MemoryObjects::calls_left)
+    }
+
+    /// For tests: how many uploads of a bucket in memory were neither completed nor aborted.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn uploads_under_way(&self) -> usize {
+        self.memory.as_ref().map_or(0, MemoryObjects::uploads_under_way)
     }
 
     /// The same with another number of [bytes in a window](CloudOptions::window_bytes).
@@ -101,19 +130,16 @@ impl CloudBucket {
     }
 
     /// The same store, for uploads in parts.
-    #[allow(dead_code, reason = "for destinations")]
     pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
         &self.parts
     }
 
     /// The place of the URL's key: the root of a prefix.
-    #[allow(dead_code, reason = "for destinations")]
     pub(crate) fn root(&self) -> Path {
         self.url.path()
     }
 
     /// The URL of a place in the bucket.
-    #[allow(dead_code, reason = "for destinations")]
     pub(crate) fn url_of(&self, path: &Path) -> ObjectUrl {
         self.url.with_key(path.as_ref()).unwrap_or_else(|_| self.url.bucket_url())
     }

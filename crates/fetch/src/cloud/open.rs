@@ -13,6 +13,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, Stati
 
 use super::aws_profile::Profile;
 use super::credentials::Credentials;
+use super::memory::MemoryObjects;
 use super::{Cloud, CloudError, CloudOptions, ObjectUrl};
 use crate::net;
 
@@ -47,7 +48,7 @@ pub(super) fn open(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, Clo
         Cloud::S3 => s3(url, options),
         Cloud::Gcs => gcs(url, options),
         Cloud::Azure => azure(url, options),
-        Cloud::Memory => Ok(Faces::of(object_store::memory::InMemory::new())),
+        Cloud::Memory => Ok(Faces::of(MemoryObjects::default())),
     }
 }
 

@@ -1,5 +1,7 @@
-//! Both stores against the contract, and what only folders have: modes, links, handles, other processes.
+//! All stores against the contract, and what only folders have: modes, links, handles, other processes.
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod conformance;
 mod spools;
 

@@ -36,6 +36,7 @@ pub(super) struct Held {
 
 impl Target {
     pub(super) fn of(path: &Path) -> Result<Self, JobError> {
+        crate::split::Target::refuse_url(path)?;
         let name = path.display().to_string();
         let named_file = path.extension().is_some_and(|ext| ext == "json") && !ends_with_separator(path);
         if named_file && !path.is_dir() {

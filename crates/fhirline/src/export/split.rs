@@ -28,7 +28,8 @@ impl ExportJob {
     ) -> Result<Report, JobError> {
         let mut job = job.cancelled_by(self.cancel.clone());
         job.export = Some(self.fingerprint());
-        let note = note_beside(&to.folder);
+        let folder = to.folder()?;
+        let note = note_beside(folder);
         if let Some(report) = recorded_export(&job, to)? {
             remove(&note, to)?;
             return Ok(report);
@@ -38,7 +39,7 @@ impl ExportJob {
         let mut tell = |event: &ExportEvent<'_>| on_export(ExportProgress::Server(event));
         let mut state = match ExportState::load(&note)? {
             Some(state) if state.request == self.request => state,
-            Some(_) if !to.overwrite => return Err(self.other(&FetchJob::to(&to.folder))),
+            Some(_) if !to.overwrite => return Err(self.other(&FetchJob::to(folder))),
             _ => {
                 if let Some(parent) = note.parent() {
                     fs::create_dir_all(parent).map_err(to.failed("make"))?;
@@ -65,12 +66,13 @@ impl ExportJob {
     /// # Errors
     /// [`JobError::NoExport`] if there is none, and what the server says.
     pub fn cancel_split(&self, to: &SplitJob) -> Result<Cancelled, JobError> {
-        let note = note_beside(&to.folder);
+        let folder = to.folder()?;
+        let note = note_beside(folder);
         let Some(state) = ExportState::load(&note)? else {
             return Err(JobError::NoExport { name: to.name() });
         };
         if state.request != self.request {
-            return Err(self.other(&FetchJob::to(&to.folder)));
+            return Err(self.other(&FetchJob::to(folder)));
         }
         let cancelled = self.client()?.cancel(&state)?;
         remove(&note, to)?;

@@ -101,6 +101,28 @@ impl Store for DyingStore {
         Ok(self.act(|| self.inner.resume(name, stored_bytes))?.map(|partial| self.wrap(partial)))
     }
 
+    fn resume_marked(
+        &self,
+        name: &str,
+        stored_bytes: u64,
+        mark: u64,
+    ) -> io::Result<Option<Box<dyn Partial>>> {
+        let resumed = self.act(|| self.inner.resume_marked(name, stored_bytes, mark))?;
+        Ok(resumed.map(|partial| self.wrap(partial)))
+    }
+
+    fn create_short(&self, name: &str) -> io::Result<Box<dyn Partial>> {
+        self.act(|| self.inner.create_short(name)).map(|partial| self.wrap(partial))
+    }
+
+    fn reads_back(&self) -> bool {
+        self.inner.reads_back()
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        self.act(|| self.inner.settle())
+    }
+
     fn replace(&self, name: &str, bytes: &[u8], _durable: bool) -> io::Result<()> {
         self.act(|| self.inner.replace(name, bytes, false))
     }
@@ -156,6 +178,10 @@ impl Partial for DyingPartial {
     fn read_at(&mut self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         self.life.look()?;
         self.inner.read_at(offset, into)
+    }
+
+    fn mark(&mut self) {
+        self.inner.mark();
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {

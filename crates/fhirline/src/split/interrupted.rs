@@ -22,28 +22,28 @@ use crate::sample::Sample;
 use crate::{ExitStatus, Job, JobError, Report, ResumedReport, SplitJob};
 
 /// Runs at once, each in a folder of its own: they wait more than they work.
-const WORKERS: usize = 6;
+pub(super) const WORKERS: usize = 6;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// What is run, and dies.
 #[derive(Clone, Copy)]
-struct Case {
-    death: Death,
-    threads: usize,
-    codec: Codec,
-    max_file_bytes: Option<u64>,
-    checkpoint_bytes: Option<u64>,
-    broken: Broken,
+pub(super) struct Case {
+    pub(super) death: Death,
+    pub(super) threads: usize,
+    pub(super) codec: Codec,
+    pub(super) max_file_bytes: Option<u64>,
+    pub(super) checkpoint_bytes: Option<u64>,
+    pub(super) broken: Broken,
     /// What the destination holds before: a complete run with other options.
-    overwrite: bool,
+    pub(super) overwrite: bool,
 }
 
 /// What is the matter with the compressed source.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Broken {
+pub(super) enum Broken {
     No,
     /// Its end is missing, and it does not matter.
     Allowed,
@@ -57,7 +57,7 @@ const DELETION: &str =
     "{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{\"request\":{}}]}\n";
 const OUTCOME: &str = "{\"resourceType\":\"OperationOutcome\"}\nno outcome\n";
 
-const PLAIN: Case = Case {
+pub(super) const PLAIN: Case = Case {
     death: Death::Kill,
     threads: 1,
     codec: Codec::None,
@@ -68,14 +68,14 @@ const PLAIN: Case = Case {
 };
 
 /// A folder with sources, and one for what comes of them.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
-    case: Case,
+    pub(super) case: Case,
     gzip: Vec<u8>,
 }
 
 impl Place {
-    fn new(case: Case) -> Self {
+    pub(super) fn new(case: Case) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let gzip = gzip_sample(folder.path());
         let place = Self { folder, case, gzip };
@@ -98,7 +98,7 @@ impl Place {
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30)).expect("set");
     }
 
-    fn put_gzip(&self, broken: bool) {
+    pub(super) fn put_gzip(&self, broken: bool) {
         let length = self.gzip.len() - if broken { 9 } else { 0 };
         self.put("b.ndjson.gz", &self.gzip[..length]);
     }
@@ -125,7 +125,7 @@ impl Place {
         job
     }
 
-    fn to(&self, folder: &str) -> SplitJob {
+    pub(super) fn to(&self, folder: &str) -> SplitJob {
         SplitJob::to(self.path(folder))
             .encoding(Encoding::new(self.case.codec, None).expect("the usual level"))
             .max_file_bytes(self.case.max_file_bytes)
@@ -150,7 +150,7 @@ impl Place {
         self.run_into(Arc::new(store), &self.to(folder).checkpoint_bytes(None), &mut || ())
     }
 
-    fn run_into(
+    pub(super) fn run_into(
         &self,
         store: Arc<dyn Store>,
         to: &SplitJob,
@@ -185,7 +185,7 @@ impl Place {
     }
 
     /// What a run leaves that nothing happens to.
-    fn unbroken(&self) -> Files {
+    pub(super) fn unbroken(&self) -> Files {
         self.put_gzip(self.case.broken == Broken::Allowed);
         self.run_to_the_end("unbroken");
         self.put_gzip(self.case.broken != Broken::No);
@@ -263,7 +263,7 @@ fn files(folder: &Path) -> Files {
 }
 
 #[track_caller]
-fn assert_same(found: &Files, wanted: &Files, of: &str) {
+pub(super) fn assert_same(found: &Files, wanted: &Files, of: &str) {
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(found), names(wanted), "the names {of}");
     for (name, bytes) in found {
@@ -273,21 +273,21 @@ fn assert_same(found: &Files, wanted: &Files, of: &str) {
 
 /// How the runs that came behind a death went.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     /// Continued from a checkpoint.
-    resumed: usize,
+    pub(super) resumed: usize,
     /// Of these, within the compressed source.
-    within_gzip: usize,
+    pub(super) within_gzip: usize,
     /// Of these, within the Bundle.
     within_bundle: usize,
     /// Begun afresh, although there was something.
-    afresh: usize,
+    pub(super) afresh: usize,
     /// There was nothing to do but to give names.
-    sealed: usize,
+    pub(super) sealed: usize,
 }
 
 impl Seen {
-    fn add(&mut self, report: &Report) {
+    pub(super) fn add(&mut self, report: &Report) {
         self.resumed += usize::from(report.resumed.is_some());
         self.within_gzip += usize::from(report.resumed.as_ref().is_some_and(|at| at.skipped_bytes > 0));
         let within_bundle = |at: &ResumedReport| at.source.ends_with("d.json") && at.byte > 0;

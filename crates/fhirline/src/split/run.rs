@@ -61,11 +61,16 @@ impl Run<'_> {
             checksum: self.to.checksum,
             max_file_bytes: self.to.max_file_bytes,
             max_file_records: self.to.max_file_records,
-            durable: self.to.durable,
+            durable: self.is_durable(),
             block_bytes: self.plan.block_bytes,
             open_block_bytes: self.plan.open_block_bytes,
             max_jobs: self.plan.compression_jobs,
         }
+    }
+
+    /// Whether something has to be done so that outputs survive a crash of the machine: not in an object store.
+    pub(super) fn is_durable(&self) -> bool {
+        self.to.durable && self.store.reads_back()
     }
 
     /// None for a run over a stream: nobody could go on in its middle.
@@ -99,15 +104,16 @@ impl Run<'_> {
         report.sidecars = sidecars.into_iter().map(output_report).collect();
         let json = self.manifest(&finished, report).to_json();
         let store = &*self.store;
-        let mut manifest = store.create(manifest::NAME).map_err(self.failed("write to"))?;
+        let mut manifest = store.create_short(manifest::NAME).map_err(self.failed("write to"))?;
         manifest.append(&json).map_err(self.failed("write to"))?;
-        if self.to.durable {
+        if self.is_durable() {
             manifest.sync().map_err(self.failed("write to"))?;
         }
+        store.settle().map_err(self.failed("write to"))?;
         finished.seal()?;
         destination::disclaim(store).map_err(self.failed("clean"))?;
         manifest.seal().map_err(self.failed("write to"))?;
-        if self.to.durable {
+        if self.is_durable() {
             store.sync().map_err(self.failed("write to"))?;
         }
         Ok(())

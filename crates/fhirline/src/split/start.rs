@@ -105,7 +105,7 @@ impl Run<'_> {
         if !is_this_run(&sealing.manifest) {
             return Ok(None);
         }
-        let finished = destination::finish_sealing(&*self.store, left, self.to.durable);
+        let finished = destination::finish_sealing(&*self.store, left, self.is_durable());
         if !finished.map_err(self.failed("complete"))? {
             return Ok(None);
         }

@@ -134,10 +134,12 @@ impl SplitSink {
             self.parts_mut().try_for_each(Part::sync)?;
         }
         let open = self.outputs.iter().filter_map(|output| output.parts.last()).map(|part| &*part.open);
-        let blocks = to.open_blocks.write(&*self.store, open, durable)?;
+        let held = self.outputs[..self.savepoint.outputs].iter().filter_map(Output::savepoint_part);
+        let blocks = to.open_blocks.write(&*self.store, open.chain(held.map(Part::held)), durable)?;
         if durable {
             self.sync_new_names(&mut to.open_blocks)?;
         }
+        self.settle()?;
         let json = to.json(progress, &self.state(blocks))?;
         // In this order the latest is never older than the safe one, unless the machine crashes.
         to.replace_latest(&*self.store, &json, false)?;
@@ -166,6 +168,7 @@ impl SplitSink {
         if durable {
             self.sync_new_names(&mut to.open_blocks)?;
         }
+        self.settle()?;
         let json = to.json(progress, &self.state_at_savepoint(blocks))?;
         // In this order the safe one is never ahead of the latest: whoever goes on with the latest may cut off, or write
         // otherwise, what a safe one within the source refers to.
@@ -176,6 +179,11 @@ impl SplitSink {
         to.replace_latest(&*self.store, &json, durable)?;
         to.open_blocks.referred(blocks.as_ref());
         Ok(())
+    }
+
+    /// What the checkpoint that comes next refers to must be found by whoever goes on with it.
+    fn settle(&self) -> Result<(), SinkError> {
+        self.store.settle().map_err(SinkError::store("settle", &self.store.name()))
     }
 
     /// The bytes that outputs had in open blocks when the source began, in their order.
@@ -299,6 +307,19 @@ impl SplitSink {
             at += noted.open_bytes;
             self.cut_to_share(&Inline)?;
         }
+        self.hold_again(state, at)
+    }
+
+    /// Puts back what is held of the blocks that were open at the savepoint; it lies from that byte on.
+    fn hold_again(&mut self, state: &State, mut at: u64) -> Result<(), ResumeError> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        for (output, noted) in self.outputs.iter_mut().zip(&state.outputs) {
+            let held_bytes = noted.held_bytes();
+            if let (1.., Some(part)) = (held_bytes, output.savepoint_part_mut()) {
+                part.hold(checkpoints.open_blocks.read(at, held_bytes)?);
+                at += held_bytes;
+            }
+        }
         Ok(())
     }
 }
@@ -326,7 +347,7 @@ fn state_of(output: &Output, before_savepoint: bool) -> OutputState {
 /// The state of an output that is older than the savepoint, as it was then.
 fn state_at_savepoint_of(output: &Output) -> OutputState {
     let mut parts: Vec<PartState> = output.parts[..output.savepoint].iter().map(Part::state).collect();
-    let last = output.savepoint.checked_sub(1).map(|place| &output.parts[place]);
+    let last = output.savepoint_part();
     if let (Some(noted), Some(last)) = (parts.last_mut(), last) {
         *noted = last.state_at_savepoint();
     }
@@ -334,13 +355,13 @@ fn state_at_savepoint_of(output: &Output) -> OutputState {
         destination: output.destination.name().to_owned(),
         parts,
         open_bytes: last.map_or(0, Part::open_bytes_at_savepoint),
-        savepoint: savepoint_of(output),
+        savepoint: savepoint_of(output).map(OutputSavepoint::not_passed),
     }
 }
 
 fn savepoint_of(output: &Output) -> Option<OutputSavepoint> {
-    let last = output.parts.get(output.savepoint.checked_sub(1)?)?;
-    Some(OutputSavepoint { parts: output.savepoint, last: last.savepoint_state() })
+    let last = output.savepoint_part()?.savepoint_state();
+    Some(OutputSavepoint { parts: output.savepoint, last })
 }
 
 /// Refuses to go on with other options than those that the checkpoint was made with, as far as they would do harm.

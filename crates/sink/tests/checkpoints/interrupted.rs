@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::support::{NAME, Ran, Run, Step, contents, options, run_text, sealed, steps, unbroken};
 
 /// A run that stops after the steps in `kills`, and makes checkpoints after those in `checkpoints`.
-fn interrupted(
+pub(crate) fn interrupted(
     store: &dyn Fn() -> Arc<dyn Store>,
     options: SplitOptions,
     steps: &[Step],
@@ -42,6 +42,36 @@ fn interrupted(
     }
     advance(&mut run, checkpoints, steps.len());
     sealed(run.sink.finish(&Inline).expect("a store with room"), &*store())
+}
+
+/// A run that stops so many steps behind a checkpoint, and takes the source back when it goes on; what it leaves, and the
+/// steps that this amounts to.
+pub(crate) fn abandoned(
+    store: &dyn Fn() -> Arc<dyn Store>,
+    options: SplitOptions,
+    steps: &[Step],
+    checkpoint: usize,
+    kill: usize,
+    again: bool,
+) -> (Ran, Vec<Step>) {
+    let mut run = Run::begin(store(), options, steps, false);
+    run.steps_to(checkpoint);
+    run.checkpoint();
+    let abandons = |step: &Step| matches!(step, Step::Abandon);
+    let most = steps[checkpoint..].iter().position(abandons).unwrap_or(steps.len() - checkpoint);
+    run.steps_to(checkpoint + kill.min(most));
+    drop(run);
+    let mut before = steps[..checkpoint].to_vec();
+    before.push(Step::Abandon);
+    let mut run = Run::resume(store(), options, &before, false).expect("sound");
+    run.step();
+    if again {
+        run.checkpoint();
+        drop(run);
+        run = Run::resume(store(), options, &before, false).expect("sound");
+    }
+    let ran = sealed(run.sink.finish(&Inline).expect("in memory"), &*store());
+    (ran, before)
 }
 
 fn advance(run: &mut Run<'_>, checkpoints: &[bool], to: usize) {
@@ -78,25 +108,9 @@ proptest! {
         kill in 0usize..6,
         again in any::<bool>(),
     ) {
-        let checkpoint = checkpoint % (steps.len() + 1);
         let store = MemoryStore::new();
-        let mut run = Run::begin(Arc::new(store.clone()), options, &steps, false);
-        run.steps_to(checkpoint);
-        run.checkpoint();
-        let abandons = |step: &Step| matches!(step, Step::Abandon);
-        let most = steps[checkpoint..].iter().position(abandons).unwrap_or(steps.len() - checkpoint);
-        run.steps_to(checkpoint + kill.min(most));
-        drop(run);
-        let mut before = steps[..checkpoint].to_vec();
-        before.push(Step::Abandon);
-        let mut run = Run::resume(Arc::new(store.clone()), options, &before, false).expect("sound");
-        run.step();
-        if again {
-            run.checkpoint();
-            drop(run);
-            run = Run::resume(Arc::new(store.clone()), options, &before, false).expect("sound");
-        }
-        let ran = sealed(run.sink.finish(&Inline).expect("in memory"), &store);
+        let (ran, before) =
+            abandoned(&|| Arc::new(store.clone()), options, &steps, checkpoint % (steps.len() + 1), kill, again);
         prop_assert!(ran == unbroken(&before, options));
     }
 

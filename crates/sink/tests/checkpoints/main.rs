@@ -5,6 +5,7 @@ mod failed;
 mod format;
 mod interrupted;
 mod killed;
+mod one_way;
 mod power_loss;
 mod sidecars;
 mod support;

@@ -1,0 +1,91 @@
+use std::path::{Path, PathBuf};
+
+use crate::JobError;
+
+/// Beginnings of URLs of object stores.
+const SCHEMES: [&str; 9] = ["s3", "s3a", "gs", "gcs", "az", "azure", "adl", "abfs", "abfss"];
+
+/// Where a run writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Folder(PathBuf),
+    /// A prefix in an object store, as given.
+    Url(String),
+}
+
+impl Target {
+    pub(crate) fn of(destination: PathBuf) -> Self {
+        match destination.to_str() {
+            Some(text) if is_url(text) => Self::Url(text.to_owned()),
+            _ => Self::Folder(destination),
+        }
+    }
+
+    /// What to call it. Of a URL nothing is shown that may be a secret.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Url(url) => shown(url),
+        }
+    }
+
+    /// For what is written to files only.
+    pub(crate) fn refuse_url(path: &Path) -> Result<(), JobError> {
+        match Self::of(path.to_owned()) {
+            Self::Folder(_) => Ok(()),
+            url @ Self::Url(_) => {
+                let why = "Bundles are written to folders and files only".to_owned();
+                Err(JobError::BadDestination { name: url.name(), why })
+            }
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme.is_some_and(|scheme| SCHEMES.contains(&&*scheme))
+}
+
+/// Without query and user.
+fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// Without the feature `cloud`.
+#[cfg(not(feature = "cloud"))]
+pub(super) fn into_store(
+    _: crate::Job,
+    to: &crate::SplitJob,
+    _: &str,
+    _: &mut crate::OnEvent<'_>,
+) -> Result<crate::Report, crate::JobError> {
+    let why = "this build knows no object stores (it lacks the feature `cloud`)".to_owned();
+    Err(crate::JobError::BadDestination { name: to.name(), why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_told_from_folders_and_shown_without_secrets() {
+        for (text, name) in [
+            ("s3://bucket/a/b", "s3://bucket/a/b"),
+            ("S3://bucket", "S3://bucket"),
+            ("az://container/a?sig=canary", "az://container/a"),
+            ("s3://key:canary@bucket/a", "s3://bucket/a"),
+            ("s3://key:canary@bucket?canary", "s3://bucket"),
+        ] {
+            let target = Target::of(text.into());
+            assert!(matches!(target, Target::Url(_)), "{text}");
+            assert_eq!(target.name(), name);
+        }
+        for folder in ["out", "./s3:", "s3:/out", "ftp://host/a", "file:///a", ""] {
+            assert_eq!(Target::of(folder.into()), Target::Folder(folder.into()));
+        }
+    }
+}

@@ -85,7 +85,8 @@ fn export_job(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExportJob
         anyhow::bail!("--export takes one source: the base URL of the FHIR server");
     };
     let base = base.to_str().context("the base URL of the FHIR server is not UTF-8")?;
-    let mut request = ExportRequest::new(FhirBase::parse(base).map_err(JobError::from)?, level.clone());
+    let base = FhirBase::parse(base).map_err(JobError::from)?;
+    let mut request = ExportRequest::new(base, level.clone()).map_err(JobError::from)?;
     if let Some(since) = &export.since {
         request = request.since(since);
     }

@@ -240,7 +240,7 @@ impl ListedUrl {
                     url: shown(&self.url),
                 });
             }
-            return Ok(paths.to_vec().into_iter().flatten());
+            return Ok(Vec::from(paths).into_iter().flatten());
         }
         let name = without_query.rsplit('/').next().unwrap_or_default();
         let names = [name.to_owned(), percent_decoded(name)];

@@ -165,6 +165,8 @@ pub struct Selection {
     specs: Vec<SourceSpec>,
     network: Network,
     options: Options,
+    #[cfg(feature = "cloud")]
+    exclude_objects: Option<crate::ObjectUrl>,
 }
 
 impl Selection {
@@ -176,8 +178,7 @@ impl Selection {
         if specs.iter().filter(|spec| matches!(spec.0, Kind::StandardInput)).count() > 1 {
             return Err(FetchError::StandardInputTwice);
         }
-        let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
-        Ok(Self { specs, network: Network::default(), options })
+        Ok(Self::of_specs(specs))
     }
 
     /// Sources that somebody else has found, say in a manifest: what they are to it, and what it declares of them.
@@ -187,9 +188,17 @@ impl Selection {
     ) -> Self {
         let given =
             |(origin, role, declared)| SourceSpec(Kind::Given(Arc::new(Given { origin, role, declared })));
-        let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true };
-        let specs = origins.into_iter().map(given).collect();
-        Self { specs, network: Network::default(), options }
+        Self::of_specs(origins.into_iter().map(given).collect())
+    }
+
+    fn of_specs(specs: Vec<SourceSpec>) -> Self {
+        Self {
+            specs,
+            network: Network::default(),
+            options: Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true },
+            #[cfg(feature = "cloud")]
+            exclude_objects: None,
+        }
     }
 
     /// What a user wrote, one text a source.
@@ -234,6 +243,14 @@ impl Selection {
         Ok(self)
     }
 
+    /// Leaves out what lies below that prefix wherever a listing comes upon it: the destination.
+    #[cfg(feature = "cloud")]
+    #[must_use]
+    pub fn excluding_objects(mut self, below: &crate::ObjectUrl) -> Self {
+        self.exclude_objects = Some(below.clone());
+        self
+    }
+
     /// Sets how many names of one folder are held at once (16,384 unless set; at least 1): fewer cost less memory and more
     /// passes over large folders, and yield the same.
     #[must_use]
@@ -250,6 +267,8 @@ impl Selection {
             current: None,
             network: self.network.clone(),
             options: self.options.clone(),
+            #[cfg(feature = "cloud")]
+            exclude_objects: self.exclude_objects.clone(),
         }
     }
 
@@ -297,6 +316,8 @@ pub struct Expansion {
     #[cfg_attr(not(any(feature = "http", feature = "cloud")), expect(dead_code, reason = "nothing asks"))]
     network: Network,
     options: Options,
+    #[cfg(feature = "cloud")]
+    exclude_objects: Option<crate::ObjectUrl>,
 }
 
 #[derive(Debug)]
@@ -320,7 +341,7 @@ impl Expansion {
             #[cfg(feature = "http")]
             Kind::Web(url) => Current::Listed(self.network.found_at(&url.0).into_iter()),
             #[cfg(feature = "cloud")]
-            Kind::Objects(url) => Current::Objects(Box::new(crate::Objects::of(&url, self.network.cloud()))),
+            Kind::Objects(url) => Current::Objects(Box::new(self.objects(&url))),
             Kind::StandardInput => {
                 Current::One(iter::once(Ok(Found::source(StandardInput::new(), FoundBy::Name))))
             }
@@ -334,6 +355,15 @@ impl Expansion {
                 let walk = Walk::of_pattern(Arc::clone(&pattern), self.options.clone());
                 Current::Pattern { walk, pattern, found_any: false }
             }
+        }
+    }
+
+    #[cfg(feature = "cloud")]
+    fn objects(&self, url: &crate::ObjectUrl) -> crate::Objects {
+        let objects = crate::Objects::of(url, self.network.cloud());
+        match &self.exclude_objects {
+            Some(below) => objects.excluding(below),
+            None => objects,
         }
     }
 

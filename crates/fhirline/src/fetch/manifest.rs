@@ -66,8 +66,8 @@ pub(crate) struct Ours {
 }
 
 impl DownloadManifest {
-    pub(crate) fn new(checksum: Option<String>, export: Option<ExportMark>, files: Vec<FileNote>) -> Self {
-        let said = |what: fn(&ExportMark) -> Option<String>| export.as_ref().and_then(what);
+    pub(crate) fn new(checksum: Option<String>, export: Option<&ExportMark>, files: Vec<FileNote>) -> Self {
+        let said = |what: fn(&ExportMark) -> Option<String>| export.and_then(what);
         let newest = files.iter().filter_map(|file| file.begun.as_ref()?.modified()).max();
         let of = |parts: &[Part]| {
             files.iter().filter(|note| parts.contains(&note.part)).filter_map(file).collect()
@@ -90,7 +90,7 @@ impl DownloadManifest {
                     kind: KIND.to_owned(),
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     checksum,
-                    export: export.clone(),
+                    export: export.cloned(),
                     files,
                 },
             },

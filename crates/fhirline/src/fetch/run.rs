@@ -157,7 +157,7 @@ impl Run<'_> {
             return Err(RunError::Cancelled.into());
         }
         let checksum = self.to.checksum.map(|kind| kind.name().to_owned());
-        let json = DownloadManifest::new(checksum, self.export.cloned(), files).to_json();
+        let json = DownloadManifest::new(checksum, self.export, files).to_json();
         if self.to.durable {
             self.store.sync().map_err(self.to.failed("write to"))?;
         }

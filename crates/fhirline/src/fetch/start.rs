@@ -40,7 +40,7 @@ pub(crate) fn look(store: &dyn Store, exporting: bool) -> io::Result<Holds> {
     let names = store.list()?;
     let of_export = |name: &str| is_export_state(name) || name == EXPORT_LOG;
     let exporting = exporting && names.iter().any(|name| is_export_state(name));
-    let foreign = names.iter().any(|name| !is_note(name) && !(exporting && of_export(name)));
+    let foreign = names.iter().any(|name| !(is_note(name) || exporting && of_export(name)));
     Ok(if foreign { Holds::Others } else { Holds::Nothing })
 }
 

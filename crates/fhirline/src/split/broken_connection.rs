@@ -63,7 +63,7 @@ fn breaks_at(place: &Place, calls: u64, unbroken: &Files) -> Option<Report> {
         }
         return None;
     }
-    if calls % 3 == 0 {
+    if calls.is_multiple_of(3) {
         let _ = run(place, crc32c, &bucket.dying_after(calls * 7 % 211));
     }
     if place.case.broken == Broken::Mended {

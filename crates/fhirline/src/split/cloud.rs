@@ -20,7 +20,7 @@ const UPLOADS_PART: u64 = 4;
 const LEAST_UPLOAD_BYTES: u64 = 8 << 20;
 
 pub(super) fn into_store(
-    job: Job,
+    mut job: Job,
     to: &SplitJob,
     url: &str,
     on_event: &mut OnEvent<'_>,
@@ -30,6 +30,7 @@ pub(super) fn into_store(
     if let Some(source) = source_below(&job, &url) {
         return Err(JobError::SourceInDestination { source_name: source.to_string() });
     }
+    job.sources = job.sources.excluding_objects(&url);
     let (plan, upload_bytes) = memory_plan(&job, to)?;
     let known = Known::of(&job, to);
     if !known.any_source {

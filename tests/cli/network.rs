@@ -21,6 +21,9 @@ fn sample(bytes: u64) -> Vec<u8> {
     export
 }
 
+/// How a server answers.
+type Answers = dyn Fn(&Asked) -> Reply + Send + Sync;
+
 /// What a split leaves, but for what tells of its sources.
 fn outputs(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
     let own = ["manifest.json", "_quarantine/outcome.ndjson"];
@@ -67,7 +70,7 @@ fn a_link_that_breaks_all_the_time() {
 fn what_is_no_whole_export_is_incomplete() {
     let data = lines(&[PATIENT, GOAL]);
     let short = data.len() + 100;
-    let cases: [(&str, Box<dyn Fn(&Asked) -> Reply + Send + Sync>); 4] = [
+    let cases: [(&str, Box<Answers>); 4] = [
         ("short", Box::new(move |_| Reply::new(200, data.clone()).stated_length(short))),
         (
             "page",

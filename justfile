@@ -22,7 +22,7 @@ lint:
 
 # all tests, doc tests included; arguments go to cargo test
 test *ARGS:
-    cargo test --workspace {{ ARGS }}
+    cargo test --workspace --all-features {{ ARGS }}
 
 # the documentation, as the gate builds it
 doc *ARGS:

@@ -54,7 +54,7 @@ fn is_as_shown(printed: &str, shown: &str) -> bool {
 fn the_first_commands_are_the_two_that_show_everything() {
     let first = README.split("```").nth(1).expect("a block");
     let commands: Vec<&str> = first.lines().skip(1).collect();
-    assert_eq!(commands, ["cargo run --release -- demo", "cargo test --workspace"]);
+    assert_eq!(commands, ["cargo run --release -- demo", "cargo test --workspace --all-features"]);
 }
 
 #[test]

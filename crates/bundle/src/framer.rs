@@ -2,9 +2,10 @@ use std::fmt;
 
 use fhirline_core::{CHUNK_BYTES, Position, SourceId};
 
-use crate::anchors::{Among, Anchors, Indent};
+use crate::anchors::{Among, Anchors};
 use crate::buffer::{Buffer, Taken};
 use crate::framed::{Begins, Container, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
+use crate::line::{Indent, Line, line_ends_in};
 use crate::tally::Tally;
 use levels::{Expect, Level};
 use lines::Lines;
@@ -54,8 +55,8 @@ pub struct Framer {
     before: u8,
     /// The indentation of its line.
     indent: Option<Indent>,
-    /// The same, if there is nothing else on that line before it.
-    begun_line: Option<Indent>,
+    /// What else is on that line before it.
+    line: Line,
     anchors: Anchors,
     harm: Harm,
     level: Level,
@@ -127,7 +128,7 @@ impl Framer {
             at,
             before: b'\n',
             indent: Some(Indent::default()),
-            begun_line: Some(Indent::default()),
+            line: Line::Begun(Indent::default()),
             anchors: Anchors::default(),
             harm: Harm::default(),
             level: Level::Outside,
@@ -160,7 +161,7 @@ impl Framer {
             is_second_look: true,
             only_head,
             indent: None,
-            begun_line: None,
+            line: Line::Other,
             ..Self::at(at, options)
         }
     }
@@ -330,14 +331,21 @@ impl Framer {
 
     /// Uses up bytes of a part, or of syntax.
     fn take(&mut self, bytes: usize) -> (Taken, u64) {
+        let line_ends = line_ends_in(&self.buffer.held()[..bytes]);
+        (self.take_counted(bytes, line_ends), line_ends)
+    }
+
+    /// Uses up bytes that hold so many line ends.
+    fn take_counted(&mut self, bytes: usize, line_ends: u64) -> Taken {
         let taken = self.buffer.take(bytes);
         let text = self.buffer.taken(taken);
-        let line_ends = line_ends_in(text);
         self.before = text.last().copied().unwrap_or(self.before);
-        self.indent = Indent::of_line(self.indent, self.begun_line, text, line_ends == 0);
-        self.begun_line = Indent::behind(self.begun_line, text);
+        // In the middle of a line nothing of that changes.
+        if line_ends > 0 || self.line != Line::Other {
+            (self.line, self.indent) = self.line.and_indent_behind(self.indent, text, line_ends == 0);
+        }
         self.at = self.at.advanced(text.len() as u64, line_ends);
-        (taken, line_ends)
+        taken
     }
 
     /// Something was wrong right inside of what is open.
@@ -424,16 +432,6 @@ impl Framer {
         };
         Some(Found::Told(ends(cut, if is_harmed { Ending::Abandoned } else { Ending::CutOff })))
     }
-}
-
-#[inline]
-fn line_ends_in(text: &[u8]) -> u64 {
-    /// Most of what is taken is syntax: a call of `memchr` takes longer than so few bytes.
-    const FEW: usize = 16;
-    if text.len() <= FEW {
-        return text.iter().map(|&byte| u64::from(byte == b'\n')).sum();
-    }
-    memchr::memchr_iter(b'\n', text).count() as u64
 }
 
 fn ends(container: Container, ending: Ending) -> Framed<'static> {

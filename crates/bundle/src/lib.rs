@@ -79,14 +79,15 @@
 //!
 //! A resource that was held whole is nearly always proven as well, for its end is found quickest by the walk that proves it:
 //! [`Part::proven`] says so, and [`Part::prove`] makes up for it where it is not. Whether it is depends on how much was held;
-//! nothing else that comes out does.
+//! nothing else that comes out does. In a second look, whose bytes were looked through before, quotes and brackets show an end
+//! quicker still, and nothing is proven.
 //!
 //! # What is wrong, and what becomes of it
 //!
 //! | in the source | outcome |
 //! |---|---|
 //! | a value that is no JSON, but whose brackets and quotes show its end | it is [`Kind::Broken`], and nothing around it; where there are anchors (see below), that end must be on the line of its beginning, or the first thing on a line that is indented like that one |
-//! | a line in or behind a broken value that begins with `{` at an anchor, before that end | the broken part ends before the `{`; the entry, if one is open, ends; and the next element begins |
+//! | a line in or behind a broken value that begins with `{` at an anchor, or with `}, {` at one that elements share, before that end | the broken part ends before the `{`; the entry, if one is open, ends; and the next element begins |
 //! | such a line in column 0, where no anchor is | the broken part ends before it, and a value begins there; the Bundle is [`Ending::Abandoned`], an array stays open |
 //! | something else than a comma or the end between two parts | broken, from there to such a line of either kind |
 //! | an element at an anchor, but before it no comma, or not the end of what was open | that element begins, and nothing is broken; in column 0 of a Bundle, without a comma, it is a value |
@@ -108,8 +109,14 @@
 //! provider, an element of an array or of a list) leaves the white space before it, spaces and tabs, 64 bytes at most, as an
 //! anchor for those that follow it there; the last two that differ count. They are looked for in all containers that are
 //! open, the innermost first. One is given up behind a line that is less indented and has nothing on it but the end of an array
-//! (`]`, `],` or `]}`). The white space right before the element is part of what is broken. Where elements begin behind others
-//! on a line, there are none.
+//! (`]`, `],` or `]}`). The white space right before the element is part of what is broken.
+//!
+//! Many servers write `"entry": [ {`, and `}, {` between the entries. An element whose `{` is the last byte on its line, but not
+//! the first, leaves the indentation of that line as an anchor that elements share: what begins a line behind it with `}`, a
+//! comma and `{`, with spaces and tabs between them or without, ends one element and begins the next, and that `}` and the
+//! comma are part of what is broken. For entries and in lists a line in column 0 is none. It is given up too behind a line
+//! as far in that has nothing on it but `} ]`, `} ],` or `} ]}`. Where elements begin otherwise behind others on a line, there
+//! are no anchors.
 //!
 //! # Why it is cut so
 //!
@@ -136,6 +143,7 @@ mod bundle_type;
 mod compact;
 mod framed;
 mod framer;
+mod line;
 mod look;
 mod nesting;
 mod skim;

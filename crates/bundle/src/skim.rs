@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use fhirline_core::{BadRecord, Fault};
 use fhirline_parse::{MAX_DEPTH, blank_length, first_value_length};
 
-use crate::anchors::{Among, Anchors, Indent, Line};
+use crate::anchors::{Among, Anchors};
+use crate::line::{Indent, Line, line_ends_in};
 use crate::nesting::{DEEPEST, Nesting};
 use crate::word::Word;
 
@@ -13,7 +14,8 @@ use crate::word::Word;
 ///
 /// It knows strings, brackets, commas and colons, and looks into nothing else: escapes, numbers and names may be any that
 /// end where they should. Once it has seen that the value is broken, it goes by brackets and quotes alone, up to the
-/// value's end or to a line that begins with `{` where an element has an anchor or in column 0, whichever comes first.
+/// value's end or to a line that begins with `{` or `}, {` where an element has an anchor, or with `{` in column 0, whichever
+/// comes first.
 #[derive(Clone)]
 pub(crate) struct Skim {
     state: State,
@@ -31,6 +33,8 @@ pub(crate) struct Skim {
     /// The line up to the offset `line_at` in the value, or up to what is read next once the value is broken.
     line: Line,
     line_at: u64,
+    /// How many line ends there are up to that offset, as long as nothing is broken.
+    line_ends: u64,
     /// The indentation of the line on which the value begins.
     indent: Option<Indent>,
     is_one_line: bool,
@@ -50,7 +54,8 @@ pub(crate) enum Seen {
     Wanted(usize, bool),
     /// The value ends before this offset.
     End(usize),
-    /// The value is broken, and a line begins with a `{` at this offset, behind an indentation at most.
+    /// The value is broken, and a line begins with a `{` at this offset, behind an indentation at most, or the end of an object and a
+    /// comma.
     Astray(usize, WayOut),
 }
 
@@ -136,6 +141,7 @@ impl Skim {
             fault: None,
             line: Line::Other,
             line_at: 0,
+            line_ends: 0,
             indent: None,
             is_one_line: true,
             anchors: Anchors::default(),
@@ -145,18 +151,25 @@ impl Skim {
 
     /// Jumps over objects within the value whose end the walk of [`first_value_length`] finds in the window. That changes nothing but
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
-    pub(crate) fn jumping(self, jumps: bool) -> Self {
-        Self { jumps, ..self }
+    pub(crate) fn jump(&mut self, jumps: bool) {
+        self.jumps = jumps;
     }
 
-    /// On a line with that indentation, as the first thing on it if that is `begun`; and with those ways out of what is broken.
-    pub(crate) fn anchored(self, indent: Option<Indent>, begun: Option<Indent>, anchors: Anchors) -> Self {
-        Self { indent, line: Line::of(begun), anchors, ..self }
+    /// Begins on a line with that indentation, behind what else is on that; and with those ways out of what is broken.
+    pub(crate) fn anchor(&mut self, indent: Option<Indent>, line: Line, anchors: Anchors) {
+        self.indent = indent;
+        self.line = line;
+        self.anchors = anchors;
     }
 
     /// The ways out that are left.
     pub(crate) fn anchors(&self) -> Anchors {
         self.anchors
+    }
+
+    /// How many line ends there are up to that offset in the value, if they happen to have been counted.
+    pub(crate) fn line_ends_up_to(&self, offset: u64) -> Option<u64> {
+        (self.fault.is_none() && self.line_at == offset).then_some(self.line_ends)
     }
 
     /// What was seen to be wrong first, if anything.
@@ -417,8 +430,10 @@ impl Skim {
         if self.fault.is_none() {
             let from = self.line_at.saturating_sub(window.offset) as usize;
             let read = window.text.get(from..at).unwrap_or_default();
-            self.line = Line::of(Indent::behind(self.line.begun(), read));
-            self.is_one_line &= memchr::memchr(b'\n', read).is_none();
+            let line_ends = line_ends_in(read);
+            self.line = self.line.behind(read, line_ends == 0);
+            self.line_ends += line_ends;
+            self.is_one_line = self.line_ends == 0;
             self.line_at = window.offset + at as u64;
         }
     }
@@ -426,9 +441,12 @@ impl Skim {
     /// Takes what is broken: the beginning of a line byte by byte, for it may be the way out.
     fn astray(&mut self, window: Window<'_>, at: usize) -> Flow {
         let flow = match (self.line, window.text[at]) {
-            (Line::Begun(_), b' ' | b'\t') => ControlFlow::Continue(at + 1),
-            (Line::Begun(indent), b'{') if let Some(way) = self.way_out(indent) => {
+            (Line::Begun(_) | Line::Brace(_) | Line::Comma(_), b' ' | b'\t') => ControlFlow::Continue(at + 1),
+            (line, b'{') if let Some(way) = self.way_out(line) => {
                 return ControlFlow::Break(Seen::Astray(at, way));
+            }
+            (Line::Begun(_), b'}') | (Line::Brace(_), b',') if self.state != State::Broken => {
+                ControlFlow::Continue(at + 1)
             }
             _ => match self.state {
                 State::BrokenText => self.broken_text(window, at),
@@ -443,10 +461,10 @@ impl Skim {
         flow
     }
 
-    /// Where a line that begins with a `{` behind that indentation leads to.
-    fn way_out(&self, indent: Indent) -> Option<WayOut> {
-        let value = indent.is_empty().then_some(WayOut::Value);
-        self.anchors.find(indent).map(WayOut::Element).or(value)
+    /// Where a `{` leads to that is the next thing on that line.
+    fn way_out(&self, line: Line) -> Option<WayOut> {
+        let value = line.begun().is_some_and(Indent::is_empty).then_some(WayOut::Value);
+        self.anchors.find(line).map(WayOut::Element).or(value)
     }
 
     /// Goes on in the line with what was read of it, up to its end at most.

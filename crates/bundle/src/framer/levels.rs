@@ -2,8 +2,9 @@
 
 use fhirline_parse::blank_length;
 
-use crate::anchors::{Among, Anchors, Indent};
+use crate::anchors::{Among, Anchors};
 use crate::framed::{Container, Ending, EntryEnds, Framed, Known};
+use crate::line::{Indent, Line};
 use crate::look::Look;
 use crate::skim::{Skim, begins_value};
 
@@ -153,7 +154,9 @@ impl Framer {
             Level::List => Among::List,
             _ => return self.lose(b'{'),
         };
-        self.anchors.begin(among, self.begun_line);
+        let Some(is_last_on_line) = self.is_last_on_line() else { return Flow::Wait };
+        let own = self.line.begun();
+        self.anchors.begin(among, own, self.indent.filter(|_| own.is_none() && is_last_on_line));
         match self.level {
             Level::Outside => self.candidate(),
             Level::Entries => self.begin(Purpose::Entry, Skim::object()),
@@ -162,6 +165,14 @@ impl Framer {
                 self.enter(Level::Provider)
             }
             _ => self.resource(),
+        }
+    }
+
+    /// Whether a line end comes behind the next byte; `None` if that is still to be read.
+    fn is_last_on_line(&self) -> Option<bool> {
+        match self.buffer.held().get(1) {
+            Some(byte) => Some(matches!(byte, b'\n' | b'\r')),
+            None => self.finished.then_some(false),
         }
     }
 
@@ -241,8 +252,9 @@ impl Framer {
 
     /// What stands there belongs nowhere.
     fn lose(&mut self, byte: u8) -> Flow {
-        let indent = self.begun_line.filter(|_| byte == b'{');
-        let element = indent.and_then(|indent| self.anchors_here().find(indent));
+        let line = if byte == b'{' { self.line } else { Line::Other };
+        let element = self.anchors_here().find(line);
+        let indent = line.begun();
         // Without a comma before it, what begins in column 0 is more likely to be a value than an element.
         let is_value = indent.is_some_and(Indent::is_empty) && self.expect == Expect::After;
         match (element, indent) {

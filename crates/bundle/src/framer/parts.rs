@@ -3,6 +3,7 @@
 use fhirline_core::{BadRecord, Fault, Position};
 
 use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
+use crate::line::line_ends_in;
 use crate::look::{Look, Verdict};
 use crate::skim::{Seen, Skim, WayOut, Window};
 
@@ -47,10 +48,10 @@ impl Framer {
     pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
         let (at, walks) = (self.at, self.walks);
         let anchors = self.anchors.outermost(self.level.anchors());
-        let skim =
-            skim.jumping(matches!(walks, Walks::From(_))).anchored(self.indent, self.begun_line, anchors);
         self.proof = Proof::default();
-        self.open = Some(Open { purpose, skim, at, offset: 0, line_ends: 0, read: 0, walks });
+        let open = self.open.insert(Open { purpose, skim, at, offset: 0, line_ends: 0, read: 0, walks });
+        open.skim.jump(matches!(walks, Walks::From(_)));
+        open.skim.anchor(self.indent, self.line, anchors);
         Flow::On
     }
 
@@ -61,9 +62,8 @@ impl Framer {
         let room = open.room(&self.options);
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
         let is_all = self.finished || held.len() > room;
-        // All of a Bundle was skimmed before it came to a second look.
-        let is_sound = self.is_second_look && !self.only_head;
-        match open.walk(window.text, is_all, is_sound) {
+        // What comes to a second look was skimmed before.
+        match open.walk(window.text, is_all, self.is_second_look) {
             Walked::End(at, proof) => {
                 self.proof = proof;
                 return self.end_part(at);
@@ -217,13 +217,17 @@ impl Framer {
 
     /// Hands out the first `bytes` of what is held of the open part, which is too long.
     fn hand_out_piece(&mut self, bytes: usize) -> Flow {
-        let (taken, line_ends) = self.take(bytes);
         let Some(open) = &mut self.open else { return Flow::On };
         let (part_at, offset) = (open.at, open.offset);
         open.offset += bytes as u64;
-        open.line_ends += line_ends;
         open.read = 0;
+        let line_ends_before = open.line_ends;
+        open.line_ends = match open.skim.line_ends_up_to(open.offset) {
+            Some(line_ends) => line_ends,
+            None => line_ends_before + line_ends_in(&self.buffer.held()[..bytes]),
+        };
         let (kind, line_ends) = (open.kind_so_far(), open.line_ends);
+        let taken = self.take_counted(bytes, line_ends - line_ends_before);
         Flow::Found(Found::Piece { part_at, offset, kind, taken, line_ends, last: false })
     }
 

@@ -1,8 +1,9 @@
 use fhirline_core::Position;
 
-use crate::anchors::{Anchors, Indent};
+use crate::anchors::Anchors;
 use crate::bundle_type::BundleType;
 use crate::framed::Container;
+use crate::line::{Indent, Line};
 
 use super::levels::{Expect, Level};
 use super::lines::Lines;
@@ -42,7 +43,7 @@ pub struct Place {
     inside: Option<Container>,
     resources: u64,
     indent: Option<Indent>,
-    begun_line: Option<Indent>,
+    line: Line,
     lines: Lines,
     anchors: Anchors,
     harm: Harm,
@@ -60,7 +61,7 @@ impl Place {
             Some(Container::Array) | None => "nothing",
         };
         let (resources, in_array) = (self.resources, u8::from(self.in_array));
-        let indent = format!("{} {}", Indent::code(self.indent), Indent::code(self.begun_line));
+        let indent = format!("{} {}", Indent::code(self.indent), self.line.code());
         let anchors = self.anchors.code();
         let lines = self.lines.code().unwrap_or_default();
         let harm = format!("{} {}", u8::from(self.harm.array), u8::from(self.harm.inside));
@@ -82,13 +83,13 @@ impl Place {
         };
         let in_array = flag(words.next()?)?;
         let indent = Indent::from_code(words.next()?)?;
-        let begun_line = Indent::from_code(words.next()?)?;
+        let line = Line::from_code(words.next()?)?;
         let resources = words.next()?.parse().ok()?;
         let lines = Lines::from_code(words.next()?)?;
         let anchors = Anchors::from_words(&mut words)?;
         let harm = Harm { array: flag(words.next()?)?, inside: flag(words.next()?)? };
         let place =
-            Self { at, level, expect, in_array, inside, resources, indent, begun_line, lines, anchors, harm };
+            Self { at, level, expect, in_array, inside, resources, indent, line, lines, anchors, harm };
         words.next().is_none().then_some(place)
     }
 }
@@ -105,20 +106,9 @@ impl Framer {
     /// A framer that goes on from a place where another one stood.
     #[must_use]
     pub fn from_place(place: Place, options: Options) -> Self {
-        let Place {
-            at,
-            level,
-            expect,
-            in_array,
-            inside,
-            resources,
-            indent,
-            begun_line,
-            lines,
-            anchors,
-            harm,
-        } = place;
-        let before = if begun_line.is_some_and(Indent::is_empty) { b'\n' } else { b' ' };
+        let Place { at, level, expect, in_array, inside, resources, indent, line, lines, anchors, harm } =
+            place;
+        let before = if line.begun().is_some_and(Indent::is_empty) { b'\n' } else { b' ' };
         let framer = Self::at(at, options);
         Self {
             level,
@@ -127,7 +117,7 @@ impl Framer {
             inside,
             resources,
             indent,
-            begun_line,
+            line,
             before,
             lines,
             anchors,
@@ -154,21 +144,7 @@ impl Framer {
             Lines::First(_) if self.open.is_some() && self.level == Level::Outside => Lines::Asked,
             lines => lines,
         };
-        let Self {
-            at, level, expect, in_array, inside, resources, indent, begun_line, anchors, harm, ..
-        } = *self;
-        Some(Place {
-            at,
-            level,
-            expect,
-            in_array,
-            inside,
-            resources,
-            indent,
-            begun_line,
-            lines,
-            anchors,
-            harm,
-        })
+        let Self { at, level, expect, in_array, inside, resources, indent, line, anchors, harm, .. } = *self;
+        Some(Place { at, level, expect, in_array, inside, resources, indent, line, lines, anchors, harm })
     }
 }

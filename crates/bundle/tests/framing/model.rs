@@ -20,6 +20,8 @@ pub(crate) enum Style {
     Spaced,
     /// Indented by that much, with that line end.
     Pretty(usize, &'static str),
+    /// The same, but for arrays: what begins and ends in them does so where the line is.
+    Shared(usize, &'static str),
 }
 
 pub(crate) fn style() -> impl Strategy<Value = Style> {
@@ -29,6 +31,8 @@ pub(crate) fn style() -> impl Strategy<Value = Style> {
         Style::Pretty(2, "\n"),
         Style::Pretty(0, "\n"),
         Style::Pretty(1, "\r\n"),
+        Style::Shared(2, "\n"),
+        Style::Shared(1, "\r\n"),
     ];
     select(styles.to_vec())
 }
@@ -50,15 +54,19 @@ impl Json {
             Self::Array(items) => ("[]", items.len()),
             Self::Object(members) => ("{}", members.len()),
         };
+        let shares = matches!((style, self), (Style::Shared(..), Self::Array(_)));
+        let deeper = depth + usize::from(!shares);
+        let gap =
+            |depth: usize, out: &mut String| if shares { out.push(' ') } else { line(style, depth, out) };
         out.push_str(&brackets[..1]);
         for index in 0..count {
-            line(style, depth + 1, out);
+            gap(deeper, out);
             match self {
-                Self::Array(items) => items[index].write_to(style, depth + 1, out),
+                Self::Array(items) => items[index].write_to(style, deeper, out),
                 Self::Object(members) => {
                     out.push_str(&format!("\"{}\"", members[index].0));
                     out.push_str(if matches!(style, Style::Minified) { ":" } else { " : " });
-                    members[index].1.write_to(style, depth + 1, out);
+                    members[index].1.write_to(style, deeper, out);
                 }
                 Self::Scalar(_) => {}
             }
@@ -66,13 +74,13 @@ impl Json {
                 out.push_str(if matches!(style, Style::Spaced) { " , " } else { "," });
             }
         }
-        line(style, depth, out);
+        gap(depth, out);
         out.push_str(&brackets[1..]);
     }
 }
 
 fn line(style: Style, depth: usize, out: &mut String) {
-    if let Style::Pretty(indent, line_end) = style {
+    if let Style::Pretty(indent, line_end) | Style::Shared(indent, line_end) = style {
         out.push_str(line_end);
         out.push_str(&" ".repeat(indent * depth));
     }

@@ -48,7 +48,7 @@ fn within_every_level() {
 
 #[test]
 fn what_is_no_code_is_none() {
-    let good = "entries next searchset 0 0.0 none 7 unasked none none 4.0 2.3 0.0 none 0 1";
+    let good = "entries next searchset 0 0.0 4.0}, 7 unasked none none 4.0 2.3 0.0 none none 2.0 none 0 1";
     assert_eq!(Place::from_code(Position::default(), good).map(|place| place.code()).as_deref(), Some(good));
     for bad in [
         "",
@@ -57,15 +57,16 @@ fn what_is_no_code_is_none() {
         "entries next nothing 0 none none 7",
         "entries next nothing 0 none none 7 unasked",
         "entries next nothing 0 none none 7 unasked none none",
-        "entries next nothing 0 none none 7 unasked none none none none none none 0",
-        "x next nothing 0 none none 7 unasked none none none none none none 0 0",
-        "entries next x 0 none none 7 unasked none none none none none none 0 0",
-        "entries next nothing 2 none none 7 unasked none none none none none none 0 0",
-        "entries next nothing 0 1 none 7 unasked none none none none none none 0 0",
-        "entries next nothing 0 none none -7 unasked none none none none none none 0 0",
-        "entries next nothing 0 none none 7 told none none none none none none 0 0",
-        "entries next nothing 0 none none 7 unasked 65.0 none none none none none 0 0",
-        "entries next nothing 0 none none 7 unasked none none none none none none 0 0 0",
+        "entries next nothing 0 none none 7 unasked none none none none none none none none none 0",
+        "x next nothing 0 none none 7 unasked none none none none none none none none none 0 0",
+        "entries next x 0 none none 7 unasked none none none none none none none none none 0 0",
+        "entries next nothing 2 none none 7 unasked none none none none none none none none none 0 0",
+        "entries next nothing 0 1 none 7 unasked none none none none none none none none none 0 0",
+        "entries next nothing 0 none }, 7 unasked none none none none none none none none none 0 0",
+        "entries next nothing 0 none none -7 unasked none none none none none none none none none 0 0",
+        "entries next nothing 0 none none 7 told none none none none none none none none none 0 0",
+        "entries next nothing 0 none none 7 unasked 65.0 none none none none none none none none 0 0",
+        "entries next nothing 0 none none 7 unasked none none none none none none none none none 0 0 0",
     ] {
         assert_eq!(Place::from_code(Position::default(), bad), None, "{bad}");
     }

@@ -6,11 +6,16 @@ use fhirline_bundle::{Container, Ending, Kind, Options};
 
 use crate::driver::{Seen, check_cuts, check_gaps, whole};
 
-/// A text of several elements, and where each of them stands, from the white space before it on.
+/// A text of several elements, and where each of them stands: from the white space before it on, or without what it shares
+/// with others.
 struct Source {
     text: String,
     elements: Vec<Range<usize>>,
     resources: Vec<String>,
+    /// As far in elements begin and end.
+    own: usize,
+    /// So many bytes of the first one tell how they do.
+    head: usize,
 }
 
 const RESOURCE: &str = r#"{
@@ -34,7 +39,9 @@ fn source(around: &str, element: &str, step: &str, line_end: &str) -> Source {
     let (before, after) = around.split_once('#').expect("a place");
     let level = ">".repeat(before.len() - before.trim_end_matches('>').len());
     let before = before.trim_end_matches('>');
-    let mut source = Source { text: written(before, step, line_end), elements: vec![], resources: vec![] };
+    let own = level.len() * step.len();
+    let text = written(before, step, line_end);
+    let mut source = Source { text, elements: vec![], resources: vec![], own, head: 0 };
     for index in 0..5 {
         let deeper = element.lines().find(|line| line.contains('%')).expect("a place");
         let deep = format!("{level}{}", ">".repeat(deeper.chars().take_while(|c| *c == '>').count()));
@@ -48,6 +55,59 @@ fn source(around: &str, element: &str, step: &str, line_end: &str) -> Source {
     }
     source.text += &written(after.strip_prefix('\n').expect("a line end"), step, line_end);
     source
+}
+
+/// Puts five elements in the place of `#` that share lines with their array and among each other, with a resource in the
+/// place of `%`: each ends and begins as far in as that line.
+fn sharing(around: &str, element: &str, step: &str, line_end: &str) -> Source {
+    let (before, after) = around.split_once('#').expect("a place");
+    let line = before.rsplit('\n').next().expect("a line");
+    let level = &line[..line.chars().take_while(|c| *c == '>').count()];
+    let own = level.len() * step.len();
+    let (text, head) = (written(before, step, line_end) + " ", "{".len() + line_end.len());
+    let mut source = Source { text, elements: vec![], resources: vec![], own, head };
+    for index in 0..5 {
+        let deeper = element.lines().find(|line| line.contains('%')).expect("a place");
+        let deep = format!("{level}{}", ">".repeat(deeper.chars().take_while(|c| *c == '>').count()));
+        let resource = SHARING_RESOURCE.replace('@', &index.to_string()).replace('\n', &format!("\n{deep}"));
+        let one = element.replace('\n', &format!("\n{level}")).replace('%', &resource);
+        let one = written(&one, step, line_end);
+        let (within, _) = one.rsplit_once(line_end).expect("several lines");
+        source.elements.push(source.text.len()..source.text.len() + within.len());
+        source.text += &one;
+        source.text += if index < 4 { ", " } else { " " };
+        source.resources.push(written(&resource, step, line_end));
+    }
+    source.text += &written(after, step, line_end);
+    source
+}
+
+const SHARING_RESOURCE: &str = r#"{
+>"resourceType": "Patient",
+>"id": "@",
+>"name": [ {
+>>"given": [ "A", "{" ]
+>}, {
+>>"given": [ "}, {" ]
+>}, { } ]
+}"#;
+
+/// As many servers write it: members before and behind the entries hold objects that begin as far in as these.
+fn sharing_bundle(step: &str, line_end: &str) -> Source {
+    let links = ">\"link\": [ {\n>>\"relation\": \"self\"\n>}, {\n>>\"relation\": \"next\"\n>} ]";
+    let around = format!(
+        "{{\n>\"resourceType\": \"Bundle\",\n{links},\n>\"type\": \"searchset\",\n>\"entry\": [#],\n{links}\n}}\n"
+    );
+    sharing(&around, ENTRY, step, line_end)
+}
+
+fn sharing_array(step: &str, line_end: &str) -> Source {
+    sharing("[#]\n", "%", step, line_end)
+}
+
+fn sharing_providers(step: &str, line_end: &str) -> Source {
+    let around = "{\n>\"providers\": [ {\n>>\"name\": \"A\",\n>>\"fhir\": {\n>>>\"Patient\": [#],\n>>>\"Goal\": [ {} ]\n>>}\n>}, {\n>>\"fhir\": {}\n>} ]\n}\n";
+    sharing(around, "%", step, line_end)
 }
 
 const ENTRY: &str =
@@ -116,11 +176,11 @@ fn is_out_of_reach(text: &[u8], own: usize, seen: &[Seen], harmed: Range<usize>)
 fn check(source: &Source, harmed: usize, bytes: &'static [u8]) {
     const CUT_ONE_IN: usize = 71;
     let stretch = &source.elements[harmed];
-    let own = source.text[stretch.clone()].find('{').expect("an object");
-    for (number, text) in harms(&source.text, stretch.clone(), bytes).enumerate() {
+    let begin = stretch.start + if harmed == 0 { source.head } else { 0 };
+    for (number, text) in harms(&source.text, begin..stretch.end, bytes).enumerate() {
         let seen = if number % CUT_ONE_IN == 0 { check_cuts(&text, &[77, 500]) } else { whole(&text) };
         check_gaps(&text, &seen);
-        if is_out_of_reach(&text, own, &seen, stretch.clone()) {
+        if is_out_of_reach(&text, source.own, &seen, stretch.clone()) {
             continue;
         }
         let shown = String::from_utf8_lossy(&text[stretch.clone()]);
@@ -170,9 +230,115 @@ fn the_other_resources_of_a_list_come() {
 }
 
 #[test]
+fn the_other_entries_of_a_bundle_come_where_they_share_lines() {
+    for (step, line_end) in STYLES {
+        for harmed in [0, 1, 4] {
+            check(&sharing_bundle(step, line_end), harmed, ALL);
+        }
+    }
+}
+
+#[test]
+fn the_other_elements_of_an_array_come_where_they_share_lines() {
+    for (step, line_end) in STYLES {
+        for harmed in [0, 1, 4] {
+            check(&sharing_array(step, line_end), harmed, ALL);
+        }
+    }
+}
+
+#[test]
+fn the_other_resources_of_a_list_come_where_they_share_lines() {
+    for (step, line_end) in STYLES {
+        for harmed in [0, 1, 4] {
+            check(&sharing_providers(step, line_end), harmed, ALL);
+        }
+    }
+}
+
+/// Harms the line between two elements: none but these is lost. (Where the end of an array or a beginning in column 0 is put there, that is what it is.)
+#[test]
+fn a_harmed_line_between_elements_costs_these_two() {
+    for source in [sharing_bundle("  ", "\n"), sharing_array("\t", "\r\n"), sharing_providers(" ", "\n")] {
+        let between = source.elements[1].end..source.elements[2].start + 1;
+        for text in harms(&source.text, between, b"\"},") {
+            let seen = whole(&text);
+            check_gaps(&text, &seen);
+            let shown = String::from_utf8_lossy(&text[source.elements[1].start..source.elements[2].end]);
+            let found: Vec<String> =
+                parts(&seen, Kind::Resource).into_iter().map(|(_, bytes)| bytes).collect();
+            for index in [0, 3, 4] {
+                assert!(found.contains(&source.resources[index]), "{index} behind {shown}");
+            }
+        }
+    }
+}
+
+/// As the common servers write a Bundle.
+#[test]
+fn one_broken_record_between_two_good_ones_in_shared_lines_is_rejected_alone() {
+    let good = |id: u8| format!("{{\n      \"resourceType\": \"Goal\",\n      \"id\": \"{id}\"\n    }}");
+    for broken in [
+        "{\n      \"resourceType\": \"Patient\",\n      \"name\": [ {\n        \"text\": \"A\n      } ]\n    }",
+        "{\n      \"resourceType\": \"Patient\",\n      \"name\": [ {\n        \"text\" \"A\"\n      ]\n    }",
+        "{\n      \"resourceType\": \"Patient\",\n      \"name\": \n      } ]\n    }",
+    ] {
+        let bundle = format!(
+            "{{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"batch\",\n  \"entry\": [ {{\n    \"resource\": {}\n  }}, {{\n    \"resource\": {broken}\n  }}, {{\n    \"resource\": {}\n  }} ]\n}}\n",
+            good(1),
+            good(2)
+        );
+        let seen = check_cuts(bundle.as_bytes(), &[20, 100]);
+        check_gaps(bundle.as_bytes(), &seen);
+        let resources: Vec<String> =
+            parts(&seen, Kind::Resource).into_iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(resources, [good(1), good(2)], "{broken}");
+        let rejected: Vec<usize> = seen.iter().filter_map(broken_at).collect();
+        assert_eq!(rejected, [bundle.find(broken).expect("there")], "{broken}");
+        assert_eq!(endings(&bundle), [Ending::Closed], "{broken}");
+    }
+}
+
+/// The resource ends with the brace of its entry, and where that should end the next one begins.
+#[test]
+fn a_brace_that_is_missing_before_a_shared_line_breaks_nothing() {
+    let entries = [
+        "{\n    \"resource\": {\n      \"id\": \"1\"\n    }\n  }",
+        "{\n    \"resource\": {\n      \"id\": \"2\"\n  }",
+        "{\n    \"resource\": {\n      \"id\": \"3\"\n    }\n  }",
+    ];
+    let bundle = format!(
+        "{{\n  \"resourceType\": \"Bundle\",\n  \"type\": \"batch\",\n  \"entry\": [ {} ]\n}}\n",
+        entries.join(", ")
+    );
+    let seen = check_cuts(bundle.as_bytes(), &[20, 100]);
+    let ids: Vec<bool> = parts(&seen, Kind::Resource)
+        .iter()
+        .zip(1..)
+        .map(|((_, bytes), id)| bytes.contains(&format!("\"id\": \"{id}\"")))
+        .collect();
+    assert_eq!(ids, [true; 3]);
+    assert_eq!(seen.iter().filter_map(broken_at).count(), 0);
+}
+
+fn broken_at(seen: &Seen) -> Option<usize> {
+    match seen {
+        Seen::Part(at, Kind::Broken(_) | Kind::Undecided, ..) => Some(at.byte as usize),
+        _ => None,
+    }
+}
+
+#[test]
 fn a_place_knows_where_the_next_element_would_begin() {
     let options = Options { max_held_bytes: 64, piece_bytes: 30, keep_bundles: false };
-    for source in [bundle("\t", "\r\n"), array("  ", "\n"), providers(" ", "\n")] {
+    for source in [
+        bundle("\t", "\r\n"),
+        array("  ", "\n"),
+        providers(" ", "\n"),
+        sharing_bundle("  ", "\n"),
+        sharing_array("\t", "\r\n"),
+        sharing_providers(" ", "\n"),
+    ] {
         let harmed = source.elements[2].clone();
         for text in harms(&source.text, harmed, b"\"]").step_by(61) {
             crate::places::check(&text, options);

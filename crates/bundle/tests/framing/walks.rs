@@ -1,6 +1,6 @@
 //! The quick way to the end of a part. That it changes nothing is checked wherever texts are cut; here is where it is taken.
 
-use fhirline_bundle::{Framed, Framer, Kind, Options};
+use fhirline_bundle::{BundleType, Framed, Framer, Kind, Known, Options};
 use fhirline_core::SourceId;
 
 use crate::driver::{frame, start};
@@ -38,6 +38,31 @@ fn resources_are_proven_where_they_are() {
         (r#"{"id":1,"resourceType":"Bundle","type":"document"}"#.to_owned(), vec![false]),
     ] {
         assert_eq!(proven(text.as_bytes()), wanted, "{text}");
+    }
+}
+
+/// What was looked through once is not walked over again: neither a Bundle that is told from its end, nor the head of one.
+#[test]
+fn resources_of_a_second_look_are_proven_elsewhere() {
+    let text = br#"{"entry":[{"resource":{"a":"]"}},{"resource":{"b":"}"}}],"type":"batch","resourceType":"Bundle","id":"1"}"#;
+    let head = text.len() - br#","id":"1"}"#.len();
+    for (known, bytes) in
+        [(Known::Bundle(BundleType::Batch), &text[..]), (Known::BundleHead(BundleType::Batch), &text[..head])]
+    {
+        let mut framer = Framer::again(known, start(), Options::default());
+        framer.adopt(bytes.to_vec());
+        framer.finish();
+        let mut resources = Vec::new();
+        while let Some(framed) = framer.next() {
+            match framed {
+                Framed::Part(part) if part.kind == Kind::Resource => {
+                    resources.push((String::from_utf8_lossy(part.bytes).into_owned(), part.proven));
+                }
+                _ => {}
+            }
+        }
+        let wanted = [r#"{"a":"]"}"#, r#"{"b":"}"}"#].map(|resource| (resource.to_owned(), false));
+        assert_eq!(resources, wanted, "{known:?}");
     }
 }
 

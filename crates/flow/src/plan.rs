@@ -443,6 +443,17 @@ mod tests {
     }
 
     #[test]
+    fn usual_encodings_fit_beside_an_upload_into_the_usual_ceiling() {
+        let usual = [Codec::None, Codec::Gzip, Codec::Zstd].map(|codec| Encoding::new(codec, None));
+        for encoding in usual {
+            let request = Request::new(6 << 20, 2, encoding.expect("the usual level"));
+            let plan = Request { upload_bytes: 8 << 20, ..request }.divide(64 << 20);
+            assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{plan:?}");
+            assert!(plan.set_aside_bytes >= 8 << 20, "{plan:?}");
+        }
+    }
+
+    #[test]
     fn a_refusal_names_more_than_was_given() {
         for encoding in encodings() {
             for given in 8..256 {

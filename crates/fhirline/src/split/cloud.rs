@@ -101,17 +101,4 @@ mod tests {
             assert!(!below(source, destination), "{source} {destination}");
         }
     }
-
-    #[test]
-    fn the_usual_memory_is_enough_for_every_encoding() {
-        use fhirline_sink::{Codec, Encoding};
-        for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
-            let encoding = Encoding::new(codec, None).expect("the usual level");
-            let to = SplitJob::to("s3://b/a").encoding(encoding);
-            // Eight threads at most are started unless asked for.
-            let job = Job::new(["-"]).expect("standard input").threads(2);
-            let (plan, upload_bytes) = memory_plan(&job, &to).expect("64 MiB are enough");
-            assert!(plan.set_aside_bytes >= upload_bytes && upload_bytes >= LEAST_UPLOAD_BYTES);
-        }
-    }
 }

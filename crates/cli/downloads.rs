@@ -157,7 +157,7 @@ impl Downloads {
                 let what = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
                 let wait = HumanDuration(*wait);
                 self.say(&format!(
-                    "the status of the export is not to be had ({what}); asked again in {wait}"
+                    "the server does not say how the export is ({what}); asked again in {wait}"
                 ));
             }
             ExportEvent::Complete { manifest, .. } => {

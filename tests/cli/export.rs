@@ -109,7 +109,6 @@ fn what_makes_no_sense_is_refused() {
         "fetch https://h/fhir --export patient -o out",
         "fetch https://h/fhir https://h/fhir --export -o out",
         "fetch https://user:key@h/fhir --export -o out",
-        "fetch https://h/fhir --export Group/a:b -o out",
         "fetch https://h/fhir --export --since 2026-01-31 -o out",
         "fetch https://h/fhir --since 2026-01-31T00:00:00Z -o out",
         "fetch https://h/fhir --export --smart-client-id me -o out",

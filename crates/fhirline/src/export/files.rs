@@ -18,12 +18,14 @@ pub(super) struct Link(Arc<Way>);
 struct Way {
     export: Export,
     state: Mutex<ExportState>,
+    /// The manifest by which the files are fetched.
+    manifest: StatusManifest,
     cancel: Cancel,
 }
 
 impl Link {
-    pub(super) fn new(export: Export, state: ExportState, cancel: Cancel) -> Self {
-        Self(Arc::new(Way { export, state: Mutex::new(state), cancel }))
+    pub(super) fn new(export: Export, state: ExportState, manifest: StatusManifest, cancel: Cancel) -> Self {
+        Self(Arc::new(Way { export, state: Mutex::new(state), manifest, cancel }))
     }
 
     /// The URL that the file at that place of the manifest has now, which `expired` is not any more.
@@ -41,9 +43,24 @@ impl Link {
         };
         let refreshed = self.0.export.refresh(&mut state, &mut |_| {}, &|| self.0.cancel.is_cancelled());
         let manifest = refreshed.map_err(|error| gone(error.to_string()))?;
+        // A place means something in the same lists only: another file must never come under the name of this one.
+        if !is_same(&self.0.manifest, &manifest) {
+            state.manifest = None;
+            return Err(gone("the server's manifest lists other files than before".to_owned()));
+        }
         url_at(&manifest, place)
             .ok_or_else(|| gone("the manifest does not name the file any more".to_owned()))
     }
+}
+
+/// Whether two manifests list the same files, as far as can be told without their URLs.
+fn is_same(one: &StatusManifest, other: &StatusManifest) -> bool {
+    let lengths =
+        |manifest: &StatusManifest| [&manifest.outputs, &manifest.deleted, &manifest.outcomes].map(Vec::len);
+    let said = |manifest: &StatusManifest| -> Vec<_> {
+        manifest.files().map(|file| (file.resource_type.clone(), file.count)).collect()
+    };
+    lengths(one) == lengths(other) && said(one) == said(other)
 }
 
 /// A URL as it may be shown.

@@ -34,7 +34,7 @@ impl ExportRun<'_> {
         };
         let manifest = self.wait(&mut state, &mut log, on_event)?;
         let mark = self.mark(&state, &manifest);
-        let link = Link::new(self.export.clone(), state.clone(), self.job.cancel.clone());
+        let link = Link::new(self.export.clone(), state.clone(), manifest.clone(), self.job.cancel.clone());
         let wanted = wanted_of(&link, &manifest);
         let to = self.to.clone().overwrite(false);
         let run = Run {

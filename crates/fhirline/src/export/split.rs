@@ -51,7 +51,7 @@ impl ExportJob {
         };
         let manifest = export.wait(&mut state, &mut tell, &stopped)?;
         state.save(&note)?;
-        let link = Link::new(export, state, self.cancel.clone());
+        let link = Link::new(export, state, manifest.clone(), self.cancel.clone());
         job.sources = sources_of(&link, &manifest)?;
         let allow_incomplete = job.allow_incomplete;
         let report = job.split(to, on_event)?;

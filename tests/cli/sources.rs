@@ -128,7 +128,7 @@ fn a_folder_without_data_is_an_error() {
 fn what_does_not_exist_is_an_error() {
     let place = Place::new();
     insta::assert_snapshot!(place.run("split none.ndjson -o out").ends_with(2).shown());
-    let url = "https://user:secret@example.org/export.ndjson?token=secret";
+    let url = "ftp://user:secret@example.org/export.ndjson?token=secret";
     let ran = place.run(&format!("cat {url}")).ends_with(2);
-    assert!(ran.stderr.contains("https:// sources are not supported") && !ran.stderr.contains("secret"));
+    assert!(ran.stderr.contains("ftp:// sources are not supported") && !ran.stderr.contains("secret"));
 }

@@ -325,7 +325,10 @@ impl Job {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
         }
         let declared = std::mem::take(&mut *declared.lock().unwrap_or_else(PoisonError::into_inner));
-        let expectation = self.expectation.clone().or_else(|| declared.expectation());
+        // What is missing is missing in the counts too, and told by itself.
+        let is_whole = outcome.failed_sources == 0;
+        let declared = declared.expectation().filter(|_| is_whole);
+        let expectation = self.expectation.clone().or(declared);
         Ok(Ran { outcome, expectation })
     }
 

@@ -405,9 +405,8 @@ proptest! {
         world.store = store(&dying);
         let mut partials = BTreeMap::new();
         for (number, (bytes, _)) in &before.outputs {
-            match world.store.resume(NAMES[*number], bytes.len() as u64) {
-                Ok(found) => drop(partials.insert(*number, found.expect("it was settled"))),
-                Err(_) => {}
+            if let Ok(found) = world.store.resume(NAMES[*number], bytes.len() as u64) {
+                partials.insert(*number, found.expect("it was settled"));
             }
         }
         for (number, bytes) in &second {

@@ -167,8 +167,8 @@ impl CloudStore {
     ///
     /// No clock is compared with another one. Whoever finds a claim watches it: if it changes, its holder lives; if it has
     /// not for the whole of its life, it is taken over. The claim of a process that died on this very machine is taken over
-    /// at once. A holder that was taken over, or that could not renew for a whole life, fails at its next call. `on_wait` is
-    /// told how long it may take, if it takes longer than an instant.
+    /// at once. A holder that was taken over fails at its next call once it has noticed, which it does at its next renewal, and
+    /// in any case before anything gets its final name. `on_wait` is told how long it may take, if it takes longer than an instant.
     ///
     /// # Errors
     /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, [`io::ErrorKind::Unsupported`] if the store knows no

@@ -103,19 +103,20 @@ impl Lease {
         self.standing().is_lost = true;
     }
 
-    /// Fails if the claim is lost, or could not be renewed for so long that somebody may have taken over.
+    /// Fails if the claim is lost. A claim that was not renewed for a whole life, because the process was stopped or the
+    /// machine slept, still holds if nobody took it over: the store is asked.
     pub(super) fn check(&self) -> io::Result<()> {
-        let standing = *self.standing();
-        if standing.is_lost || standing.confirmed.elapsed() >= self.life {
-            return Err(taken_over(&self.objects.name()));
-        }
-        Ok(())
+        self.confirm_after(self.life)
     }
 
-    /// The same, after the store was asked unless it was a moment ago.
+    /// The same, but the store is asked unless that was a moment ago.
     pub(super) fn confirm(&self) -> io::Result<()> {
+        self.confirm_after(self.life / FRESH_PART)
+    }
+
+    fn confirm_after(&self, age: Duration) -> io::Result<()> {
         let standing = *self.standing();
-        if standing.is_lost || standing.confirmed.elapsed() >= self.life / FRESH_PART {
+        if standing.is_lost || standing.confirmed.elapsed() >= age {
             self.renew(&mut self.lock())?;
         }
         Ok(())

@@ -97,11 +97,11 @@ impl Plan {
             let (begin, length) = (at.byte as usize, offset as usize + bytes.len());
             let whole = &text[begin..begin + length];
             assert!(whole.ends_with(&bytes));
+            let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             if let Kind::SecondLook(known) = kind {
-                let (framer, seen) = feed(Framer::again(known, at, self.options), whole, &[7, 300]);
+                let (framer, seen) = feed(Framer::again(known, at, line_ends, self.options), whole, &[7, 300]);
                 resolved.extend(self.resolved(end(framer, seen, length).0, text));
             } else {
-                let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
                 resolved.push(Seen::Part(at, kind, whole.to_vec(), line_ends));
             }
         }

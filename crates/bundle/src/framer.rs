@@ -68,6 +68,8 @@ pub struct Framer {
     resources: u64,
     /// What is known beforehand of the one object that comes.
     known: Option<Known>,
+    /// How many line ends are still to come, where that is known: behind the last of them none is looked for.
+    line_ends_left: Option<u64>,
     is_second_look: bool,
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
@@ -137,6 +139,7 @@ impl Framer {
             inside: None,
             resources: 0,
             known: None,
+            line_ends_left: None,
             is_second_look: false,
             only_head: false,
             open: None,
@@ -151,13 +154,15 @@ impl Framer {
         }
     }
 
-    /// A framer for the bytes of one part that was handed out as [`Kind::SecondLook`], at the position of the part.
+    /// A framer for the bytes of one part that was handed out as [`Kind::SecondLook`], at the position of the part. They hold so
+    /// many line ends.
     #[must_use]
-    pub fn again(known: Known, at: Position, options: Options) -> Self {
+    pub fn again(known: Known, at: Position, line_ends: u64, options: Options) -> Self {
         let only_head = !matches!(known, Known::Bundle(_));
         // How its line begins is not known, nor does it matter: nothing is broken in it but what is whole.
         Self {
             known: Some(known),
+            line_ends_left: Some(line_ends),
             is_second_look: true,
             only_head,
             indent: None,
@@ -331,7 +336,7 @@ impl Framer {
 
     /// Uses up bytes of a part, or of syntax.
     fn take(&mut self, bytes: usize) -> (Taken, u64) {
-        let line_ends = line_ends_in(&self.buffer.held()[..bytes]);
+        let line_ends = line_ends_of(self.line_ends_left, &self.buffer.held()[..bytes]);
         (self.take_counted(bytes, line_ends), line_ends)
     }
 
@@ -339,6 +344,7 @@ impl Framer {
     fn take_counted(&mut self, bytes: usize, line_ends: u64) -> Taken {
         let taken = self.buffer.take(bytes);
         let text = self.buffer.taken(taken);
+        self.line_ends_left = self.line_ends_left.map(|left| left.saturating_sub(line_ends));
         self.before = text.last().copied().unwrap_or(self.before);
         // In the middle of a line nothing of that changes.
         if line_ends > 0 || self.line != Line::Other {
@@ -432,6 +438,11 @@ impl Framer {
         };
         Some(Found::Told(ends(cut, if is_harmed { Ending::Abandoned } else { Ending::CutOff })))
     }
+}
+
+/// How many line ends there are in a text, of so many that are left.
+fn line_ends_of(left: Option<u64>, text: &[u8]) -> u64 {
+    if left == Some(0) { 0 } else { line_ends_in(text) }
 }
 
 fn ends(container: Container, ending: Ending) -> Framed<'static> {

@@ -109,16 +109,19 @@ pub(crate) struct Window<'w> {
 
 impl Skim {
     /// Passes over one value.
+    #[inline]
     pub(crate) fn value() -> Self {
         Self::new(State::Value, None)
     }
 
     /// Passes over one object, and tells of its keys.
+    #[inline]
     pub(crate) fn object() -> Self {
         Self::new(State::Value, Some(1))
     }
 
     /// Passes over one member: a key, which is told, and its value.
+    #[inline]
     pub(crate) fn member() -> Self {
         Self::new(State::Key, Some(0))
     }
@@ -129,6 +132,7 @@ impl Skim {
         Self { fault, ..Self::new(State::Lost, None) }
     }
 
+    #[inline]
     fn new(state: State, listens_at: Option<u64>) -> Self {
         Self {
             state,

@@ -411,7 +411,7 @@ impl Values {
             None if self.looks.is_empty() => Input::Source,
             None => Input::Below,
         };
-        let framer = Framer::again(known, whole.at, self.options.framer_options());
+        let framer = Framer::again(known, whole.at, whole.line_ends, self.options.framer_options());
         self.begin_look(framer, input, whole.at, whole.length, whole.end, 0);
     }
 }

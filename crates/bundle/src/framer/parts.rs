@@ -3,13 +3,12 @@
 use fhirline_core::{BadRecord, Fault, Position};
 
 use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
-use crate::line::line_ends_in;
 use crate::look::{Look, Verdict};
 use crate::skim::{Seen, Skim, WayOut, Window};
 
 use super::levels::{Expect, Level};
 use super::walk::{Proof, Walked, Walks};
-use super::{Flow, Found, Framer, Harm, LEAST_HELD_BYTES, Options};
+use super::{Flow, Found, Framer, Harm, LEAST_HELD_BYTES, Options, line_ends_of};
 
 /// The part that is being read.
 pub(super) struct Open {
@@ -195,23 +194,27 @@ impl Framer {
 
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
-        let Some(open) = self.open.take() else { return Flow::On };
-        if open.skim.fault().is_some() {
-            self.harmed();
-            self.anchors.keep(open.skim.anchors(), self.level.anchors());
-        }
+        let Some(open) = &self.open else { return Flow::On };
+        // It is large, and taking it out would move it.
+        let (begins_at, offset, line_ends_before) = (open.at, open.offset, open.line_ends);
         let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
+        let left = open.skim.fault().map(|_| open.skim.anchors());
+        self.open = None;
+        if let Some(left) = left {
+            self.harmed();
+            self.anchors.keep(left, self.level.anchors());
+        }
         self.resources += u64::from(is_resource);
         let (taken, line_ends) = self.take(at);
-        self.count(kind, open.offset + at as u64);
-        let line_ends = open.line_ends + line_ends;
+        self.count(kind, offset + at as u64);
+        let line_ends = line_ends_before + line_ends;
         if self.level == Level::Entries && matches!(kind, Kind::Broken(_)) {
             self.queued = Some(Framed::EntryEnds(EntryEnds { resources: 0 }));
         }
-        Flow::Found(if open.offset == 0 {
-            Found::Part { at: open.at, kind, taken, line_ends }
+        Flow::Found(if offset == 0 {
+            Found::Part { at: begins_at, kind, taken, line_ends }
         } else {
-            Found::Piece { part_at: open.at, offset: open.offset, kind, taken, line_ends, last: true }
+            Found::Piece { part_at: begins_at, offset, kind, taken, line_ends, last: true }
         })
     }
 
@@ -224,7 +227,7 @@ impl Framer {
         let line_ends_before = open.line_ends;
         open.line_ends = match open.skim.line_ends_up_to(open.offset) {
             Some(line_ends) => line_ends,
-            None => line_ends_before + line_ends_in(&self.buffer.held()[..bytes]),
+            None => line_ends_before + line_ends_of(self.line_ends_left, &self.buffer.held()[..bytes]),
         };
         let (kind, line_ends) = (open.kind_so_far(), open.line_ends);
         let taken = self.take_counted(bytes, line_ends - line_ends_before);

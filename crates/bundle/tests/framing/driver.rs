@@ -111,10 +111,10 @@ pub(crate) fn resolve(framer: Framer, text: &[u8], cuts: &[usize], options: Opti
             continue;
         }
         let whole = std::mem::take(&mut spool);
+        let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
         if let Kind::SecondLook(known) = kind {
-            all.extend(resolve(Framer::again(known, at, options), &whole, &[], options));
+            all.extend(resolve(Framer::again(known, at, line_ends, options), &whole, &[], options));
         } else {
-            let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             all.push(Seen::Part(at, kind, Text(whole), line_ends));
         }
     }

@@ -49,7 +49,7 @@ fn resources_of_a_second_look_are_proven_elsewhere() {
     for (known, bytes) in
         [(Known::Bundle(BundleType::Batch), &text[..]), (Known::BundleHead(BundleType::Batch), &text[..head])]
     {
-        let mut framer = Framer::again(known, start(), Options::default());
+        let mut framer = Framer::again(known, start(), 0, Options::default());
         framer.adopt(bytes.to_vec());
         framer.finish();
         let mut resources = Vec::new();

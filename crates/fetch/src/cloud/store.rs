@@ -174,15 +174,22 @@ impl CloudStore {
     /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, [`io::ErrorKind::Unsupported`] if the store knows no
     /// conditional writes, or what the store says.
     pub fn claim(&self, on_wait: &mut dyn FnMut(Duration)) -> io::Result<CloudClaim> {
-        let claim = lease::claim(&self.shared.objects, self.shared.options.lease_life, on_wait)?;
-        *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(claim.lease());
-        Ok(claim)
+        let lease = lease::claim(&self.shared.objects, self.shared.options.lease_life, on_wait)?;
+        *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&lease));
+        Ok(CloudClaim::new(Arc::clone(&self.shared), lease))
     }
 
     /// The folder in which bytes wait for their upload.
     #[must_use]
     pub fn spool_folder(&self) -> &Path {
         &self.shared.options.spool_folder
+    }
+}
+
+/// As a claim does, for whoever wrote without one.
+impl Drop for CloudStore {
+    fn drop(&mut self) {
+        self.shared.wait_for_parts();
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use self::machine::Process;
-use super::LOCK;
+use super::{LOCK, Shared};
 use super::prefix::{Prefix, Written};
 use crate::net;
 
@@ -60,18 +60,23 @@ struct Standing {
 }
 
 /// A prefix that belongs to one run. Made by [`CloudStore::claim`](super::CloudStore::claim).
+///
+/// It is given back once nothing of this run is on its way any more: a part that came late would take the place of the one that
+/// the next run put there.
 pub struct CloudClaim {
+    shared: Arc<Shared>,
     lease: Arc<Lease>,
 }
 
 impl CloudClaim {
-    pub(super) fn lease(&self) -> Arc<Lease> {
-        Arc::clone(&self.lease)
+    pub(super) fn new(shared: Arc<Shared>, lease: Arc<Lease>) -> Self {
+        Self { shared, lease }
     }
 }
 
 impl Drop for CloudClaim {
     fn drop(&mut self) {
+        self.shared.wait_for_parts();
         self.lease.released.notify_one();
         let mut held = self.lease.lock();
         // Renewed first: it may be somebody else's by now.
@@ -193,7 +198,7 @@ pub(super) fn claim(
     objects: &Prefix,
     life: Duration,
     on_wait: &mut dyn FnMut(Duration),
-) -> io::Result<CloudClaim> {
+) -> io::Result<Arc<Lease>> {
     let life_millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
     let mut content = Content {
         fhirline_lock: 1,
@@ -223,7 +228,7 @@ pub(super) fn claim(
             let (objects, released) = (objects.clone(), Notify::new());
             let lease = Arc::new(Lease { objects, life, held, standing, released });
             keep(&lease)?;
-            return Ok(CloudClaim { lease });
+            return Ok(lease);
         }
     }
 }

@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "fhirline-sink",
         ],
     ),
-    ("fhirline-connect", &[]),
+    ("fhirline-connect", &["fhirline-core", "fhirline-fetch"]),
     ("fhirline-serve", &["fhirline", "fhirline-connect"]),
     (CLI, &["fhirline", "fhirline-connect", "fhirline-serve"]),
 ];

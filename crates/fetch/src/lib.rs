@@ -120,4 +120,5 @@ pub use http::{
 pub use memory_store::MemoryStore;
 pub use network::{Network, network_hint};
 pub use selection::{Expansion, Selection, SourceSpec};
+pub use shown::shown;
 pub use standard_input::StandardInput;

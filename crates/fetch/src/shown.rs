@@ -3,7 +3,12 @@ const SHOWN_CHARACTERS: usize = 512;
 
 /// A URL as it may be shown: without query (it may hold a signature), without user, without control characters, not
 /// endless.
-pub(crate) fn shown(url: &str) -> String {
+///
+/// ```
+/// assert_eq!(fhirline_fetch::shown("https://user:key@host/a/b?signature=1"), "https://host/a/b");
+/// ```
+#[must_use]
+pub fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

@@ -82,7 +82,8 @@ async fn follow(
     let mut url = url.clone();
     for _ in 0..=MAX_REDIRECTS {
         let response = hop(client, target, &url, &question, access).await?;
-        let Some(location) = location_of(&response) else { return Ok(response) };
+        let takes_success = client.options.takes_location_of_success && target.is_home(&url);
+        let Some(location) = location_of(&response, takes_success) else { return Ok(response) };
         let to = target.redirect(&url, location)?;
         question.redirected(response.status());
         if !question.body.is_empty() && !target.is_home(&to) {
@@ -96,8 +97,9 @@ async fn follow(
     Err(HttpError::TooManyRedirects { url: shown(target.url.as_str()), max_redirects: MAX_REDIRECTS }.into())
 }
 
-fn location_of(response: &Response) -> Option<&str> {
+fn location_of(response: &Response, takes_success: bool) -> Option<&str> {
     match response.status().as_u16() {
+        200 if takes_success => response.headers().get(LOCATION)?.to_str().ok(),
         301 | 302 | 303 | 307 | 308 => response.headers().get(LOCATION)?.to_str().ok(),
         _ => None,
     }

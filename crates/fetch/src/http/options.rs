@@ -25,6 +25,7 @@ pub struct HttpOptions {
     pub(super) accepts_gzip: bool,
     pub(super) accept: Option<String>,
     pub(super) ahead_bytes: usize,
+    pub(super) takes_location_of_success: bool,
 }
 
 /// When to try again, and when to give up. All of it counts from the last byte that came: a transfer may take as long as it
@@ -66,6 +67,7 @@ impl Default for HttpOptions {
             accepts_gzip: false,
             accept: None,
             ahead_bytes: 2 << 20,
+            takes_location_of_success: false,
         }
     }
 }
@@ -115,6 +117,14 @@ impl HttpOptions {
         self
     }
 
+    /// Whether a server that was named leads elsewhere with `Location` also when it answers 200, as some APIs are documented that mean
+    /// a redirect.
+    #[must_use]
+    pub fn taking_location_of_success(mut self, takes: bool) -> Self {
+        self.takes_location_of_success = takes;
+        self
+    }
+
     /// How many bytes a reader may be behind the network: what it holds in memory (2 MiB by default).
     #[must_use]
     pub fn with_ahead_bytes(mut self, ahead_bytes: usize) -> Self {
@@ -133,6 +143,7 @@ impl fmt::Debug for HttpOptions {
             .field("accepts_gzip", &self.accepts_gzip)
             .field("accept", &self.accept)
             .field("ahead_bytes", &self.ahead_bytes)
+            .field("takes_location_of_success", &self.takes_location_of_success)
             .finish()
     }
 }

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use fhirline_fetch::shown;
+
 use crate::JobError;
 
 /// Beginnings of URLs of object stores.
@@ -44,15 +46,6 @@ impl Target {
 fn is_url(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     scheme.is_some_and(|scheme| SCHEMES.contains(&&*scheme))
-}
-
-/// Without query and user.
-fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
 }
 
 /// Without the feature `cloud`.

@@ -48,6 +48,12 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
     Demo(DemoArgs),
+    /// Split the export that a saved webhook event of Fasten Connect tells of.
+    #[cfg(feature = "connect")]
+    Process(crate::connect::args::ProcessArgs),
+    /// Talk to Fasten Connect, or simulate it.
+    #[cfg(feature = "connect")]
+    Connect(crate::connect::args::ConnectArgs),
     /// Print the completions for a shell.
     Completions {
         /// The shell

@@ -48,7 +48,7 @@ fn do_replay(args: &ReplayArgs) -> anyhow::Result<ExitStatus> {
     split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
-fn split_to(
+pub(crate) fn split_to(
     output: &OutputArgs,
     to: &SplitJob,
     job: Job,
@@ -202,7 +202,7 @@ pub(crate) fn job_of(
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.
-fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
+pub(crate) fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
     let cancel = interruptible()?;
     let selection = Selection {
         only: args.types.iter().copied().collect(),
@@ -243,7 +243,7 @@ fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
     Ok(job.expect(expectation))
 }
 
-fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
+pub(crate) fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
     Ok(SplitJob::to(&args.folder)
         .encoding(encoding_of(args)?)
         .checksum(checksum_of(args.checksum))

@@ -3,6 +3,8 @@
 mod args;
 mod bundle;
 mod commands;
+#[cfg(feature = "connect")]
+mod connect;
 mod demo;
 mod downloads;
 #[cfg(feature = "http")]
@@ -39,6 +41,10 @@ fn run() -> ExitCode {
         Command::Fetch(args) => fetch::fetch(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Demo(args) => demo::demo(&args),
+        #[cfg(feature = "connect")]
+        Command::Process(args) => connect::process(&args),
+        #[cfg(feature = "connect")]
+        Command::Connect(args) => connect::connect(&args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { folder } => pages::man(folder.as_deref()),
     };

@@ -46,8 +46,21 @@ impl Display for Broken {
 
 /// The exit status of an error. What is neither a job's own nor broken was asked for in a way that makes no sense.
 pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
-    let otherwise = if error.is::<Broken>() { ExitStatus::Failed } else { ExitStatus::Usage };
+    let otherwise =
+        if error.is::<Broken>() || is_of_connect(error) { ExitStatus::Failed } else { ExitStatus::Usage };
     job_error(error).map_or(otherwise, JobError::exit_status)
+}
+
+/// Whether a server would not do what was asked of it.
+#[cfg(feature = "connect")]
+fn is_of_connect(error: &anyhow::Error) -> bool {
+    crate::connect::is_of_connect(error)
+}
+
+/// Without the feature `connect`.
+#[cfg(not(feature = "connect"))]
+fn is_of_connect(_: &anyhow::Error) -> bool {
+    false
 }
 
 /// An error and what it was caused by.
@@ -57,6 +70,10 @@ pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
 
 /// What can be done about an error.
 pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
+    #[cfg(feature = "connect")]
+    if let Some(hint) = crate::connect::hint_of(error) {
+        return Some(hint);
+    }
     job_error(error).and_then(JobError::hint)
 }
 

@@ -14,6 +14,7 @@ fn help() {
             continue;
         }
         let name = match command {
+            "" if cfg!(feature = "connect") => "help_connect".to_owned(),
             "" => "help".to_owned(),
             // A server is asked by a build that can.
             "fetch" if cfg!(feature = "http") => "help_fetch_http".to_owned(),

@@ -5,6 +5,8 @@ mod bad_input;
 mod bundle;
 mod cat;
 mod compression;
+#[cfg(feature = "connect")]
+mod connect;
 mod containers;
 mod destination;
 mod exit_status;

@@ -67,7 +67,7 @@ pub use identity::{
 };
 pub use keys::{ApiKeys, KeyError};
 pub use mode::{Mode, PerMode, UnknownMode};
-pub use secrecy::SecretString;
+pub use secrecy::{ExposeSecret, SecretString};
 pub use signature::{SignatureError, SignatureHeaders, SigningSecret, SigningSecretError, Verifier};
 #[cfg(feature = "simulate")]
 pub use simulate::{Misbehaviour, SimulateError, Simulator, SimulatorOptions};

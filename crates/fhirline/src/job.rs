@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fhirline_core::Spools;
+use fhirline_core::{Origin, SourceRole, Spools};
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Network, Selection as Sources, SkipReason};
 use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
 use fhirline_line_split::ChunkSize;
@@ -114,9 +114,20 @@ impl Job {
     /// [`JobError::Sources`] if one of them is none.
     pub fn new<T: AsRef<OsStr>>(sources: impl IntoIterator<Item = T>) -> Result<Self, JobError> {
         let texts: Vec<OsString> = sources.into_iter().map(|text| text.as_ref().to_owned()).collect();
-        Ok(Self {
-            sources: Sources::parse(&texts)?,
-            texts,
+        Ok(Self { texts: texts.clone(), ..Self::over(Sources::parse(&texts)?) })
+    }
+
+    /// A job over sources that somebody else opens: what a client of another API gives, say. A run that was interrupted goes on if they
+    /// are called the same, and are the same to their [identity](Origin::identity).
+    #[must_use]
+    pub fn of_origins(origins: impl IntoIterator<Item = Arc<dyn Origin>>) -> Self {
+        Self::over(Sources::of_origins(origins.into_iter().map(|origin| (origin, SourceRole::Data, None))))
+    }
+
+    fn over(sources: Sources) -> Self {
+        Self {
+            sources,
+            texts: Vec::new(),
             replay: None,
             export: None,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_THREADS),
@@ -133,7 +144,7 @@ impl Job {
             cancel: Cancel::new(),
             chunk_size: ChunkSize::default(),
             sync_interval: FlowOptions::default().sync_interval,
-        })
+        }
     }
 
     /// Workers; as many as the machine has cores, but 8 at most, unless set. The outputs do not depend on it.

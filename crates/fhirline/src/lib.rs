@@ -57,7 +57,7 @@ pub use fetch::{
     DownloadError, FetchEvent, FetchFailureReport, FetchJob, FetchReport, FetchedReport, OnFetch,
 };
 pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
-pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Position, ResourceType, SourceId};
+pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Identity, Origin, Position, ResourceType, SourceId};
 #[cfg(feature = "cloud")]
 pub use fhirline_fetch::CloudOptions;
 pub use fhirline_fetch::Network;

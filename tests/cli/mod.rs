@@ -2,6 +2,8 @@
 //! relative names only, so that what it prints is the same everywhere.
 
 mod bad_input;
+#[cfg(feature = "http")]
+mod broken_link;
 mod bundle;
 mod cat;
 mod compression;
@@ -25,6 +27,8 @@ mod place;
 mod privacy;
 mod readme;
 mod replay;
+#[cfg(feature = "http")]
+mod replies;
 mod restore;
 mod roles;
 mod sources;

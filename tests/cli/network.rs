@@ -25,7 +25,7 @@ fn sample(bytes: u64) -> Vec<u8> {
 type Answers = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 /// What a split leaves, but for what tells of its sources.
-fn outputs(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn outputs(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
     let own = ["manifest.json", "_quarantine/outcome.ndjson"];
     place.contents(folder).into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect()
 }
@@ -48,22 +48,6 @@ fn what_a_url_gives_is_what_the_file_gives() {
     let again = place.run(&format!("split {url} -o remote")).ends_with(3);
     assert!(again.out().contains("nothing was done"), "{}", again.shown());
     assert!(server.asked().len() <= asked + 2, "only looked at");
-}
-
-#[test]
-fn a_link_that_breaks_all_the_time() {
-    let export = sample(300 << 10);
-    let object = Object::new(export.clone()).etag("\"v1\"");
-    let breaks = AtomicUsize::new(0);
-    let server = FaultServer::start(move |asked| {
-        let number = breaks.fetch_add(1, Ordering::SeqCst);
-        object.reply(asked).cut((10 << 10) + number * 977 % (10 << 10))
-    });
-    let place = Place::with([("export.ndjson", export.clone())]);
-    place.run("split export.ndjson -o local").ends_with(3);
-    place.run(&format!("split {} -o remote", server.url("/export.ndjson"))).ends_with(3);
-    assert!(outputs(&place, "remote") == outputs(&place, "local"));
-    assert!(server.asked().len() > export.len() / (20 << 10), "it broke");
 }
 
 #[test]

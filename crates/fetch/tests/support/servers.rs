@@ -109,6 +109,18 @@ impl Server {
         self.expect("PUT", &format!("/{bucket}/{key}"), &[SIGNED], content);
     }
 
+    /// Keys in a bucket of moto that have a provisional name, and those of uploads under way there.
+    pub fn s3_left(&self, bucket: &str) -> Vec<String> {
+        let keys_in = |query: &str| {
+            let answer = self.request("GET", &format!("/{bucket}?{query}"), &[SIGNED], b"").expect("an answer");
+            let text = String::from_utf8(answer).expect("text");
+            let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+            keys.map(|(key, _)| key.to_owned()).collect::<Vec<_>>()
+        };
+        let provisional = keys_in("list-type=2").into_iter().filter(|key| key.ends_with(".partial"));
+        keys_in("uploads").into_iter().chain(provisional).collect()
+    }
+
     /// From now on moto refuses all keys: it knows none.
     pub fn s3_refuse_unknown_keys(&self) {
         self.expect("POST", "/moto-api/reset-auth", &[], b"0");

@@ -111,7 +111,8 @@ impl Place {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         #[cfg(feature = "cloud")]
-        let out = &self.remote.as_ref().map_or_else(|| out.to_owned(), |remote| remote.reach(out, &mut command));
+        let out =
+            &self.remote.as_ref().map_or_else(|| out.to_owned(), |remote| remote.reach(out, &mut command));
         command.arg("split").args(&self.sources).args(["-o", out, "--json"]);
         command.args(self.options.split_whitespace());
         command

@@ -9,12 +9,8 @@ use fhirline_core::{Identity, Origin, Store};
 use fhirline_fetch::{CloudBucket, CloudOptions, CloudStore, CloudStoreOptions};
 
 use super::{Gzip, Place, killed_and_run_again};
+use crate::support::servers::Server;
 use crate::support::{Dice, Files, assert_same, proof_export, sample, say};
-
-#[path = "../../crates/fetch/tests/support/servers.rs"]
-mod servers;
-
-use servers::Server;
 
 const KILLS: usize = 10;
 
@@ -79,7 +75,8 @@ fn no_spool_is_left(place: &Place) {
 
 fn killed_while_writing(url: &'static str, settings: Vec<(&'static str, String)>, options: &str) {
     // Long enough for parts of 8 MiB.
-    let mut place = Place::with(&[("a.ndjson", sample(1, 40 << 20)), ("c.ndjson", sample(3, 2 << 20))], options);
+    let mut place =
+        Place::with(&[("a.ndjson", sample(1, 40 << 20)), ("c.ndjson", sample(3, 2 << 20))], options);
     place.run("folder", 3);
     let folder = place.files("folder");
     place.write_into(Remote { settings, url });
@@ -147,7 +144,7 @@ fn killed_ten_times_from_s3_to_s3() {
     let remote = place.remote.as_ref().expect("set");
     let (mut dice, mut hits) = (Dice(0x0053_0053), 0);
     for _ in 0..KILLS {
-        let (before, after) = (remote.identity("out", CHECKPOINT), takes.mul_f64(dice.share() / 16.0));
+        let (before, after) = (remote.identity("out", CHECKPOINT), takes.mul_f64(dice.share() / 6.0));
         hits += usize::from(place.kill("out", |child| {
             wait_for_checkpoint(remote, "out", &before, child);
             thread::sleep(after);

@@ -3,6 +3,9 @@
 #[cfg(feature = "http")]
 pub(crate) mod bulk_server;
 pub(crate) mod containers;
+#[cfg(any(feature = "http", feature = "cloud"))]
+#[path = "../../crates/fetch/tests/support/servers.rs"]
+pub(crate) mod servers;
 pub(crate) mod slow_reader;
 
 use std::collections::BTreeMap;
@@ -271,6 +274,7 @@ pub(crate) fn sample(seed: u64, target_bytes: u64) -> Vec<u8> {
 
 /// An export for a proof at scale: the file that `FHIRLINE_PROOF_FILE` names, else a synthetic one of `FHIRLINE_PROOF_MIB`, or
 /// of so many.
+#[cfg(any(feature = "http", feature = "cloud"))]
 pub(crate) fn proof_export(mib: u64) -> Vec<u8> {
     if let Some(file) = std::env::var_os("FHIRLINE_PROOF_FILE") {
         return std::fs::read(file).expect("an export");

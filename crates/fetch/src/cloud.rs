@@ -53,7 +53,8 @@
 //!
 //! # Requests
 //!
-//! A request is tried [up to nine times](CloudOptions::retries) within two minutes; a connection on which nothing comes for
+//! A request is tried [up to nine times](CloudOptions::retries) within two minutes, but three times to connect to a server that
+//! never answered; a connection on which nothing comes for
 //! 30 seconds counts as broken. There is no bound on the time of a whole request but one of ten minutes on a window, because
 //! objects are read [in windows](ObjectOrigin).
 //!
@@ -76,6 +77,8 @@ mod aws_profile;
 mod bucket;
 mod credentials;
 mod error;
+mod first_contact;
+mod forgotten;
 mod listing;
 mod memory;
 mod open;

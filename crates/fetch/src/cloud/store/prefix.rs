@@ -147,6 +147,19 @@ impl Prefix {
         Ok(listed.iter().filter_map(|(path, bytes)| Some((below(path)?, *bytes))).collect())
     }
 
+    /// Ends uploads of a name of which no output is known to be the one. They are of a process that was killed before it
+    /// could note them; what cannot be found or ended stays, and costs its owner money but does no harm.
+    pub(super) fn abort_forgotten(&self, name: &str) -> io::Result<()> {
+        let Some(uploads) = self.bucket.uploads().cloned() else { return Ok(()) };
+        self.wait(&self.path(name)?, |_, parts, path| async move {
+            for upload in uploads.of_key(&path).await {
+                let _ = parts.abort_multipart(&path, &upload).await;
+            }
+            Ok(())
+        })?
+        .map_err(io::Error::other)
+    }
+
     pub(super) fn begin_upload(&self, name: &str) -> io::Result<String> {
         let path = self.path(name)?;
         let begun = self.wait(&path, |_, parts, path| async move { parts.create_multipart(&path).await })?;

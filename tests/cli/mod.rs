@@ -35,3 +35,5 @@ mod sources;
 mod stats;
 mod system;
 mod terminal;
+#[cfg(feature = "http")]
+mod tls;

@@ -288,6 +288,22 @@ fn an_export_is_cancelled() {
 }
 
 #[test]
+fn a_file_that_is_refused_is_told_with_its_status() {
+    for status in [401, 403] {
+        let (place, server) = (Place::new(), server());
+        server.bulk().refused = Some(("output/Patient/2".to_owned(), status));
+        for command in ["-o out", "--split split"] {
+            let ran = place.run(&format!("fetch {} --export {command}", server.base())).ends_with(5);
+            let answer = format!("/files/output/Patient/2 answered with status {status}\n");
+            assert!(ran.stderr.contains(&answer), "{}", ran.shown());
+            let hint = ran.stderr.lines().find(|line| line.contains("hint: ")).expect("a hint");
+            assert!(hint.contains("--bearer-env") && hint.contains("--smart-client-id"), "{}", ran.shown());
+            assert!(!ran.shown().contains(SECRET), "{}", ran.shown());
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_refused_leaves_the_others_whole() {
     let (place, server) = (Place::new(), server());
     server.bulk().files.insert("output/Patient/3".to_owned(), lines(&[PATIENT]).into_bytes());

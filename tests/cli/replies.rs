@@ -67,7 +67,11 @@ fn a_link_that_expires_is_told_and_a_new_one_goes_on() {
     let place = Place::new();
     let link = |number| server.url(&format!("/export.ndjson?sig={CANARY}{number}"));
     let ran = place.run(&format!("fetch {} -o out", link(1))).ends_with(5);
-    assert!(ran.stderr.contains("answered with status 403, after it had given 300000 bytes"), "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("answered with status 403, after it had given 300000 bytes"),
+        "{}",
+        ran.shown()
+    );
     assert!(ran.stderr.contains("hint: the link expired"), "{}", ran.shown());
     assert!(!ran.shown().replace(&link(1), "").contains(CANARY), "{}", ran.shown());
     assert!(!place.exists("out/export.ndjson"));
@@ -75,5 +79,9 @@ fn a_link_that_expires_is_told_and_a_new_one_goes_on() {
     place.run(&format!("fetch {} -o out", link(2))).ends_with(0);
     assert!(place.text("out/export.ndjson") == data);
     let from = server.asked()[before..].iter().filter_map(|asked| asked.range_begin()).max();
-    assert_eq!(from, Some(300_000 - (64 << 10)), "it goes on where the other link ended; the last bytes are compared");
+    assert_eq!(
+        from,
+        Some(300_000 - (64 << 10)),
+        "it goes on where the other link ended; the last bytes are compared"
+    );
 }

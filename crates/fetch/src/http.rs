@@ -24,6 +24,7 @@ mod queue;
 mod reader;
 mod request;
 mod seam;
+mod servers;
 mod tail;
 mod target;
 mod transfer;

@@ -9,6 +9,7 @@ use reqwest::{ClientBuilder, Url};
 use super::access::extra_headers;
 use super::error::cause;
 use super::pin::Pins;
+use super::servers::Servers;
 use super::target::{Target, is_loopback};
 use super::{Answer, Credentials, HttpError, HttpOptions, Request, Retry, ask};
 use crate::net;
@@ -27,11 +28,12 @@ pub struct HttpClient {
     pub(super) options: Arc<HttpOptions>,
     pub(super) extra: Arc<HeaderMap>,
     pub(super) pins: Arc<Pins>,
+    pub(super) servers: Servers,
 }
 
 impl HttpClient {
     /// A client with these options. It honours the system's proxies (but not to reach this machine), and trusts the certificates
-    /// that the system trusts.
+    /// that the system trusts, or on Linux those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place.
     ///
     /// # Errors
     /// [`HttpError::BadHeader`], and [`HttpError::Setup`].
@@ -39,7 +41,8 @@ impl HttpClient {
         let extra = Arc::new(extra_headers(&options.headers)?);
         net::ready_tls();
         let http = build(builder(&options.retry))?;
-        Ok(Self { http, local: Arc::default(), options: Arc::new(options), extra, pins: Arc::default() })
+        let (local, pins, servers) = (Arc::default(), Arc::default(), Servers::default());
+        Ok(Self { http, local, options: Arc::new(options), extra, pins, servers })
     }
 
     /// The same client with other credentials.
@@ -60,7 +63,7 @@ impl HttpClient {
     /// Asks, and reads the whole answer. Blocks; for small exchanges.
     ///
     /// What may be better the next time is tried again within the bounds of [`Retry`](super::Retry): no connection, a broken one, a
-    /// silent one, and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
+    /// silent one (a server that never answered at most [three times](super::Retry)), and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
     /// or the server said 429 or 503 and when to come again. In the end every status is an answer; see [`Answer::accepted`].
     ///
     /// # Errors

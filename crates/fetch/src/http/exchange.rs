@@ -118,8 +118,12 @@ async fn hop(
     let retry = &client.options.retry;
     let longest = retry.connect + retry.idle;
     match tokio::time::timeout(longest, client.sender(url)?.execute(request)).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(fault(url, error)),
+        Ok(Ok(response)) => {
+            client.servers.met(url);
+            Ok(response)
+        }
+        Ok(Err(error)) if client.servers.have_met(url) => Err(fault(url, error)),
+        Ok(Err(error)) => Err(fault(url, error).of_a_stranger()),
         Err(_) => Err(Fault::passing(HttpError::Silent { url: shown(url.as_str()), waited: longest })),
     }
 }

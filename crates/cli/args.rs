@@ -83,7 +83,8 @@ pub(crate) struct SplitArgs {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct BundleArgs {
     /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
-    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. A file that is a Bulk Data manifest
+    /// stands for the files that it names. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required_unless_present = "restore")]
     pub(crate) sources: Vec<OsString>,
@@ -185,6 +186,7 @@ pub(crate) struct FetchArgs {
     )]
     pub(crate) folder: Option<PathBuf>,
     /// Files that are fetched at the same time
+    #[cfg(not(feature = "http"))]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value = "4")]
     pub(crate) max_downloads: u16,
     /// The hash of each file in the manifest
@@ -197,6 +199,8 @@ pub(crate) struct FetchArgs {
     /// afresh
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) tell: TellArgs,
 }
@@ -234,7 +238,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) cancel: bool,
     /// The id under which this client is registered (SMART Backend Services)
-    #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], help_heading = "Export")]
+    #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], conflicts_with = "credentials", help_heading = "Export")]
     pub(crate) smart_client_id: Option<String>,
     /// The private key of the client, in a JWK set
     #[arg(
@@ -254,9 +258,6 @@ pub(crate) struct ExportArgs {
     /// The scopes to ask for; system/*.rs, or system/*.read where the server knows that, unless given
     #[arg(long, value_name = "SCOPE", requires = "smart_client_id", help_heading = "Export")]
     pub(crate) smart_scope: Option<String>,
-    /// The access token may also go to this host (HOST or HOST:PORT) if files on it want it; may be given more than once
-    #[arg(long, value_name = "HOST", requires = "export", help_heading = "Export")]
-    pub(crate) token_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -361,7 +362,8 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
     /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
-    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. A file that is a Bulk Data manifest
+    /// stands for the files that it names. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required = true)]
     pub(crate) sources: Vec<OsString>,

@@ -99,7 +99,8 @@ fn export_job(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExportJob
     if export.post {
         request = request.method(KickOffMethod::Post);
     }
-    let job = ExportJob::new(request).token_hosts(export.token_host.iter().cloned());
+    let network = &args.network;
+    let job = ExportJob::new(request).http(network.http()?).token_hosts(network.token_host.iter().cloned());
     Ok(smart_options(export).into_iter().fold(job, ExportJob::smart))
 }
 

@@ -231,3 +231,52 @@ fn secrets_are_named_and_never_given() {
     assert!(ran.stderr.contains("http://example.org/x is not encrypted"), "{}", ran.shown());
     assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
 }
+
+#[test]
+fn a_manifest_on_this_machine_is_its_files_wherever_they_are() {
+    let server = bulk_server();
+    let place = Place::with([("there.ndjson", lines(&[GOAL]))]);
+    let address = server.url("");
+    let file = |name: &str| json!({"url": format!("{address}/{name}?key={CANARY}")});
+    let manifest = json!({
+        "transactionTime": "2026-01-01T00:00:00Z", "requiresAccessToken": true, "outputOrganizedBy": "Patient",
+        "output": [file("1.ndjson"), file("there.ndjson")],
+        "error": [file("errors.ndjson")],
+        "link": [{"relation": "next", "url": format!("{address}/page?key={CANARY}")}],
+    });
+    place.put("status.json", manifest.to_string());
+    let told = |line: &str| {
+        let mut command = place.command(line);
+        let output = command.env("TOKEN", CANARY).output().expect("run");
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        assert!(!told.contains(CANARY), "secrets are not shown: {told}");
+        (output.status.code(), told)
+    };
+    // Nobody has said that the server that a file names may have it.
+    let (code, refused) = told("split status.json -o out --bearer-env TOKEN");
+    assert_eq!(code, Some(5), "{refused}");
+    assert!(refused.contains("wants the access token") && refused.contains("--token-host"), "{refused}");
+    let with_token = |asked: &Asked| asked.header("authorization").is_some();
+    assert!(!server.asked().iter().any(with_token));
+
+    let host = address.trim_start_matches("http://");
+    let (code, done) =
+        told(&format!("split status.json -o out --bearer-env TOKEN --token-host {host} --overwrite"));
+    assert_eq!(code, Some(0), "{done}");
+    assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT]));
+    assert_eq!(place.text("out/Goal.ndjson"), lines(&[GOAL, GOAL]));
+    assert_eq!(place.text("out/_deleted.ndjson"), lines(&[DELETION]));
+    assert_eq!(place.text("out/_errors.ndjson"), lines(&[OUTCOME]));
+    assert_eq!(place.text("out/_headers.ndjson"), lines(&[HEADER, HEADER]));
+
+    let network = format!("--bearer-env TOKEN --token-host {host}");
+    let (code, done) = told(&format!("fetch status.json -o files {network}"));
+    assert_eq!(code, Some(0), "{done}");
+    assert_eq!(place.text("files/1.ndjson"), lines(&[HEADER, PATIENT]));
+    assert_eq!(place.text("files/there.ndjson"), lines(&[GOAL]));
+    let (code, done) = told(&format!("stats status.json --json {network}"));
+    assert!(code == Some(0) && done.contains("\"complete\""), "{done}");
+    let (code, done) = told(&format!("bundle status.json -o all.json {network}"));
+    assert_eq!(code, Some(0), "{done}");
+    assert!(place.text("all.json").contains(PATIENT));
+}

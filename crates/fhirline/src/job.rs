@@ -393,7 +393,10 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
 /// What to call something that could not be found.
 pub(crate) fn name_of(error: &FetchError) -> String {
     match error {
-        FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
+        FetchError::NotFound { name }
+        | FetchError::Unreadable { name, .. }
+        | FetchError::BadManifest { name }
+        | FetchError::NextPage { name } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),
         FetchError::MissingOutput { url, .. } | FetchError::OutputOutside { url, .. } => url.clone(),
         #[cfg(feature = "http")]

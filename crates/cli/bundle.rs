@@ -35,7 +35,7 @@ fn restore(args: &BundleArgs, run: &Path) -> anyhow::Result<ExitStatus> {
 
 fn do_bundle(args: &BundleArgs) -> anyhow::Result<ExitStatus> {
     let to = bundle_job(&args.output)?;
-    let job = job_of(&args.sources, &args.input, &args.network, &args.resources)?;
+    let job = job_of(&args.sources, &args.input, &args.network, &args.resources, &args.tell)?;
     if args.tell.verbose {
         tell_plan(&job.bundle_memory_plan()?);
     }

@@ -28,7 +28,7 @@ pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
     let job = with_expectation(
-        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?,
         &args.expect,
     )?;
     split_to(&args.output, &to, job, &args.input, &args.tell)
@@ -75,7 +75,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?;
+    let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
@@ -94,7 +94,7 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
     let job = with_expectation(
-        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?,
         &args.expect,
     )?;
     tell_memory(&job, Encoding::plain(), &args.tell)?;
@@ -197,8 +197,9 @@ pub(crate) fn job_of(
     args: &InputArgs,
     network: &NetworkArgs,
     resources: &ResourceArgs,
+    tell: &TellArgs,
 ) -> anyhow::Result<Job> {
-    configured(network.applied_to(Job::new(sources)?)?, args, resources)
+    configured(network.applied_to(Job::new(sources)?, tell)?, args, resources)
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.

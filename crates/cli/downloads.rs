@@ -163,13 +163,19 @@ impl Downloads {
             ExportEvent::Complete { manifest, .. } => {
                 let files = manifest.files().count() as u64;
                 self.wait(&format!("the export is ready: {} files", HumanCount(files)), Duration::ZERO);
-                if let Shown::Bars(bars) = &mut self.shown
-                    && let Some(bar) = bars.waiting.take()
-                {
-                    bar.finish_and_clear();
-                }
+                self.end_wait();
             }
+            ExportEvent::Failed { .. } => self.end_wait(),
             _ => {}
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn end_wait(&mut self) {
+        if let Shown::Bars(bars) = &mut self.shown
+            && let Some(bar) = bars.waiting.take()
+        {
+            bar.finish_and_clear();
         }
     }
 

@@ -27,7 +27,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
 fn do_fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
     let folder = folder_of(args)?;
     let to = fetch_job(args, folder);
-    let job = args.network.applied_to(Job::new(&args.sources.sources)?)?.cancelled_by(interruptible()?);
+    let job =
+        args.network.applied_to(Job::new(&args.sources.sources)?, &args.tell)?.cancelled_by(interruptible()?);
     let mut shown = Downloads::new(&args.tell, total_bytes(&job, &args.tell));
     let report = job.fetch(&to, &mut |event| shown.on_event(event));
     shown.finish();

@@ -6,6 +6,9 @@ use fhirline::Job;
 #[cfg(any(feature = "http", feature = "cloud"))]
 use fhirline::Network;
 
+use crate::args::TellArgs;
+#[cfg(feature = "http")]
+use crate::downloads::Downloads;
 #[cfg(feature = "http")]
 use anyhow::{Context, bail, ensure};
 #[cfg(feature = "http")]
@@ -66,23 +69,39 @@ pub(crate) struct NetworkArgs {
 impl NetworkArgs {
     /// The job, asking as the arguments say.
     #[cfg(not(any(feature = "http", feature = "cloud")))]
-    pub(crate) fn applied_to(&self, job: Job) -> anyhow::Result<Job> {
+    pub(crate) fn applied_to(&self, job: Job, _: &TellArgs) -> anyhow::Result<Job> {
         let Self {} = self;
         Ok(job)
     }
 
     /// The job, asking as the arguments say.
     #[cfg(any(feature = "http", feature = "cloud"))]
-    pub(crate) fn applied_to(&self, job: Job) -> anyhow::Result<Job> {
+    pub(crate) fn applied_to(&self, job: Job, tell: &TellArgs) -> anyhow::Result<Job> {
+        Ok(job.network(self.network(tell)?)?)
+    }
+
+    #[cfg(any(feature = "http", feature = "cloud"))]
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(clippy::unnecessary_wraps, unused_variables, reason = "as with the feature http")
+    )]
+    pub(crate) fn network(&self, tell: &TellArgs) -> anyhow::Result<Network> {
         let network = Network::default();
         #[cfg(feature = "http")]
         let network = network
             .with_http(self.http()?)
             .with_token_hosts(self.token_host.iter().cloned())
             .with_max_downloads(self.max_downloads.into());
+        #[cfg(feature = "http")]
+        let network = {
+            let shown = std::sync::Mutex::new(Downloads::new(tell, None));
+            network.telling(move |event| {
+                shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).on_server(event);
+            })
+        };
         #[cfg(feature = "cloud")]
         let network = network.with_retries_of_cloud(self.retries as usize);
-        Ok(job.network(network)?)
+        Ok(network)
     }
 
     #[cfg(feature = "http")]

@@ -280,3 +280,59 @@ fn a_manifest_on_this_machine_is_its_files_wherever_they_are() {
     assert_eq!(code, Some(0), "{done}");
     assert!(place.text("all.json").contains(PATIENT));
 }
+
+/// A server that is at work on an export until it has said so a few times.
+fn working_server(times: usize) -> FaultServer {
+    let asked_before = AtomicUsize::new(0);
+    FaultServer::start(move |asked| {
+        if !asked.path().starts_with("/status") {
+            return Object::new(lines(&[PATIENT])).reply(asked);
+        }
+        let number = asked_before.fetch_add(1, Ordering::SeqCst);
+        if number < times {
+            let progress = format!("{}% \u{1b}[31m", number * 10);
+            return Reply::new(202, CANARY).header("Retry-After", "0").header("X-Progress", progress);
+        }
+        let host = format!("http://{}", asked.header("host").expect("a host"));
+        let manifest = json!({
+            "transactionTime": "2026-01-01T00:00:00Z", "requiresAccessToken": false,
+            "output": [{"type": "Patient", "url": format!("{host}/1"), "count": 1}],
+        });
+        Object::new(manifest.to_string()).reply(asked)
+    })
+}
+
+#[test]
+fn a_status_that_is_not_there_yet_is_waited_for() {
+    let server = working_server(4);
+    let place = Place::new();
+    let ran =
+        place.run(&format!("split {} -o out", server.url(&format!("/status?job={CANARY}")))).ends_with(0);
+    assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT]));
+    // The first answer is only a look.
+    for told in ["the server is at work: 10% [31m", "30%", "the export is ready: 1 files"] {
+        assert!(ran.stderr.contains(told), "{}", ran.shown());
+    }
+    assert!(!ran.stderr.contains(CANARY) && !ran.stderr.contains('\u{1b}'), "{}", ran.shown());
+    let quiet = place.run(&format!("stats {} --quiet", working_server(2).url("/status"))).ends_with(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wait_for_a_status_ends_when_it_is_stopped() {
+    let server = FaultServer::start(|_| Reply::new(202, "").header("Retry-After", "3600"));
+    let place = Place::new();
+    let mut command = place.command(&format!("split {} -o out", server.url("/status")));
+    let child = command.stderr(std::process::Stdio::piped()).spawn().expect("run");
+    // The second question is the one that is waited for.
+    while server.asked().len() < 2 {
+        std::thread::yield_now();
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("run").success());
+    let output = child.wait_with_output().expect("ended");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(!place.exists("out"), "nothing was made");
+}

@@ -16,8 +16,8 @@ use crate::CloudOptions;
 use crate::manifest::ListedUrl;
 #[cfg(feature = "http")]
 use crate::{
-    BulkError, Declared, Export, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin, ManifestFile,
-    SecretUrl, StatusManifest, bulk::manifest_at, shown::shown,
+    BulkError, Declared, Export, ExportEvent, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
+    ManifestFile, SecretUrl, StatusManifest, bulk::Watch, bulk::manifest_at, shown::shown,
 };
 use crate::{FetchError, Found};
 #[cfg(feature = "http")]
@@ -31,6 +31,8 @@ pub struct Network {
     max_downloads: usize,
     #[cfg(feature = "http")]
     http: Arc<Http>,
+    #[cfg(feature = "http")]
+    watch: Watch,
     #[cfg(feature = "cloud")]
     cloud: Arc<CloudOptions>,
     #[cfg(not(any(feature = "http", feature = "cloud")))]
@@ -54,6 +56,8 @@ impl Default for Network {
             max_downloads: MAX_DOWNLOADS,
             #[cfg(feature = "http")]
             http: Arc::default(),
+            #[cfg(feature = "http")]
+            watch: Watch::default(),
             #[cfg(feature = "cloud")]
             cloud: Arc::new(CloudOptions::default().window_bytes(WINDOW_BYTES)),
             #[cfg(not(any(feature = "http", feature = "cloud")))]
@@ -130,7 +134,21 @@ impl Network {
         Self { http: Arc::new(Http { options, token_hosts, ..Http::default() }), ..self }
     }
 
-    /// Asks object stores like this; as the environment says unless set.
+    /// Tells how it goes while a source is waited for that is the status of an export which a server still makes.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&ExportEvent<'_>) + Send + Sync + 'static) -> Self {
+        Self { watch: Watch { tell: Some(Arc::new(tell)), ..self.watch }, ..self }
+    }
+
+    /// Ends that wait as soon as this says so.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn stopped_by(self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { watch: Watch { stopped: Some(Arc::new(stopped)), ..self.watch }, ..self }
+    }
+
+    /// Asks object stores like this, those that are written to as well; as the environment says unless set.
     #[cfg(feature = "cloud")]
     #[must_use]
     pub fn with_cloud(self, options: CloudOptions) -> Self {
@@ -145,8 +163,10 @@ impl Network {
         self.with_cloud(options)
     }
 
+    /// How object stores are asked.
     #[cfg(feature = "cloud")]
-    pub(crate) fn cloud(&self) -> &CloudOptions {
+    #[must_use]
+    pub fn cloud(&self) -> &CloudOptions {
         &self.cloud
     }
 }
@@ -194,7 +214,8 @@ impl Network {
         };
         let seen = self.seen_at(next, |client| {
             let export = self.export_of(client.clone());
-            let (manifest, _) = export.pages(url.url(), &mut |_| (), &|| false)?;
+            let mut tell = |event: &ExportEvent<'_>| self.watch.tell(event);
+            let (manifest, _) = export.pages(url.url(), &mut tell, &|| self.watch.is_over())?;
             Ok(Some((export, manifest)))
         });
         self.found_there(next, seen)
@@ -212,7 +233,7 @@ impl Network {
 
     /// What lies at that URL: data, or the files of a manifest. It is looked at once.
     pub(crate) fn found_at(&self, url: &str) -> Vec<Result<Found, FetchError>> {
-        let seen = self.seen_at(url, |client| manifest_at(client, url, &self.http.token_hosts));
+        let seen = self.seen_at(url, |client| manifest_at(client, url, &self.http.token_hosts, &self.watch));
         self.found_there(url, seen)
     }
 

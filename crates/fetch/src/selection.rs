@@ -224,6 +224,20 @@ impl Selection {
         Ok(self)
     }
 
+    /// How they are asked.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.options.network
+    }
+
+    /// Ends a wait for a source that is the status of an export which a server still makes, as soon as this says so.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn stopped_by(mut self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.options.network = self.options.network.stopped_by(stopped);
+        self
+    }
+
     /// Whether any of the sources is beyond this machine: a URL, or what a manifest among the files names elsewhere.
     #[must_use]
     pub fn is_remote(&self) -> bool {

@@ -185,6 +185,7 @@ fn into_folder(
     check_places(&job, to, path)?;
     job.sources = job.sources.excluding(path).map_err(to.failed("find"))?;
     let known = Known::of(&job, to);
+    job.check_cancel()?;
     if !known.any_source {
         return Err(nothing_to_read(&job, plan, on_event));
     }

@@ -29,5 +29,7 @@ mod restore;
 mod roles;
 mod sources;
 mod stats;
+#[cfg(feature = "cloud")]
+mod stores;
 mod system;
 mod terminal;

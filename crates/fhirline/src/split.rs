@@ -34,6 +34,8 @@ mod tests;
 use known::Known;
 use run::Run;
 pub(crate) use target::Target;
+#[cfg(not(feature = "cloud"))]
+pub(crate) use target::lacks_feature;
 
 #[cfg(feature = "cloud")]
 use cloud::into_store;

@@ -8,9 +8,9 @@ use indicatif::{
     HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
 
-#[cfg(feature = "http")]
-use fhirline::ExportEvent;
 use fhirline::FetchEvent;
+#[cfg(feature = "http")]
+use fhirline::{Cancelled, ExportEvent};
 
 use crate::args::{Progress, TellArgs};
 use crate::trouble::{shown, warn};
@@ -166,6 +166,13 @@ impl Downloads {
                 self.end_wait();
             }
             ExportEvent::Failed { .. } => self.end_wait(),
+            ExportEvent::Abandoned { told } => self.say(match told {
+                Some(Cancelled::Accepted) => {
+                    "the server was told that the export of before is not wanted any more"
+                }
+                Some(Cancelled::Unknown) => "the server does not know the export of before any more",
+                None => "the server could not be told that the export of before is not wanted any more",
+            }),
             _ => {}
         }
     }

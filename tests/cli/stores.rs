@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use fhirline::{BundleJob, Job, Network, SplitJob};
 use fhirline_core::{Origin, Store};
 use fhirline_fetch::{CloudBucket, CloudOptions, CloudStore, CloudStoreOptions};
 
@@ -35,11 +36,14 @@ impl Beside {
         Ran::new(&line, output)
     }
 
-    fn open(&self, key: &str) -> CloudBucket {
+    fn options(&self) -> CloudOptions {
         let set = |options: CloudOptions, (name, value)| options.set(name, value);
-        let options = self.server.s3_settings().into_iter().fold(CloudOptions::new(), set);
+        self.server.s3_settings().into_iter().fold(CloudOptions::new(), set)
+    }
+
+    fn open(&self, key: &str) -> CloudBucket {
         let url = format!("s3://{}/{key}", self.bucket).parse().expect("a URL");
-        CloudBucket::open(&url, &options).expect("opened")
+        CloudBucket::open(&url, &self.options()).expect("opened")
     }
 
     /// All that lies below a prefix; nothing of it only serves the program.
@@ -132,4 +136,21 @@ fn restored_bundles_and_replayed_records_go_below_prefixes_too() {
     let (remote, local) = (beside.contents("mended"), beside.place.contents("mended"));
     assert!(remote.iter().any(|(name, bytes)| name == "Goal.ndjson" && *bytes == lines(&[GOAL]).as_bytes()));
     assert!(remote == local);
+}
+
+/// This process has nothing of the server in its environment.
+#[test]
+fn destinations_are_reached_as_the_job_says() {
+    let test = "destinations_are_reached_as_the_job_says";
+    let Some(beside) = Beside::new(test, "library") else { return };
+    beside.place.put("one.ndjson", lines(&[GOAL]));
+    let job = || {
+        let job = Job::new([beside.place.path("one.ndjson")]).expect("a source").memory_bytes(256 << 20);
+        job.network(Network::default().with_cloud(beside.options())).expect("no URL")
+    };
+    job().split(&SplitJob::to("s3://library/split"), &mut |_| {}).expect("split");
+    job().bundle(&BundleJob::to("s3://library/bundles"), &mut |_| {}).expect("Bundles");
+    let names = |prefix| beside.contents(prefix).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names("split"), ["Goal.ndjson", "manifest.json"]);
+    assert_eq!(names("bundles"), ["Bundle.0001.json"]);
 }

@@ -33,6 +33,8 @@ mod restore;
 mod roles;
 mod sources;
 mod stats;
+#[cfg(feature = "cloud")]
+mod stores;
 mod system;
 mod terminal;
 #[cfg(feature = "http")]

@@ -136,7 +136,7 @@ impl Place {
 }
 
 impl Ran {
-    fn new(line: &str, output: Output) -> Self {
+    pub(super) fn new(line: &str, output: Output) -> Self {
         Self {
             line: line.to_owned(),
             code: output.status.code().expect("not ended by a signal"),

@@ -13,11 +13,13 @@ use std::{
 
 #[cfg(feature = "cloud")]
 use crate::CloudOptions;
+use crate::manifest::ListedUrl;
 #[cfg(feature = "http")]
 use crate::{
-    BulkError, Declared, FetchError, Found, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
-    ManifestFile, StatusManifest, bulk::manifest_at, shown::shown,
+    BulkError, Declared, Export, ExportEvent, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
+    ManifestFile, SecretUrl, StatusManifest, bulk::Watch, bulk::manifest_at, shown::shown,
 };
+use crate::{FetchError, Found};
 #[cfg(feature = "http")]
 use fhirline_core::SourceRole;
 
@@ -29,6 +31,8 @@ pub struct Network {
     max_downloads: usize,
     #[cfg(feature = "http")]
     http: Arc<Http>,
+    #[cfg(feature = "http")]
+    watch: Watch,
     #[cfg(feature = "cloud")]
     cloud: Arc<CloudOptions>,
     #[cfg(not(any(feature = "http", feature = "cloud")))]
@@ -52,6 +56,8 @@ impl Default for Network {
             max_downloads: MAX_DOWNLOADS,
             #[cfg(feature = "http")]
             http: Arc::default(),
+            #[cfg(feature = "http")]
+            watch: Watch::default(),
             #[cfg(feature = "cloud")]
             cloud: Arc::new(CloudOptions::default().window_bytes(WINDOW_BYTES)),
             #[cfg(not(any(feature = "http", feature = "cloud")))]
@@ -76,6 +82,8 @@ impl fmt::Debug for Network {
 #[derive(Default)]
 struct Http {
     options: HttpOptions,
+    /// Hosts that may get the credentials beside those of the URLs that were named.
+    token_hosts: Vec<String>,
     client: OnceLock<Result<HttpClient, HttpError>>,
     /// What lies at the URLs that were looked at.
     seen: Mutex<HashMap<String, Seen>>,
@@ -113,10 +121,34 @@ impl Network {
     #[cfg(feature = "http")]
     #[must_use]
     pub fn with_http(self, options: HttpOptions) -> Self {
-        Self { http: Arc::new(Http { options, ..Http::default() }), ..self }
+        let token_hosts = self.http.token_hosts.clone();
+        Self { http: Arc::new(Http { options, token_hosts, ..Http::default() }), ..self }
     }
 
-    /// Asks object stores like this; as the environment says unless set.
+    /// Lets these hosts (`host` or `host:port`) have the credentials too if files that a manifest names on them want the access token:
+    /// files on other servers than the manifest's URL, or those of a manifest that was no URL.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn with_token_hosts<T: Into<String>>(self, hosts: impl IntoIterator<Item = T>) -> Self {
+        let (options, token_hosts) = (self.http.options.clone(), hosts.into_iter().map(Into::into).collect());
+        Self { http: Arc::new(Http { options, token_hosts, ..Http::default() }), ..self }
+    }
+
+    /// Tells how it goes while a source is waited for that is the status of an export which a server still makes.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn telling(self, tell: impl Fn(&ExportEvent<'_>) + Send + Sync + 'static) -> Self {
+        Self { watch: Watch { tell: Some(Arc::new(tell)), ..self.watch }, ..self }
+    }
+
+    /// Ends that wait as soon as this says so.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn stopped_by(self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { watch: Watch { stopped: Some(Arc::new(stopped)), ..self.watch }, ..self }
+    }
+
+    /// Asks object stores like this, those that are written to as well; as the environment says unless set.
     #[cfg(feature = "cloud")]
     #[must_use]
     pub fn with_cloud(self, options: CloudOptions) -> Self {
@@ -131,14 +163,68 @@ impl Network {
         self.with_cloud(options)
     }
 
+    /// How object stores are asked.
     #[cfg(feature = "cloud")]
-    pub(crate) fn cloud(&self) -> &CloudOptions {
+    #[must_use]
+    pub fn cloud(&self) -> &CloudOptions {
         &self.cloud
+    }
+}
+
+#[cfg(not(feature = "http"))]
+impl Network {
+    /// Nothing is asked for by this build.
+    #[expect(clippy::unused_self, reason = "the same call as in builds that ask")]
+    pub(crate) fn found_elsewhere(&self, _: &ListedUrl, _: bool) -> Option<Result<Found, FetchError>> {
+        None
+    }
+
+    /// Nothing is asked for by this build.
+    #[expect(clippy::unused_self, reason = "the same call as in builds that ask")]
+    pub(crate) fn found_on_page(&self, manifest: &str, _: &str) -> Vec<Result<Found, FetchError>> {
+        vec![Err(FetchError::NextPage { name: manifest.to_owned() })]
     }
 }
 
 #[cfg(feature = "http")]
 impl Network {
+    /// A file that a manifest names which came from no server; `None` if its URL is none of the web. Credentials go to hosts only
+    /// that are named for them.
+    pub(crate) fn found_elsewhere(
+        &self,
+        file: &ListedUrl,
+        wants_token: bool,
+    ) -> Option<Result<Found, FetchError>> {
+        let url = web_url(&file.url)?;
+        let client = self.client().map_err(|source| BulkError::Http { step: "the first look", source });
+        let client = client.and_then(|client| self.export_of(client).client_for_url(&url, wants_token));
+        let client = client.map_err(Arc::new);
+        Some(origin_of(&url, &client).map(|origin| Found::Source {
+            origin: Box::new(origin),
+            by: FoundBy::Manifest,
+            role: file.role,
+            declared: file.declared.clone(),
+        }))
+    }
+
+    /// What lies on the further pages of a manifest which came from no server.
+    pub(crate) fn found_on_page(&self, manifest: &str, next: &str) -> Vec<Result<Found, FetchError>> {
+        let Some(url) = web_url(next) else {
+            return vec![Err(FetchError::NextPage { name: manifest.to_owned() })];
+        };
+        let seen = self.seen_at(next, |client| {
+            let export = self.export_of(client.clone());
+            let mut tell = |event: &ExportEvent<'_>| self.watch.tell(event);
+            let (manifest, _) = export.pages(url.url(), &mut tell, &|| self.watch.is_over())?;
+            Ok(Some((export, manifest)))
+        });
+        self.found_there(next, seen)
+    }
+
+    fn export_of(&self, client: HttpClient) -> Export {
+        Export::without_base(client).token_hosts(self.http.token_hosts.clone())
+    }
+
     /// Whether that URL may be asked for at all. Nothing is sent.
     pub(crate) fn check(&self, url: &str) -> Result<(), FetchError> {
         let origin = self.client().and_then(|client| HttpOrigin::new(&client, url));
@@ -147,7 +233,12 @@ impl Network {
 
     /// What lies at that URL: data, or the files of a manifest. It is looked at once.
     pub(crate) fn found_at(&self, url: &str) -> Vec<Result<Found, FetchError>> {
-        match self.seen_at(url) {
+        let seen = self.seen_at(url, |client| manifest_at(client, url, &self.http.token_hosts, &self.watch));
+        self.found_there(url, seen)
+    }
+
+    fn found_there(&self, url: &str, seen: Seen) -> Vec<Result<Found, FetchError>> {
+        match seen {
             Seen::Data => {
                 let origin = self.client().and_then(|client| HttpOrigin::new(&client, url));
                 let failed = |source| FetchError::Http { url: shown(url), source };
@@ -169,14 +260,18 @@ impl Network {
         Ok(client.with_ahead_bytes(AHEAD_BYTES / self.max_downloads))
     }
 
-    fn seen_at(&self, url: &str) -> Seen {
+    fn seen_at(
+        &self,
+        url: &str,
+        look: impl FnOnce(&HttpClient) -> Result<Option<(Export, StatusManifest)>, BulkError>,
+    ) -> Seen {
         let seen = || self.http.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen().get(url) {
             return seen.clone();
         }
         let step = "the first look";
         let client = self.client().map_err(|source| BulkError::Http { step, source });
-        let looked = client.and_then(|client| manifest_at(&client, url));
+        let looked = client.and_then(|client| look(&client));
         let found = match looked {
             Ok(None) => Seen::Data,
             Ok(Some((export, manifest))) => {
@@ -212,14 +307,28 @@ fn found(
     client: &Result<HttpClient, Arc<BulkError>>,
     role: SourceRole,
 ) -> Result<Found, FetchError> {
-    let url = || file.url.to_string();
-    let client =
-        client.as_ref().map_err(|error| FetchError::BulkData { url: url(), source: Arc::clone(error) })?;
-    let origin = HttpOrigin::new(client, file.url.expose())
-        .map_err(|source| FetchError::Http { url: url(), source })?;
+    let origin = origin_of(&file.url, client)?;
     let declared = Declared { resource_type: file.resource_type.clone(), count: file.count };
     let declared = role.sidecar().is_none().then_some(declared);
     Ok(Found::Source { origin: Box::new(origin), by: FoundBy::Manifest, role, declared })
+}
+
+#[cfg(feature = "http")]
+fn origin_of(
+    file: &SecretUrl,
+    client: &Result<HttpClient, Arc<BulkError>>,
+) -> Result<HttpOrigin, FetchError> {
+    let url = || file.to_string();
+    let client =
+        client.as_ref().map_err(|error| FetchError::BulkData { url: url(), source: Arc::clone(error) })?;
+    HttpOrigin::new(client, file.expose()).map_err(|source| FetchError::Http { url: url(), source })
+}
+
+/// The URL, if it is one of the web.
+#[cfg(feature = "http")]
+fn web_url(url: &str) -> Option<SecretUrl> {
+    let url = SecretUrl::parse(url).ok()?;
+    ["http", "https"].contains(&url.url().scheme()).then_some(url)
 }
 
 /// What can be done about trouble with the network that lies behind an error.

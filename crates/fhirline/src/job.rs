@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use fhirline_core::Spools;
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Network, Selection as Sources, SkipReason};
-use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
+use fhirline_flow::{
+    Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, RunError, run,
+};
 use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
@@ -108,7 +110,8 @@ impl Going {
 
 impl Job {
     /// A job over sources as a user writes them: files, folders, patterns, `-` for standard input, and, with the features
-    /// `http` and `cloud`, URLs.
+    /// `http` and `cloud`, URLs. A Bulk Data manifest, be it a file or behind a URL, stands for the files that it names; the status of
+    /// an export that a server still makes is waited for.
     ///
     /// # Errors
     /// [`JobError::Sources`] if one of them is none.
@@ -216,13 +219,30 @@ impl Job {
         self
     }
 
-    /// Asks servers and object stores like this.
+    /// Asks servers and object stores like this, also those that are written to.
     ///
     /// # Errors
     /// [`JobError::Sources`] for a source that may not be asked for so.
     pub fn network(mut self, network: Network) -> Result<Self, JobError> {
         self.sources = self.sources.with_network(network)?;
-        Ok(self)
+        Ok(self.watched())
+    }
+
+    /// Whoever stops the run ends a wait for sources, too.
+    fn watched(self) -> Self {
+        #[cfg(feature = "http")]
+        {
+            let cancel = self.cancel.clone();
+            let sources = self.sources.stopped_by(move || cancel.is_cancelled());
+            Self { sources, ..self }
+        }
+        #[cfg(not(feature = "http"))]
+        self
+    }
+
+    /// Whoever waited for a source may have been told to stop.
+    pub(crate) fn check_cancel(&self) -> Result<(), JobError> {
+        if self.cancel.is_cancelled() { Err(RunError::Cancelled.into()) } else { Ok(()) }
     }
 
     /// What of the ceiling is for downloads.
@@ -234,7 +254,7 @@ impl Job {
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
-        self
+        self.watched()
     }
 
     /// The stored bytes of all sources, if none of them is a stream: what progress is measured against.
@@ -393,7 +413,10 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
 /// What to call something that could not be found.
 pub(crate) fn name_of(error: &FetchError) -> String {
     match error {
-        FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
+        FetchError::NotFound { name }
+        | FetchError::Unreadable { name, .. }
+        | FetchError::BadManifest { name }
+        | FetchError::NextPage { name } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),
         FetchError::MissingOutput { url, .. } | FetchError::OutputOutside { url, .. } => url.clone(),
         #[cfg(feature = "http")]

@@ -34,6 +34,8 @@ mod tests;
 use known::Known;
 use run::Run;
 pub(crate) use target::Target;
+#[cfg(not(feature = "cloud"))]
+pub(crate) use target::lacks_feature;
 
 #[cfg(feature = "cloud")]
 use cloud::into_store;
@@ -185,6 +187,7 @@ fn into_folder(
     check_places(&job, to, path)?;
     job.sources = job.sources.excluding(path).map_err(to.failed("find"))?;
     let known = Known::of(&job, to);
+    job.check_cancel()?;
     if !known.any_source {
         return Err(nothing_to_read(&job, plan, on_event));
     }

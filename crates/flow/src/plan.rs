@@ -222,6 +222,14 @@ impl MemoryPlan {
         Request { download_bytes, ..self.request }.plan(self.ceiling_bytes)
     }
 
+    /// The same ceiling, of which so much is for outputs on their way to a store that is far away; it is set aside.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_more_uploads(self, upload_bytes: u64) -> Result<Self, TooLittleMemory> {
+        Request { upload_bytes, ..self.request }.plan(self.ceiling_bytes)
+    }
+
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {

@@ -175,7 +175,19 @@ impl CloudStore {
     /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, [`io::ErrorKind::Unsupported`] if the store knows no
     /// conditional writes, or what the store says.
     pub fn claim(&self, on_wait: &mut dyn FnMut(Duration)) -> io::Result<CloudClaim> {
-        let lease = lease::claim(&self.shared.objects, self.shared.options.lease_life, on_wait)?;
+        self.claim_unless(&|| false, on_wait)
+    }
+
+    /// The same, but whoever waits for another's claim stops waiting as soon as that is asked for.
+    ///
+    /// # Errors
+    /// Those of [`claim`](Self::claim), and [`io::ErrorKind::Interrupted`] if it was stopped.
+    pub fn claim_unless(
+        &self,
+        stopped: &dyn Fn() -> bool,
+        on_wait: &mut dyn FnMut(Duration),
+    ) -> io::Result<CloudClaim> {
+        let lease = lease::claim(&self.shared.objects, self.shared.options.lease_life, stopped, on_wait)?;
         *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&lease));
         Ok(CloudClaim::new(Arc::clone(&self.shared), lease))
     }

@@ -155,6 +155,16 @@ mod claims {
         assert_eq!(refused.expect_err("it lives").kind(), ErrorKind::ResourceBusy);
     }
 
+    #[test]
+    fn who_waits_for_a_claim_stops_when_it_is_told_to() {
+        let bucket = CloudBucket::in_memory();
+        put_lock(&bucket, 0, Duration::from_secs(600));
+        let stop = std::cell::Cell::new(false);
+        let refused = store(&bucket).claim_unless(&|| stop.get(), &mut |_| stop.set(true));
+        assert_eq!(refused.expect_err("stopped").kind(), ErrorKind::Interrupted);
+        assert_eq!(keys(&bucket), ["_fhirline-lock.partial"], "that of the other run");
+    }
+
     /// How often a lock was renewed.
     fn renewals(bucket: &CloudBucket) -> u64 {
         use fhirline_core::Origin;

@@ -99,7 +99,8 @@ impl Plan {
             assert!(whole.ends_with(&bytes));
             let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             if let Kind::SecondLook(known) = kind {
-                let (framer, seen) = feed(Framer::again(known, at, line_ends, self.options), whole, &[7, 300]);
+                let (framer, seen) =
+                    feed(Framer::again(known, at, line_ends, self.options), whole, &[7, 300]);
                 resolved.extend(self.resolved(end(framer, seen, length).0, text));
             } else {
                 resolved.push(Seen::Part(at, kind, whole.to_vec(), line_ends));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use fhirline_core::mapped_buffer;
 use futures_util::StreamExt;
 use object_store::{GetOptions, GetRange};
 use tokio::task::JoinHandle;
@@ -165,8 +166,7 @@ async fn fetch(source: &Source, range: Range<u64>) -> Window {
     if got.range != range {
         return Err(short(got.range.end - got.range.start));
     }
-    // At most 8 MiB, or what was set.
-    let mut window = Vec::with_capacity(usize::try_from(asked_bytes).unwrap_or_default());
+    let mut window = mapped_buffer(usize::try_from(asked_bytes).unwrap_or_default());
     let mut stream = got.into_stream();
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(failed)?;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use self::machine::Process;
-use super::{LOCK, Shared};
 use super::prefix::{Prefix, Written};
+use super::{LOCK, Shared};
 use crate::net;
 
 mod machine;

@@ -9,12 +9,8 @@ use fhirline_core::Store;
 use fhirline_fetch::{CloudBucket, CloudOptions, CloudStore, CloudStoreOptions};
 
 use super::{Dice, Place};
+use crate::support::servers::Server;
 use crate::support::{Files, assert_same, files_in, sample, say};
-
-#[path = "../../crates/fetch/tests/support/servers.rs"]
-mod servers;
-
-use servers::Server;
 
 const KILLS: usize = 10;
 

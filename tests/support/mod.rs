@@ -3,6 +3,9 @@
 #[cfg(feature = "http")]
 pub(crate) mod bulk_server;
 pub(crate) mod containers;
+#[cfg(feature = "cloud")]
+#[path = "../../crates/fetch/tests/support/servers.rs"]
+pub(crate) mod servers;
 pub(crate) mod slow_reader;
 
 use std::collections::BTreeMap;

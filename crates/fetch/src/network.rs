@@ -11,13 +11,13 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-#[cfg(feature = "cloud")]
-use crate::CloudOptions;
 #[cfg(feature = "http")]
 use crate::{
     BulkError, Declared, FetchError, Found, FoundBy, HttpClient, HttpError, HttpOptions, HttpOrigin,
     ManifestFile, StatusManifest, bulk::manifest_at, shown::shown,
 };
+#[cfg(feature = "cloud")]
+use crate::{CloudOptions, cloud::WindowSizes};
 #[cfg(feature = "http")]
 use fhirline_core::SourceRole;
 
@@ -27,6 +27,10 @@ use fhirline_core::SourceRole;
 #[derive(Clone)]
 pub struct Network {
     max_downloads: usize,
+    #[cfg_attr(not(any(feature = "http", feature = "cloud")), expect(dead_code, reason = "nothing is held"))]
+    held_bytes: usize,
+    #[cfg_attr(not(feature = "cloud"), expect(dead_code, reason = "only readers of objects differ"))]
+    turns: Turns,
     #[cfg(feature = "http")]
     http: Arc<Http>,
     #[cfg(feature = "cloud")]
@@ -35,25 +39,31 @@ pub struct Network {
     _none: Arc<()>,
 }
 
-/// A reader of an object holds two windows.
-#[cfg(feature = "cloud")]
-const WINDOW_BYTES: usize = 2 << 20;
+/// Who reads sources that arrive at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turns {
+    /// One source is read after the other.
+    OneByOne,
+    /// All are read at once.
+    Together,
+}
 
 /// Downloads at once.
 const MAX_DOWNLOADS: usize = 4;
-/// What those from servers hold together, whatever their number.
-#[cfg(feature = "http")]
-const AHEAD_BYTES: usize = 4 << 20;
+/// What they hold together, whatever their number.
+const HELD_BYTES: usize = 6 << 20;
 
 impl Default for Network {
     /// As the environment says, with buffers that fit into a small ceiling on memory.
     fn default() -> Self {
         Self {
             max_downloads: MAX_DOWNLOADS,
+            held_bytes: HELD_BYTES,
+            turns: Turns::OneByOne,
             #[cfg(feature = "http")]
             http: Arc::default(),
             #[cfg(feature = "cloud")]
-            cloud: Arc::new(CloudOptions::default().window_bytes(WINDOW_BYTES)),
+            cloud: Arc::default(),
             #[cfg(not(any(feature = "http", feature = "cloud")))]
             _none: Arc::default(),
         }
@@ -98,11 +108,21 @@ struct Files {
 }
 
 impl Network {
-    /// How many sources from servers arrive at once: the one that is read, and those behind it. Together they hold 4 MiB. 4
-    /// unless set; at least 1, at most 64. Objects in stores do not begin before their turn.
+    /// How many sources from servers and stores arrive at once: the one that is read, and those behind it. 4 unless set; at
+    /// least 1, at most 64.
     #[must_use]
     pub fn with_max_downloads(self, max_downloads: usize) -> Self {
         Self { max_downloads: max_downloads.clamp(1, 64), ..self }
+    }
+
+    /// What they hold together, in bytes; 6 MiB unless set.
+    pub(crate) fn with_held_bytes(self, held_bytes: usize) -> Self {
+        Self { held_bytes, ..self }
+    }
+
+    /// For whoever reads all of them at once.
+    pub(crate) fn together(self) -> Self {
+        Self { turns: Turns::Together, ..self }
     }
 
     pub(crate) fn max_downloads(&self) -> usize {
@@ -116,7 +136,7 @@ impl Network {
         Self { http: Arc::new(Http { options, ..Http::default() }), ..self }
     }
 
-    /// Asks object stores like this; as the environment says unless set.
+    /// Asks object stores like this; as the environment says unless set. How long windows are follows from what may be held.
     #[cfg(feature = "cloud")]
     #[must_use]
     pub fn with_cloud(self, options: CloudOptions) -> Self {
@@ -132,8 +152,23 @@ impl Network {
     }
 
     #[cfg(feature = "cloud")]
-    pub(crate) fn cloud(&self) -> &CloudOptions {
-        &self.cloud
+    pub(crate) fn cloud(&self) -> CloudOptions {
+        CloudOptions::clone(&self.cloud).with_windows(self.windows())
+    }
+
+    /// One that is read alone has two thirds of what may be held, those behind it share the rest.
+    #[cfg(feature = "cloud")]
+    fn windows(&self) -> WindowSizes {
+        match (self.turns, self.max_downloads - 1) {
+            (Turns::OneByOne, 0) => WindowSizes::within(self.held_bytes, self.held_bytes),
+            (Turns::OneByOne, waiting) => {
+                WindowSizes::within(self.held_bytes / 3 * 2, self.held_bytes / 3 / waiting)
+            }
+            (Turns::Together, _) => {
+                let reader_bytes = self.held_bytes / self.max_downloads;
+                WindowSizes::within(reader_bytes, reader_bytes)
+            }
+        }
     }
 }
 
@@ -165,8 +200,10 @@ impl Network {
 
     /// The client, whose readers share what they may hold.
     fn client(&self) -> Result<HttpClient, HttpError> {
-        let client = self.http.client.get_or_init(|| HttpClient::new(self.http.options.clone())).clone()?;
-        Ok(client.with_ahead_bytes(AHEAD_BYTES / self.max_downloads))
+        // Half of it waits in the client below, where a connection is shared by several.
+        let ahead_bytes = self.held_bytes / self.max_downloads / 2;
+        let client = || HttpClient::new(self.http.options.clone().with_ahead_bytes(ahead_bytes));
+        Ok(self.http.client.get_or_init(client).clone()?.with_ahead_bytes(ahead_bytes))
     }
 
     fn seen_at(&self, url: &str) -> Seen {

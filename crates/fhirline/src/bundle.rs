@@ -163,8 +163,10 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan = MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?;
-        Ok(plan.with_downloads(self.download_bytes())?)
+        let plan =
+            |bytes| MemoryPlan::setting_aside(FINGERPRINTS_PART, bytes, self.memory_bytes, self.threads);
+        let (usual, least) = self.network_bytes(false);
+        Ok(plan(usual).or_else(|_| plan(least))?)
     }
 
     /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.

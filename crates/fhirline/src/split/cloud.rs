@@ -15,9 +15,12 @@ use super::run::Run;
 use crate::job::OnEvent;
 use crate::{Job, JobError, Report, SplitJob};
 
-/// Outputs on their way up may take this part of the ceiling, if there is so much, and at least one part of an upload.
+/// Outputs on their way up may take this part of the ceiling, if there is so much.
 const UPLOADS_PART: u64 = 4;
-const LEAST_UPLOAD_BYTES: u64 = 8 << 20;
+/// If there is not, one part of an upload must do, and where memory is scarce, the shortest that all stores take: S3 refuses less
+/// than 5 MiB. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+const PART_BYTES: u64 = 8 << 20;
+const LEAST_PART_BYTES: u64 = 5 << 20;
 
 pub(super) fn into_store(
     mut job: Job,
@@ -49,17 +52,23 @@ pub(super) fn into_store(
 
 fn store_over(bucket: CloudBucket, spool_dir: &Path, upload_bytes: u64) -> CloudStore {
     let options = CloudStoreOptions::default().spool_folder(PathBuf::from(spool_dir));
-    CloudStore::new(bucket, options.upload_bytes(upload_bytes))
+    CloudStore::new(bucket, options.upload_bytes(upload_bytes).part_bytes(upload_bytes.min(PART_BYTES)))
 }
 
-/// How the memory is divided, and what of it is for uploads: where it is scarce, one part at a time must do.
+/// How the memory is divided, and what of it is for uploads.
 fn memory_plan(job: &Job, to: &SplitJob) -> Result<(MemoryPlan, u64), JobError> {
-    let plan = |upload_bytes| {
-        let plan = MemoryPlan::with_uploads(upload_bytes, job.memory_bytes, job.threads, to.encoding);
-        plan.and_then(|plan| plan.with_downloads(job.download_bytes())).map(|plan| (plan, upload_bytes))
+    let (usual, least) = job.network_bytes(true);
+    let usual_uploads = (job.memory_bytes / UPLOADS_PART).max(PART_BYTES);
+    let plan = |network_bytes, upload_bytes| {
+        let (ceiling_bytes, threads) = (job.memory_bytes, job.threads);
+        MemoryPlan::with_network(network_bytes, upload_bytes, ceiling_bytes, threads, to.encoding)
+            .map(|plan| (plan, upload_bytes))
     };
-    let usual = (job.memory_bytes / UPLOADS_PART).max(LEAST_UPLOAD_BYTES);
-    Ok(plan(usual).or_else(|_| plan(LEAST_UPLOAD_BYTES))?)
+    let choices = [(usual, PART_BYTES), (least, PART_BYTES), (least, LEAST_PART_BYTES)];
+    let first = plan(usual, usual_uploads);
+    Ok(choices
+        .into_iter()
+        .fold(first, |plans, (network, uploads)| plans.or_else(|_| plan(network, uploads)))?)
 }
 
 /// A source that lies below the destination, or is it.

@@ -44,7 +44,7 @@ pub(crate) struct NetworkArgs {
     #[cfg(feature = "http")]
     #[arg(long)]
     allow_http: bool,
-    /// Let so many sources from servers arrive at once: the one that is read, and those behind it
+    /// Let so many sources from servers and stores arrive at once: the one that is read, and those behind it
     #[cfg(feature = "http")]
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     max_downloads: u16,

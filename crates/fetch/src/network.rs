@@ -188,7 +188,7 @@ impl Network {
                 let failed = |source| FetchError::Http { url: shown(url), source };
                 vec![origin.map_err(failed).map(|origin| Found::source(origin, FoundBy::Name))]
             }
-            Seen::Manifest(files) => files.found(),
+            Seen::Manifest(files) => files.found(self.ahead_bytes()),
             Seen::Failed(error) => vec![Err(match &*error {
                 BulkError::Http { source, .. } => {
                     FetchError::Http { url: shown(url), source: source.clone() }
@@ -198,10 +198,14 @@ impl Network {
         }
     }
 
+    /// What one reader may be behind. As much waits in the client below, where readers share a connection.
+    fn ahead_bytes(&self) -> usize {
+        self.held_bytes / self.max_downloads / 2
+    }
+
     /// The client, whose readers share what they may hold.
     fn client(&self) -> Result<HttpClient, HttpError> {
-        // Half of it waits in the client below, where a connection is shared by several.
-        let ahead_bytes = self.held_bytes / self.max_downloads / 2;
+        let ahead_bytes = self.ahead_bytes();
         let client = || HttpClient::new(self.http.options.clone().with_ahead_bytes(ahead_bytes));
         Ok(self.http.client.get_or_init(client).clone()?.with_ahead_bytes(ahead_bytes))
     }
@@ -230,7 +234,8 @@ impl Network {
 
 #[cfg(feature = "http")]
 impl Files {
-    fn found(&self) -> Vec<Result<Found, FetchError>> {
+    /// The files, each to be read so far behind the network.
+    fn found(&self, ahead_bytes: usize) -> Vec<Result<Found, FetchError>> {
         let outputs = match self.manifest.organized_by {
             Some(_) => SourceRole::Organized,
             None => SourceRole::Data,
@@ -239,7 +244,7 @@ impl Files {
             .chain(std::iter::repeat_n(SourceRole::Deleted, self.manifest.deleted.len()))
             .chain(std::iter::repeat(SourceRole::Errors));
         let files = self.manifest.files().zip(&self.clients).zip(roles);
-        files.map(|((file, client), role)| found(file, client, role)).collect()
+        files.map(|((file, client), role)| found(file, client, role, ahead_bytes)).collect()
     }
 }
 
@@ -248,11 +253,12 @@ fn found(
     file: &ManifestFile,
     client: &Result<HttpClient, Arc<BulkError>>,
     role: SourceRole,
+    ahead_bytes: usize,
 ) -> Result<Found, FetchError> {
     let url = || file.url.to_string();
     let client =
         client.as_ref().map_err(|error| FetchError::BulkData { url: url(), source: Arc::clone(error) })?;
-    let origin = HttpOrigin::new(client, file.url.expose())
+    let origin = HttpOrigin::new(&client.with_ahead_bytes(ahead_bytes), file.url.expose())
         .map_err(|source| FetchError::Http { url: url(), source })?;
     let declared = Declared { resource_type: file.resource_type.clone(), count: file.count };
     let declared = role.sidecar().is_none().then_some(declared);
@@ -288,4 +294,29 @@ fn hint_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
         return error.hint();
     }
     None
+}
+
+#[cfg(all(test, feature = "cloud"))]
+mod tests {
+    use super::*;
+
+    /// All that readers of objects hold together.
+    fn held(sizes: WindowSizes, reading: usize, waiting: usize) -> usize {
+        reading * (sizes.ahead + 1) * sizes.most_bytes + waiting * sizes.first_bytes
+    }
+
+    #[test]
+    fn objects_hold_no_more_than_they_may() {
+        for held_bytes in [3 << 20, 6 << 20, 24 << 20] {
+            let network = Network::default().with_held_bytes(held_bytes);
+            for downloads in [1, 2, 4, 12] {
+                let network = network.clone().with_max_downloads(downloads);
+                let one_by_one = held(network.windows(), 1, downloads - 1);
+                assert!(one_by_one <= held_bytes, "{downloads}: {:?}", network.windows());
+                assert!(one_by_one >= held_bytes / 2, "{downloads}: {:?}", network.windows());
+                let together = network.together().windows();
+                assert!(held(together, downloads, 0) <= held_bytes, "{downloads}: {together:?}");
+            }
+        }
+    }
 }

@@ -508,6 +508,18 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_part_of_the_ceiling_and_of_what_is_named() {
+        let plan =
+            |ceiling_bytes| MemoryPlan::with_network(9 << 20, 8 << 20, ceiling_bytes, 2, Encoding::plain());
+        let enough = plan(128 << 20).expect("enough");
+        assert_eq!(parts(&enough), 128 << 20);
+        let without = MemoryPlan::new(128 << 20, 2, Encoding::plain()).expect("enough");
+        assert_eq!(enough.overhead_bytes, without.overhead_bytes + (17 << 20));
+        let refused = plan(16 << 20).expect_err("too little");
+        assert!(plan(refused.least_bytes).is_ok() && plan(refused.least_bytes - (3 << 20)).is_err());
+    }
+
+    #[test]
     fn where_members_end_does_not_depend_on_threads() {
         let gzip = Encoding::new(Codec::Gzip, None).expect("usual level");
         let share = |threads| MemoryPlan::new(256 << 20, threads, gzip).expect("enough").open_block_bytes;

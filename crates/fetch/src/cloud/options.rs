@@ -153,3 +153,24 @@ impl fmt::Debug for CloudOptions {
         f.debug_struct("CloudOptions").field("set", &names).field("windows", &self.windows).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_fit_into_what_a_reader_may_hold() {
+        const KIB: usize = 1 << 10;
+        for reader_bytes in [256 * KIB, 1000 * KIB, 2 << 20, 4 << 20, 16 << 20] {
+            for unread_bytes in [0, 100 * KIB, 32 << 20] {
+                let sizes = WindowSizes::within(reader_bytes, unread_bytes);
+                assert!((sizes.ahead + 1) * sizes.most_bytes <= reader_bytes, "{sizes:?} of {reader_bytes}");
+                assert!(sizes.ahead == 3 && sizes.first_bytes <= sizes.most_bytes, "{sizes:?}");
+                assert!(sizes.first_bytes <= unread_bytes.max(64 * KIB), "{sizes:?} of {unread_bytes}");
+            }
+        }
+        // The least that there is.
+        let least = WindowSizes { first_bytes: 64 * KIB, most_bytes: 64 * KIB, ahead: 1 };
+        assert_eq!(WindowSizes::within(0, 0), least);
+    }
+}

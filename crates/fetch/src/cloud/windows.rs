@@ -101,10 +101,10 @@ impl Windows {
         // The old one goes first: it is none of those that may be held.
         self.window = Vec::new();
         self.read = 0;
-        self.ask_until(self.sizes.ahead + 1)?;
         let Some(coming) = self.coming.pop_front() else { return Ok(false) };
         let gone = |_| io::Error::other("a task of the network ended without a result");
         self.window = coming.window.recv().map_err(gone)??;
+        self.ask_until(self.sizes.ahead)?;
         Ok(true)
     }
 }

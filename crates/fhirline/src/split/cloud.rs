@@ -56,7 +56,7 @@ fn store_over(bucket: CloudBucket, spool_dir: &Path, upload_bytes: u64) -> Cloud
 }
 
 /// How the memory is divided, and what of it is for uploads.
-fn memory_plan(job: &Job, to: &SplitJob) -> Result<(MemoryPlan, u64), JobError> {
+pub(super) fn memory_plan(job: &Job, to: &SplitJob) -> Result<(MemoryPlan, u64), JobError> {
     let (usual, least) = job.network_bytes(true);
     let usual_uploads = (job.memory_bytes / UPLOADS_PART).max(PART_BYTES);
     let plan = |network_bytes, upload_bytes| {

@@ -6,8 +6,8 @@ use anyhow::Context;
 use serde_json::json;
 
 use fhirline::{
-    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, MemoryPlan, RejectLimit, Report,
-    Selection, SplitJob,
+    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, JobError, MemoryPlan, RejectLimit,
+    Report, Selection, SplitJob,
 };
 
 use crate::args::{
@@ -55,7 +55,7 @@ fn split_to(
     input: &InputArgs,
     tell: &TellArgs,
 ) -> anyhow::Result<ExitStatus> {
-    tell_memory(&job, encoding_of(&output.shape)?, tell)?;
+    tell_memory(|| job.split_memory_plan(to), tell)?;
     let mut reporter = Reporter::new(tell, total_bytes(&job, tell), false);
     let report = job.split(to, &mut |event| reporter.on_event(&event));
     reporter.finish();
@@ -76,7 +76,7 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         "standard output holds the data: write the report to a file with --report FILE"
     );
     let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?;
-    tell_memory(&job, Encoding::plain(), &args.tell)?;
+    tell_memory(|| job.memory_plan(Encoding::plain()), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
     let report = job.cat(&mut out, &mut |event| reporter.on_event(&event));
@@ -97,7 +97,7 @@ fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
         job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?,
         &args.expect,
     )?;
-    tell_memory(&job, Encoding::plain(), &args.tell)?;
+    tell_memory(|| job.memory_plan(Encoding::plain()), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
     reporter.finish();
@@ -286,9 +286,9 @@ pub(crate) fn total_bytes(job: &Job, tell: &TellArgs) -> Option<u64> {
     if tell.quiet { None } else { job.total_bytes() }
 }
 
-fn tell_memory(job: &Job, encoding: Encoding, tell: &TellArgs) -> anyhow::Result<()> {
+fn tell_memory(plan: impl FnOnce() -> Result<MemoryPlan, JobError>, tell: &TellArgs) -> anyhow::Result<()> {
     if tell.verbose {
-        tell_plan(&job.memory_plan(encoding)?);
+        tell_plan(&plan()?);
     }
     Ok(())
 }

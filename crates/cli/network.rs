@@ -52,7 +52,7 @@ pub(crate) struct NetworkArgs {
     #[cfg(feature = "http")]
     #[arg(long)]
     allow_http: bool,
-    /// Let so many files from servers arrive at once
+    /// Let so many files from servers and stores arrive at once
     #[cfg(feature = "http")]
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) max_downloads: u16,

@@ -93,6 +93,7 @@ pub use bucket::CloudBucket;
 pub use error::{Answer, CloudError};
 pub use listing::Objects;
 pub use options::CloudOptions;
+pub(crate) use options::WindowSizes;
 pub use origin::ObjectOrigin;
 pub use store::{CloudClaim, CloudStore, CloudStoreOptions};
 pub use url::{Cloud, ObjectUrl};

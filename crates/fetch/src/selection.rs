@@ -295,10 +295,25 @@ impl Selection {
         }
     }
 
-    /// The same for a run: while one source is read, those behind it that come from servers begin to arrive, as many as the
-    /// network is told to have at once.
-    pub fn expand_ahead(&self) -> impl Iterator<Item = Result<Found, FetchError>> + Send + use<> {
-        Ahead::new(self.expand(), self.options.network.max_downloads() - 1)
+    /// The same for a run: while one source is read, those behind it that come from servers and stores begin to arrive, as many
+    /// as the network is told to have at once. Together they hold `held_bytes`, or little more if those are few.
+    pub fn expand_ahead(
+        &self,
+        held_bytes: usize,
+    ) -> impl Iterator<Item = Result<Found, FetchError>> + Send + use<> {
+        let network = self.options.network.clone().with_held_bytes(held_bytes);
+        let ahead = network.max_downloads() - 1;
+        Ahead::new(self.expand_over(network), ahead)
+    }
+
+    /// The same for whoever reads so many at once. Together they hold 6 MiB, or little more if they are many.
+    #[must_use]
+    pub fn expand_together(&self, downloads: usize) -> Expansion {
+        self.expand_over(self.options.network.clone().with_max_downloads(downloads).together())
+    }
+
+    fn expand_over(&self, network: Network) -> Expansion {
+        Expansion { options: Options { network, ..self.options.clone() }, ..self.expand() }
     }
 
     /// The stored bytes of all sources together; `None` if one of them is a stream. What cannot be read does not count.
@@ -384,7 +399,7 @@ impl Expansion {
 
     #[cfg(feature = "cloud")]
     fn objects(&self, url: &crate::ObjectUrl) -> crate::Objects {
-        let objects = crate::Objects::of(url, self.options.network.cloud());
+        let objects = crate::Objects::of(url, &self.options.network.cloud_to_read());
         match &self.exclude_objects {
             Some(below) => objects.excluding(below),
             None => objects,

@@ -189,8 +189,10 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan = MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?;
-        Ok(plan.with_downloads(self.download_bytes())?)
+        let plan =
+            |bytes| MemoryPlan::setting_aside(FINGERPRINTS_PART, bytes, self.memory_bytes, self.threads);
+        let (usual, least) = self.network_bytes(false);
+        Ok(plan(usual).or_else(|_| plan(least))?)
     }
 
     /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.
@@ -228,11 +230,14 @@ impl Job {
             }
             #[cfg(feature = "cloud")]
             Place::Prefix(_) => {
-                let plan = |upload_bytes| {
-                    let plan = MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?;
-                    plan.with_downloads(self.download_bytes())?.with_more_uploads(upload_bytes)
+                let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
+                let plan = |network_bytes, upload_bytes| {
+                    MemoryPlan::setting_aside(FINGERPRINTS_PART, network_bytes, ceiling_bytes, threads)?
+                        .with_more_uploads(upload_bytes)
                 };
-                let (memory, upload_bytes) = crate::prefix::plan_with_uploads(self.memory_bytes, plan)?;
+                let network_bytes = self.network_bytes(true);
+                let (memory, upload_bytes) =
+                    crate::prefix::plan_with_uploads(ceiling_bytes, network_bytes, plan)?;
                 Ok(Plan { memory, upload_bytes })
             }
         }

@@ -10,9 +10,12 @@ use fhirline_flow::{Cancel, MemoryPlan, RunError, TooLittleMemory};
 
 use crate::{Job, JobError};
 
-/// Outputs on their way up may take this part of the ceiling, if there is so much, and at least one part of an upload.
+/// Outputs on their way up may take this part of the ceiling, if there is so much.
 const UPLOADS_PART: u64 = 4;
-const LEAST_UPLOAD_BYTES: u64 = 8 << 20;
+/// If there is not, one part of an upload must do, and where memory is scarce, the shortest that all stores take: S3 refuses less
+/// than 5 MiB. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+const PART_BYTES: u64 = 8 << 20;
+const LEAST_PART_BYTES: u64 = 5 << 20;
 
 /// Where outputs go.
 #[derive(Clone, Debug)]
@@ -40,7 +43,10 @@ impl Prefix {
         let bucket = CloudBucket::open(&self.url, network.cloud());
         let bucket = bucket.map_err(|error| refused(&self.name, &error))?;
         let options = CloudStoreOptions::default().spool_folder(spool_dir);
-        Ok(CloudStore::new(bucket, options.upload_bytes(upload_bytes)))
+        Ok(CloudStore::new(
+            bucket,
+            options.upload_bytes(upload_bytes).part_bytes(upload_bytes.min(PART_BYTES)),
+        ))
     }
 
     /// Claims it, for as long as the claim is kept.
@@ -73,14 +79,19 @@ fn refused(name: &str, error: &CloudError) -> JobError {
     JobError::BadDestination { name: name.to_owned(), why: error.to_string() }
 }
 
-/// How the memory is divided, and what of it is for uploads: where it is scarce, one part at a time must do.
+/// How the memory is divided, and what of it is for uploads. `network_bytes` are what is usual for the network beside them, and the
+/// least that does.
 pub(crate) fn plan_with_uploads(
     memory_bytes: u64,
-    plan: impl Fn(u64) -> Result<MemoryPlan, TooLittleMemory>,
+    network_bytes: (u64, u64),
+    plan: impl Fn(u64, u64) -> Result<MemoryPlan, TooLittleMemory>,
 ) -> Result<(MemoryPlan, u64), TooLittleMemory> {
-    let with = |upload_bytes| plan(upload_bytes).map(|plan| (plan, upload_bytes));
-    let usual = (memory_bytes / UPLOADS_PART).max(LEAST_UPLOAD_BYTES);
-    with(usual).or_else(|_| with(LEAST_UPLOAD_BYTES))
+    let with =
+        |network_bytes, upload_bytes| plan(network_bytes, upload_bytes).map(|plan| (plan, upload_bytes));
+    let (usual, least) = network_bytes;
+    let choices = [(usual, PART_BYTES), (least, PART_BYTES), (least, LEAST_PART_BYTES)];
+    let first = with(usual, (memory_bytes / UPLOADS_PART).max(PART_BYTES));
+    choices.into_iter().fold(first, |plans, (network, uploads)| plans.or_else(|_| with(network, uploads)))
 }
 
 #[cfg(test)]

@@ -167,6 +167,20 @@ impl SplitJob {
     }
 }
 
+impl Job {
+    /// How the memory will be divided for [`split`](Self::split), with what is on its way up if the outputs go to a store.
+    ///
+    /// # Errors
+    /// [`JobError::Memory`] if it is too little.
+    pub fn split_memory_plan(&self, to: &SplitJob) -> Result<MemoryPlan, JobError> {
+        #[cfg(feature = "cloud")]
+        if let Target::Url(_) = &to.target {
+            return cloud::memory_plan(self, to).map(|(plan, _)| plan);
+        }
+        self.memory_plan(to.encoding)
+    }
+}
+
 /// A split into a folder or an object store, which is claimed for as long as it takes.
 pub(crate) fn split(job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
     let started = Instant::now();

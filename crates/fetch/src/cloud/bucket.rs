@@ -10,7 +10,7 @@ use super::forgotten::Uploads;
 use super::memory::MemoryObjects;
 use super::open::{self, Faces};
 use super::origin::ObjectOrigin;
-use super::{CloudError, CloudOptions, ObjectUrl};
+use super::{CloudError, CloudOptions, ObjectUrl, WindowSizes};
 use crate::net;
 
 /// A bucket or container that has been opened. Clones share connections and credentials.
@@ -152,8 +152,8 @@ impl CloudBucket {
         self.url.with_key(path.as_ref()).unwrap_or_else(|_| self.url.bucket_url())
     }
 
-    pub(super) fn most_window_bytes(&self) -> usize {
-        self.options.most_window_bytes()
+    pub(super) fn window_sizes(&self) -> WindowSizes {
+        self.options.windows()
     }
 }
 

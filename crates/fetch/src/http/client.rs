@@ -1,5 +1,6 @@
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use reqwest::header::HeaderMap;
@@ -11,12 +12,12 @@ use super::error::cause;
 use super::pin::Pins;
 use super::servers::Servers;
 use super::target::{Target, is_loopback};
-use super::{Answer, Credentials, HttpError, HttpOptions, Request, Retry, ask};
+use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
 use crate::net;
 
-/// What one connection of HTTP/2 may have on its way to one reader. A reader that is slow holds up no other, because the
-/// connection as a whole may have many times as much.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What one connection of HTTP/2 may have on its way to one reader: as much as that may be behind, within these bounds. A reader
+/// that is slow holds up no other, because the connection as a whole may have many times as much.
+const STREAM_WINDOW_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// Asks servers. Clones are cheap and share connections, and what is pinned of objects (see [`HttpOrigin`](super::HttpOrigin)).
@@ -40,7 +41,7 @@ impl HttpClient {
     pub fn new(options: HttpOptions) -> Result<Self, HttpError> {
         let extra = Arc::new(extra_headers(&options.headers)?);
         net::ready_tls();
-        let http = build(builder(&options.retry))?;
+        let http = build(builder(&options))?;
         let (local, pins, servers) = (Arc::default(), Arc::default(), Servers::default());
         Ok(Self { http, local, options: Arc::new(options), extra, pins, servers })
     }
@@ -90,18 +91,20 @@ impl HttpClient {
         if let Some(local) = self.local.get() {
             return Ok(local);
         }
-        let local = build(builder(&self.options.retry).no_proxy())?;
+        let local = build(builder(&self.options).no_proxy())?;
         Ok(self.local.get_or_init(|| local))
     }
 }
 
-fn builder(retry: &Retry) -> ClientBuilder {
+fn builder(options: &HttpOptions) -> ClientBuilder {
+    let (least, most) = (*STREAM_WINDOW_BYTES.start(), *STREAM_WINDOW_BYTES.end());
+    let stream_window = options.ahead_bytes.clamp(least, most) as u32;
     ClientBuilder::new()
         .redirect(Policy::none())
         .referer(false)
         .user_agent(concat!("fhirline/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(retry.connect)
-        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .connect_timeout(options.retry.connect)
+        .http2_initial_stream_window_size(stream_window)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
 }
 

@@ -13,6 +13,8 @@ use fhirline_sink::{BundleFiles, Encoding};
 
 use super::MOST_LISTED;
 use super::target::{Held, Opening, Place, Target};
+#[cfg(feature = "cloud")]
+use crate::job::CONNECTION_BYTES;
 use crate::manifest::{self, Manifest};
 use crate::report::output_report;
 use crate::{ExitStatus, JobError, OutputReport};
@@ -189,12 +191,16 @@ impl RestoreJob {
 
     /// How the memory is divided, and how much of it is for uploads.
     fn plan(&self, target: &Target) -> Result<(MemoryPlan, u64), JobError> {
-        let plan =
-            |upload_bytes| MemoryPlan::with_uploads(upload_bytes, self.memory_bytes, 1, Encoding::plain());
+        let plan = |network_bytes, upload_bytes| {
+            MemoryPlan::with_network(network_bytes, upload_bytes, self.memory_bytes, 1, Encoding::plain())
+        };
         match target.place {
-            Place::Folder(_) => Ok((plan(0)?, 0)),
+            Place::Folder(_) => Ok((plan(0, 0)?, 0)),
             #[cfg(feature = "cloud")]
-            Place::Prefix(_) => Ok(crate::prefix::plan_with_uploads(self.memory_bytes, plan)?),
+            Place::Prefix(_) => {
+                let network_bytes = (CONNECTION_BYTES, CONNECTION_BYTES);
+                Ok(crate::prefix::plan_with_uploads(self.memory_bytes, network_bytes, plan)?)
+            }
         }
     }
 

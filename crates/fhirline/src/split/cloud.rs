@@ -24,10 +24,7 @@ pub(super) fn into_store(
         return Err(JobError::SourceInDestination { source_name: source.to_string() });
     }
     job.sources = job.sources.excluding_objects(&prefix.url);
-    let (plan, upload_bytes) = plan_with_uploads(job.memory_bytes, |upload_bytes| {
-        let plan = MemoryPlan::with_uploads(upload_bytes, job.memory_bytes, job.threads, to.encoding);
-        plan?.with_downloads(job.download_bytes())
-    })?;
+    let (plan, upload_bytes) = memory_plan(&job, to)?;
     let known = Known::of(&job, to);
     job.check_cancel()?;
     if !known.any_source {
@@ -42,4 +39,13 @@ pub(super) fn into_store(
     })?;
     let spools = Arc::new(FolderSpools::new(&spool_dir));
     Run { job: &job, to, plan, known, store: Arc::new(store), spools }.run(on_event)
+}
+
+/// How the memory is divided, and what of it is for uploads.
+pub(super) fn memory_plan(job: &Job, to: &SplitJob) -> Result<(MemoryPlan, u64), JobError> {
+    let (ceiling_bytes, threads) = (job.memory_bytes, job.threads);
+    let plan = |network_bytes, upload_bytes| {
+        MemoryPlan::with_network(network_bytes, upload_bytes, ceiling_bytes, threads, to.encoding)
+    };
+    Ok(plan_with_uploads(ceiling_bytes, job.network_bytes(true), plan)?)
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use fhirline_core::mapped_buffer;
 use futures_util::TryStreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -97,9 +98,16 @@ impl Prefix {
     pub(super) fn get_range(&self, name: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
         let path = self.path(name)?;
         let wanted = range.end - range.start;
-        let got =
-            self.wait(&path, |objects, _, path| async move { objects.get_range(&path, range).await })?;
-        let bytes = got.map_err(|error| self.failed(&path, &error))?.to_vec();
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let got = self.wait(&path, |objects, _, path| async move {
+            let mut bytes = mapped_buffer(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let mut pieces = objects.get_opts(&path, options).await?.into_stream();
+            while let Some(piece) = pieces.try_next().await? {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(bytes)
+        })?;
+        let bytes = got.map_err(|error| self.failed(&path, &error))?;
         if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 

@@ -56,7 +56,7 @@ pub(crate) struct NetworkArgs {
     #[cfg(feature = "http")]
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) max_downloads: u16,
-    /// Try again so often before giving up, in a row and without a new byte; at most twice where a server never answered
+    /// Try again so often before giving up, in a row and without a new byte; at most twice before anything has answered
     #[cfg(any(feature = "http", feature = "cloud"))]
     #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(..1000))]
     retries: u32,

@@ -1,6 +1,6 @@
 //! What is odd about the answers of servers, and must not matter, or be told.
 
-use super::fault_server::{FaultServer, Object, Reply};
+use super::fault_server::{Asked, FaultServer, Object, Reply};
 use super::place::{GOAL, PATIENT, Place, gzip, lines};
 
 const CANARY: &str = "canary-51d0";
@@ -78,7 +78,7 @@ fn a_link_that_expires_is_told_and_a_new_one_goes_on() {
     let before = server.asked().len();
     place.run(&format!("fetch {} -o out", link(2))).ends_with(0);
     assert!(place.text("out/export.ndjson") == data);
-    let from = server.asked()[before..].iter().filter_map(|asked| asked.range_begin()).max();
+    let from = server.asked()[before..].iter().filter_map(Asked::range_begin).max();
     assert_eq!(
         from,
         Some(300_000 - (64 << 10)),

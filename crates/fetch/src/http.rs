@@ -24,7 +24,6 @@ mod queue;
 mod reader;
 mod request;
 mod seam;
-mod servers;
 mod tail;
 mod target;
 mod transfer;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use reqwest::header::HeaderMap;
@@ -10,7 +11,6 @@ use reqwest::{ClientBuilder, Url};
 use super::access::extra_headers;
 use super::error::cause;
 use super::pin::Pins;
-use super::servers::Servers;
 use super::target::{Target, is_loopback};
 use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
 use crate::net;
@@ -29,7 +29,8 @@ pub struct HttpClient {
     pub(super) options: Arc<HttpOptions>,
     pub(super) extra: Arc<HeaderMap>,
     pub(super) pins: Arc<Pins>,
-    pub(super) servers: Servers,
+    /// Whether any server has answered: before that, trouble to connect is most likely that of a wrong name or port.
+    pub(super) answered: Arc<AtomicBool>,
 }
 
 impl HttpClient {
@@ -42,8 +43,8 @@ impl HttpClient {
         let extra = Arc::new(extra_headers(&options.headers)?);
         net::ready_tls();
         let http = build(builder(&options))?;
-        let (local, pins, servers) = (Arc::default(), Arc::default(), Servers::default());
-        Ok(Self { http, local, options: Arc::new(options), extra, pins, servers })
+        let (local, pins, answered) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { http, local, options: Arc::new(options), extra, pins, answered })
     }
 
     /// The same client with other credentials.
@@ -64,7 +65,7 @@ impl HttpClient {
     /// Asks, and reads the whole answer. Blocks; for small exchanges.
     ///
     /// What may be better the next time is tried again within the bounds of [`Retry`](super::Retry): no connection, a broken one, a
-    /// silent one (a server that never answered at most [three times](super::Retry)), and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
+    /// silent one (before anything answered at most [three times](super::Retry)), and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
     /// or the server said 429 or 503 and when to come again. In the end every status is an answer; see [`Answer::accepted`].
     ///
     /// # Errors

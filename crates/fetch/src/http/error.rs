@@ -52,7 +52,7 @@ pub enum HttpError {
         /// What the system says.
         source: Arc<io::Error>,
     },
-    /// No connection to a server that never answered before, tried several times.
+    /// No connection, tried several times, before anything had answered.
     #[error("cannot connect to {url} (tried {attempts} times)")]
     Unreachable {
         /// What was asked for.

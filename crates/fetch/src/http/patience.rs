@@ -8,9 +8,9 @@ use super::{HttpError, Retry};
 /// The first wait is at most so long, each next one twice that.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Attempts to connect to a server that never answered. A moment's trouble passes in that time; a name that is misspelt, or a
-/// port on which nobody listens, stays what it is.
-const ATTEMPTS_WITH_STRANGERS: u32 = 3;
+/// Attempts to connect as long as nothing has answered in this run. A moment's trouble passes in that time; a name that is
+/// misspelt, or a port on which nobody listens, stays what it is.
+const FIRST_ATTEMPTS: u32 = 3;
 
 /// Why an attempt failed, and whether another one may help.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ impl Fault {
         Self { error, again: Again::After(None) }
     }
 
-    /// The same from a server that never answered.
-    pub(super) fn of_a_stranger(self) -> Self {
+    /// The same before anything has answered.
+    pub(super) fn at_first(self) -> Self {
         match (&self.error, self.again) {
             (HttpError::NoConnection { .. }, Again::After(_)) => Self { again: Again::Shortly, ..self },
             _ => self,
@@ -95,15 +95,15 @@ impl Patience {
     }
 
     fn wait(&mut self, fault: Fault, now: Instant) -> Result<Duration, HttpError> {
-        let stranger = fault.again == Again::Shortly;
+        let first = fault.again == Again::Shortly;
         let (asked, max_attempts) = match fault.again {
             Again::Never => return Err(fault.error),
             Again::After(asked) => (asked, self.max_attempts),
-            Again::Shortly => (None, self.retry.max_attempts.min(ATTEMPTS_WITH_STRANGERS)),
+            Again::Shortly => (None, self.retry.max_attempts.min(FIRST_ATTEMPTS)),
         };
         self.attempts += 1;
         if self.attempts >= max_attempts {
-            return Err(self.given_up(fault.error, stranger));
+            return Err(self.given_up(fault.error, first));
         }
         let since = *self.since.get_or_insert(now);
         let left = self.retry.max_elapsed.saturating_sub(now.saturating_duration_since(since));
@@ -115,7 +115,7 @@ impl Patience {
             (HttpError::Refused { url, status }, Some(asked)) if asked > left => {
                 Err(HttpError::TryLater { url, status, wait: asked })
             }
-            (error, _) => Err(self.given_up(error, stranger)),
+            (error, _) => Err(self.given_up(error, first)),
         }
     }
 
@@ -124,10 +124,10 @@ impl Patience {
         self.retry.max_wait.min(FIRST_WAIT * (1 << doublings))
     }
 
-    fn given_up(&self, error: HttpError, stranger: bool) -> HttpError {
+    fn given_up(&self, error: HttpError, first: bool) -> HttpError {
         let attempts = self.attempts;
         match error {
-            HttpError::NoConnection { url, source } if stranger => {
+            HttpError::NoConnection { url, source } if first => {
                 HttpError::Unreachable { url, attempts, source }
             }
             error if attempts == 1 => error,
@@ -230,17 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_answered_is_asked_a_few_times() {
+    fn what_never_answered_is_asked_a_few_times() {
         let many = Retry { max_attempts: 99, ..RETRY };
         let now = Instant::now();
         for retry in [many, RETRY, Retry { max_attempts: 2, ..RETRY }] {
             let attempts = retry.max_attempts.min(3);
             for mut patience in [Patience::new(retry), Patience::new(retry).once()] {
                 for _ in 1..attempts {
-                    let wait = patience.wait(no_connection().of_a_stranger(), now).expect("again");
+                    let wait = patience.wait(no_connection().at_first(), now).expect("again");
                     assert!(wait <= Duration::from_secs(1));
                 }
-                let end = patience.wait(no_connection().of_a_stranger(), now).expect_err("never answered");
+                let end = patience.wait(no_connection().at_first(), now).expect_err("never answered");
                 let HttpError::Unreachable { attempts: told, .. } = end else { panic!("{end:?}") };
                 assert_eq!(told, attempts);
             }
@@ -249,7 +249,7 @@ mod tests {
         for _ in 0..50 {
             patience.wait(no_connection(), now).expect("one that had answered is waited for");
         }
-        assert!(matches!(busy(None).of_a_stranger().again, Again::After(None)), "it has answered");
+        assert!(matches!(busy(None).at_first().again, Again::After(None)), "it has answered");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Write FHIR Bundles.
     Bundle(BundleArgs),
     /// Download sources as they are, and go on after an interruption.
-    Fetch(FetchArgs),
+    Fetch(Box<FetchArgs>),
     /// Run the rejected records of an earlier split again, each under the place that it had.
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.

@@ -81,12 +81,10 @@ impl NetworkArgs {
     }
 
     #[cfg(any(feature = "http", feature = "cloud"))]
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(clippy::unnecessary_wraps, unused_variables, reason = "as with the feature http")
-    )]
     pub(crate) fn network(&self, tell: &TellArgs) -> anyhow::Result<Network> {
         let network = Network::default();
+        #[cfg(not(feature = "http"))]
+        let _ = tell;
         #[cfg(feature = "http")]
         let network = network
             .with_http(self.http()?)

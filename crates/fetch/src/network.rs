@@ -216,13 +216,11 @@ impl Network {
 #[cfg(not(feature = "http"))]
 impl Network {
     /// Nothing is asked for by this build.
-    #[expect(clippy::unused_self, reason = "the same call as in builds that ask")]
     pub(crate) fn found_elsewhere(&self, _: &ListedUrl, _: bool) -> Option<Result<Found, FetchError>> {
         None
     }
 
     /// Nothing is asked for by this build.
-    #[expect(clippy::unused_self, reason = "the same call as in builds that ask")]
     pub(crate) fn found_on_page(&self, manifest: &str, _: &str) -> Vec<Result<Found, FetchError>> {
         vec![Err(FetchError::NextPage { name: manifest.to_owned() })]
     }

@@ -297,7 +297,7 @@ impl Job {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Report, JobError> {
         let spool_dir = target.spool_dir(to.spool_dir.as_deref());
-        let held = target.open(Opening {
+        let held = target.open(&mut Opening {
             overwrite: to.overwrite,
             spool_dir: &spool_dir,
             upload_bytes: plan.upload_bytes,

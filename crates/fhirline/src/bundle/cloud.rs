@@ -26,9 +26,9 @@ pub(super) fn target_at(path: &Path, url: &str) -> Result<Target, JobError> {
 
 impl Target {
     /// The same as for a folder. Of a run that was killed nothing is there but what it had given names to.
-    pub(super) fn open_prefix(&self, prefix: &Prefix, opening: Opening<'_>) -> Result<Held, JobError> {
+    pub(super) fn open_prefix(&self, prefix: &Prefix, opening: &mut Opening<'_>) -> Result<Held, JobError> {
         let Opening { overwrite, spool_dir, upload_bytes, network, cancel, on_wait } = opening;
-        let store = prefix.store(network, spool_dir, upload_bytes)?;
+        let store = prefix.store(network, spool_dir, *upload_bytes)?;
         let claim = prefix.claim(&store, cancel, &mut |at_most| on_wait(&self.name, at_most))?;
         let names = store.list().map_err(self.failed("look into"))?;
         if !names.iter().all(|name| self.is_ours(name) || name == SEALING) {
@@ -37,7 +37,7 @@ impl Target {
         let is_sealing = names.iter().any(|name| name == SEALING);
         let (partials, mut old): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| name.ends_with(PARTIAL_SUFFIX));
-        if let (Some(name), false, false) = (old.first(), overwrite, is_sealing) {
+        if let (Some(name), false, false) = (old.first(), *overwrite, is_sealing) {
             return Err(JobError::Exists { name: self.shown(name) });
         }
         if is_sealing {

@@ -172,7 +172,7 @@ impl RestoreJob {
         if target.is_within(&self.run) {
             return Err(RestoreError::WithinRun { name: self.path.display().to_string() }.into());
         }
-        let held = target.open(Opening {
+        let held = target.open(&mut Opening {
             overwrite: self.overwrite,
             spool_dir: &target.spool_dir(self.spool_dir.as_deref()),
             upload_bytes,

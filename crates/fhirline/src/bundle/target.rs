@@ -142,7 +142,7 @@ impl Target {
 
     /// Makes sure that the target is free, and removes what an interrupted run left there. Nothing is changed before it is
     /// certain that it may be.
-    pub(super) fn open(&self, opening: Opening<'_>) -> Result<Held, JobError> {
+    pub(super) fn open(&self, opening: &mut Opening<'_>) -> Result<Held, JobError> {
         match &self.place {
             Place::Folder(folder) => self.open_folder(folder, opening.overwrite),
             #[cfg(feature = "cloud")]

@@ -31,7 +31,7 @@ fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
         job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
         &args.expect,
     )?;
-    split_to(&to, job, &args.input, &args.tell)
+    split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
 /// The rejected records of an earlier split again.
@@ -45,10 +45,16 @@ pub(crate) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitStatus> {
 fn do_replay(args: &ReplayArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
     let job = configured(Job::replay_of(&args.quarantine)?, &args.input, &args.resources)?;
-    split_to(&to, job, &args.input, &args.tell)
+    split_to(&args.output, &to, job, &args.input, &args.tell)
 }
 
-fn split_to(to: &SplitJob, job: Job, input: &InputArgs, tell: &TellArgs) -> anyhow::Result<ExitStatus> {
+fn split_to(
+    output: &OutputArgs,
+    to: &SplitJob,
+    job: Job,
+    input: &InputArgs,
+    tell: &TellArgs,
+) -> anyhow::Result<ExitStatus> {
     tell_memory(|| job.split_memory_plan(to), tell)?;
     let mut reporter = Reporter::new(tell, total_bytes(&job, tell), false);
     let report = job.split(to, &mut |event| reporter.on_event(&event));

@@ -83,12 +83,28 @@ fn all_43_rows_are_there_in_order() {
     let numbers: Vec<u32> = rows.iter().map(|row| row.number).collect();
     assert_eq!(numbers, (1..=43).collect::<Vec<u32>>());
     for row in &rows {
-        assert!(!row.case.is_empty() || row.belongs_to.is_some(), "row {}: nothing shows it", row.number);
+        let is_shown = !row.case.is_empty() || !row.reply.is_empty() || row.belongs_to.is_some();
+        assert!(is_shown, "row {}: nothing shows it", row.number);
         assert_eq!(row.belongs_to.is_some(), row.there.is_some(), "row {}", row.number);
         for case in &row.case {
             assert!(case.fixture.is_some() != case.generate.is_some(), "row {}: {}", row.number, case.what);
             let told = case.exit == 5 && case.says.is_none();
             assert!(!told, "row {}: a source that fails has a message: {}", row.number, case.what);
+        }
+    }
+}
+
+#[test]
+fn what_servers_do_is_shown_by_tests_that_exist() {
+    for row in Table::read(TABLE).row {
+        for reply in &row.reply {
+            assert!(!reply.tests.is_empty(), "row {}: {}: no test", row.number, reply.what);
+            for test in &reply.tests {
+                let (file, function) = test.split_once("::").expect("file::function");
+                let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+                let is_there = text.contains(&format!("#[test]\nfn {function}()"));
+                assert!(is_there, "row {}: there is no test {test}", row.number);
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ mod kill;
 mod laws;
 mod layering;
 mod ledger;
+#[cfg(all(feature = "http", feature = "cloud"))]
+mod network_memory;
 mod oracle;
 mod sinks;
 mod support;

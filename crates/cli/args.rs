@@ -43,7 +43,7 @@ pub(crate) enum Command {
     /// Write FHIR Bundles.
     Bundle(BundleArgs),
     /// Download sources as they are, and go on after an interruption.
-    Fetch(FetchArgs),
+    Fetch(Box<FetchArgs>),
     /// Run the rejected records of an earlier split again, each under the place that it had.
     Replay(ReplayArgs),
     /// Make a small synthetic export, split it, and show the result.
@@ -89,7 +89,8 @@ pub(crate) struct SplitArgs {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct BundleArgs {
     /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
-    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. A file that is a Bulk Data manifest
+    /// stands for the files that it names. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required_unless_present = "restore")]
     pub(crate) sources: Vec<OsString>,
@@ -136,9 +137,14 @@ const NOT_WITH_RESTORE: [&str; 18] = [
 #[derive(Debug, Args)]
 pub(crate) struct BundleOutputArgs {
     /// The file to write to, if its name ends in .json: further Bundles are X.0002.json, ..., rejected records go to
-    /// _X.quarantine. Else a folder, new or empty: Bundle.0001.json, Bundle.0002.json, ..., _quarantine
+    /// _X.quarantine. Else a folder, new or empty: Bundle.0001.json, Bundle.0002.json, ..., _quarantine. Or the same below a prefix in
+    /// an object store: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix
     #[arg(short = 'o', long = "output", value_name = "DEST")]
     pub(crate) path: PathBuf,
+    /// Where bytes wait on the disk: what is on its way to an object store, and lines too long for memory. Unless given, DEST
+    /// or, for an object store, the folder for temporary files
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) spool_dir: Option<PathBuf>,
     /// What the Bundles are for
     #[arg(long, value_enum, value_name = "TYPE", default_value = "collection", help_heading = "Output")]
     pub(crate) bundle_type: BundleType,
@@ -183,14 +189,33 @@ pub(crate) struct FetchArgs {
     /// NAME once it is complete; manifest.json comes last
     #[cfg_attr(
         feature = "http",
-        arg(short = 'o', long = "output", value_name = "DIR", required_unless_present = "split")
+        arg(
+            short = 'o',
+            long = "output",
+            value_name = "DIR",
+            required_unless_present = "split",
+            conflicts_with_all = ONLY_WITH_SPLIT
+        )
     )]
     #[cfg_attr(
         not(feature = "http"),
         arg(short = 'o', long = "output", value_name = "DIR", required = true)
     )]
     pub(crate) folder: Option<PathBuf>,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) expect: ExpectArgs,
+    #[cfg(feature = "http")]
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
     /// Files that are fetched at the same time
+    #[cfg(not(feature = "http"))]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value = "4")]
     pub(crate) max_downloads: u16,
     /// The hash of each file in the manifest
@@ -204,8 +229,35 @@ pub(crate) struct FetchArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) overwrite: bool,
     #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+    #[command(flatten)]
     pub(crate) tell: TellArgs,
 }
+
+/// What has no meaning where files are kept as they are.
+#[cfg(feature = "http")]
+const ONLY_WITH_SPLIT: [&str; 20] = [
+    "types",
+    "exclude_type",
+    "max_line_bytes",
+    "max_ratio",
+    "max_decoded_bytes",
+    "max_rejects",
+    "on_reject",
+    "keep_bundles",
+    "allow_incomplete",
+    "trust_input",
+    "spool_dir",
+    "compress",
+    "level",
+    "max_file_bytes",
+    "max_file_records",
+    "keep_entry_metadata",
+    "checkpoint_bytes",
+    "expect",
+    "threads",
+    "memory",
+];
 
 /// What to ask a FHIR server for.
 #[cfg(feature = "http")]
@@ -218,16 +270,17 @@ pub(crate) struct ExportArgs {
     /// Only what was modified after this instant, such as 2026-01-31T00:00:00Z
     #[arg(long, value_name = "INSTANT", value_parser = instant, requires = "export", help_heading = "Export")]
     pub(crate) since: Option<String>,
-    /// Only these resource types
-    #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = resource_type, requires = "export", help_heading = "Export")]
-    pub(crate) types: Vec<ResourceType>,
+    /// Ask for these resource types only
+    #[arg(long = "types", value_name = "A,B", value_delimiter = ',', value_parser = resource_type, requires = "export", help_heading = "Export")]
+    pub(crate) asked_types: Vec<ResourceType>,
     /// Only what this search finds, such as Observation?category=laboratory; may be given more than once
     #[arg(long, value_name = "QUERY", requires = "export", help_heading = "Export")]
     pub(crate) type_filter: Vec<String>,
     /// Kick off with a Parameters resource (POST): version 4 of the standard wants it
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) post: bool,
-    /// Split the files while they come, as `fhirline split -o DEST` would, and keep none of them
+    /// Split the files while they come, as `fhirline split -o DEST` would, into a folder, and keep none of them. The options of
+    /// split go with it
     #[arg(
         long,
         value_name = "DEST",
@@ -240,7 +293,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) cancel: bool,
     /// The id under which this client is registered (SMART Backend Services)
-    #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], help_heading = "Export")]
+    #[arg(long, value_name = "ID", requires_all = ["export", "smart_key_file"], conflicts_with = "credentials", help_heading = "Export")]
     pub(crate) smart_client_id: Option<String>,
     /// The private key of the client, in a JWK set
     #[arg(
@@ -260,9 +313,6 @@ pub(crate) struct ExportArgs {
     /// The scopes to ask for; system/*.rs, or system/*.read where the server knows that, unless given
     #[arg(long, value_name = "SCOPE", requires = "smart_client_id", help_heading = "Export")]
     pub(crate) smart_scope: Option<String>,
-    /// The access token may also go to this host (HOST or HOST:PORT) if files on it want it; may be given more than once
-    #[arg(long, value_name = "HOST", requires = "export", help_heading = "Export")]
-    pub(crate) token_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -289,6 +339,22 @@ pub(crate) struct OutputArgs {
     /// gs://bucket/prefix, az://container/prefix
     #[arg(short = 'o', long = "output", value_name = "DEST")]
     pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArgs,
+    /// The hash of each output in the manifest
+    #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
+    pub(crate) checksum: Checksum,
+    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
+    pub(crate) durability: Durability,
+    /// Replace a complete run in DEST: its manifest first, then only the files that it names. Begin an interrupted one afresh
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+}
+
+/// What the outputs of a split are like, and how it goes.
+#[derive(Debug, Args)]
+pub(crate) struct ShapeArgs {
     /// Where bytes wait on the disk: what is on its way to an object store, and lines too long for memory. Unless given, DEST
     /// or, for an object store, the folder for temporary files
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -309,19 +375,10 @@ pub(crate) struct OutputArgs {
     /// _entry_metadata.ndjson. Entries without a resource are always kept, in _entries.ndjson
     #[arg(long, help_heading = "Output")]
     pub(crate) keep_entry_metadata: bool,
-    /// The hash of each output in the manifest
-    #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
-    pub(crate) checksum: Checksum,
-    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
-    pub(crate) durability: Durability,
     /// Note how far the run has come each time this many decoded bytes were written: the same command goes on there after an
     /// interruption; 0 for never
     #[arg(long, value_name = "SIZE", value_parser = size_or_none, default_value = "64MiB", help_heading = "Output")]
     pub(crate) checkpoint_bytes: u64,
-    /// Replace a complete run in DEST: its manifest first, then only the files that it names. Begin an interrupted one afresh
-    #[arg(long, help_heading = "Output")]
-    pub(crate) overwrite: bool,
 }
 
 #[derive(Debug, Args)]
@@ -367,7 +424,8 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
     /// Files, folders (read recursively), patterns, or - for standard input; in builds that have them, https:// and http:// URLs
-    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. Compression (gzip, zstd, bzip2, xz) is found
+    /// (of data, or of a Bulk Data manifest) and s3://, gs:// and az:// objects and prefixes. A file that is a Bulk Data manifest
+    /// stands for the files that it names. Compression (gzip, zstd, bzip2, xz) is found
     /// from the bytes, never from the name
     #[arg(value_name = "SOURCE", required = true)]
     pub(crate) sources: Vec<OsString>,

@@ -25,7 +25,10 @@ fn restore(args: &BundleArgs, run: &Path) -> anyhow::Result<ExitStatus> {
         .durable(args.output.durability == Durability::Seal)
         .overwrite(args.output.overwrite)
         .memory_bytes(args.resources.memory)
+        .spool_dir(args.output.spool_dir.clone())
         .cancelled_by(interruptible()?);
+    #[cfg(any(feature = "http", feature = "cloud"))]
+    let job = job.network(args.network.network(&args.tell)?);
     let report = job.run()?;
     let destination = args.output.path.display().to_string();
     let json = serde_json::to_string_pretty(&report)? + "\n";
@@ -35,7 +38,7 @@ fn restore(args: &BundleArgs, run: &Path) -> anyhow::Result<ExitStatus> {
 
 fn do_bundle(args: &BundleArgs) -> anyhow::Result<ExitStatus> {
     let to = bundle_job(&args.output)?;
-    let job = job_of(&args.sources, &args.input, &args.network, &args.resources)?;
+    let job = job_of(&args.sources, &args.input, &args.network, &args.resources, &args.tell)?;
     if args.tell.verbose {
         tell_plan(&job.bundle_memory_plan()?);
     }
@@ -54,7 +57,8 @@ fn bundle_job(args: &BundleOutputArgs) -> anyhow::Result<BundleJob> {
         .max_bytes(args.max_bytes)
         .pretty(args.pretty)
         .durable(args.durability == Durability::Seal)
-        .overwrite(args.overwrite);
+        .overwrite(args.overwrite)
+        .spool_dir(args.spool_dir.clone());
     if let Some(base) = &args.base {
         job = job.base(base.parse::<BaseUrl>().context("cannot use --base")?);
     }

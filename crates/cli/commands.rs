@@ -6,13 +6,13 @@ use anyhow::Context;
 use serde_json::json;
 
 use fhirline::{
-    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, MemoryPlan, RejectLimit, Report,
-    Selection, SplitJob,
+    Cancel, ChecksumKind, Codec, Encoding, ExitStatus, Expectation, Job, JobError, MemoryPlan, RejectLimit,
+    Report, Selection, SplitJob,
 };
 
 use crate::args::{
     CatArgs, Checksum, Compress, Durability, ExpectArgs, InputArgs, OnReject, OutputArgs, ReplayArgs,
-    ResourceArgs, SplitArgs, StatsArgs, TellArgs,
+    ResourceArgs, ShapeArgs, SplitArgs, StatsArgs, TellArgs,
 };
 use crate::interrupt::stop_on_interrupt;
 use crate::network::NetworkArgs;
@@ -28,7 +28,7 @@ pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
 fn do_split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
     let to = split_job(&args.output)?;
     let job = with_expectation(
-        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?,
         &args.expect,
     )?;
     split_to(&args.output, &to, job, &args.input, &args.tell)
@@ -55,7 +55,7 @@ pub(crate) fn split_to(
     input: &InputArgs,
     tell: &TellArgs,
 ) -> anyhow::Result<ExitStatus> {
-    tell_memory(&job, encoding_of(output)?, tell)?;
+    tell_memory(|| job.split_memory_plan(to), tell)?;
     let mut reporter = Reporter::new(tell, total_bytes(&job, tell), false);
     let report = job.split(to, &mut |event| reporter.on_event(&event));
     reporter.finish();
@@ -75,8 +75,8 @@ fn do_cat(args: &CatArgs) -> anyhow::Result<ExitStatus> {
         !args.tell.json,
         "standard output holds the data: write the report to a file with --report FILE"
     );
-    let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?;
-    tell_memory(&job, Encoding::plain(), &args.tell)?;
+    let job = job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?;
+    tell_memory(|| job.memory_plan(Encoding::plain()), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), true);
     let mut out = io::stdout();
     let report = job.cat(&mut out, &mut |event| reporter.on_event(&event));
@@ -94,10 +94,10 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
 
 fn do_stats(args: &StatsArgs) -> anyhow::Result<ExitStatus> {
     let job = with_expectation(
-        job_of(&args.sources.sources, &args.input, &args.network, &args.resources)?,
+        job_of(&args.sources.sources, &args.input, &args.network, &args.resources, &args.tell)?,
         &args.expect,
     )?;
-    tell_memory(&job, Encoding::plain(), &args.tell)?;
+    tell_memory(|| job.memory_plan(Encoding::plain()), &args.tell)?;
     let mut reporter = Reporter::new(&args.tell, total_bytes(&job, &args.tell), false);
     let report = job.stats(&mut |event| reporter.on_event(&event));
     reporter.finish();
@@ -197,13 +197,18 @@ pub(crate) fn job_of(
     args: &InputArgs,
     network: &NetworkArgs,
     resources: &ResourceArgs,
+    tell: &TellArgs,
 ) -> anyhow::Result<Job> {
-    configured(network.applied_to(Job::new(sources)?)?, args, resources)
+    configured(network.applied_to(Job::new(sources)?, tell)?, args, resources)
 }
 
 /// The job as the arguments describe it, stopped by Ctrl-C.
 pub(crate) fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -> anyhow::Result<Job> {
-    let cancel = interruptible()?;
+    Ok(described(job, args, resources).cancelled_by(interruptible()?))
+}
+
+/// The job as the arguments describe it.
+pub(crate) fn described(job: Job, args: &InputArgs, resources: &ResourceArgs) -> Job {
     let selection = Selection {
         only: args.types.iter().copied().collect(),
         except: args.exclude_type.iter().copied().collect(),
@@ -216,8 +221,7 @@ pub(crate) fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -
         .allow_incomplete(args.allow_incomplete)
         .keep_bundles(args.keep_bundles)
         .trust_input(args.trust_input)
-        .select(selection)
-        .cancelled_by(cancel);
+        .select(selection);
     if let Some(threads) = resources.threads {
         job = job.threads(threads.into());
     }
@@ -225,7 +229,7 @@ pub(crate) fn configured(job: Job, args: &InputArgs, resources: &ResourceArgs) -
         OnReject::Fail => Some(RejectLimit::Records(0)),
         OnReject::Quarantine => args.max_rejects.map(|rejects| rejects.0),
     };
-    Ok(limit.into_iter().fold(job, Job::max_rejects))
+    limit.into_iter().fold(job, Job::max_rejects)
 }
 
 /// What Ctrl-C stops.
@@ -235,7 +239,7 @@ pub(crate) fn interruptible() -> anyhow::Result<Cancel> {
     Ok(cancel)
 }
 
-fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
+pub(crate) fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
     let Some(file) = &args.expect else { return Ok(job) };
     let name = file.display();
     let json = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
@@ -244,16 +248,21 @@ fn with_expectation(job: Job, args: &ExpectArgs) -> anyhow::Result<Job> {
 }
 
 pub(crate) fn split_job(args: &OutputArgs) -> anyhow::Result<SplitJob> {
-    Ok(SplitJob::to(&args.folder)
-        .encoding(encoding_of(args)?)
+    Ok(shaped(SplitJob::to(&args.folder), &args.shape)?
         .checksum(checksum_of(args.checksum))
+        .durable(args.durability == Durability::Seal)
+        .overwrite(args.overwrite))
+}
+
+/// The split as the arguments describe it.
+pub(crate) fn shaped(to: SplitJob, args: &ShapeArgs) -> anyhow::Result<SplitJob> {
+    Ok(to
+        .encoding(encoding_of(args)?)
         .max_file_bytes(args.max_file_bytes)
         .max_file_records(args.max_file_records)
         .keep_entry_metadata(args.keep_entry_metadata)
-        .durable(args.durability == Durability::Seal)
         .checkpoint_bytes(Some(args.checkpoint_bytes).filter(|bytes| *bytes > 0))
-        .spool_dir(args.spool_dir.clone())
-        .overwrite(args.overwrite))
+        .spool_dir(args.spool_dir.clone()))
 }
 
 pub(crate) fn checksum_of(checksum: Checksum) -> Option<ChecksumKind> {
@@ -264,7 +273,7 @@ pub(crate) fn checksum_of(checksum: Checksum) -> Option<ChecksumKind> {
     }
 }
 
-fn encoding_of(args: &OutputArgs) -> anyhow::Result<Encoding> {
+fn encoding_of(args: &ShapeArgs) -> anyhow::Result<Encoding> {
     let codec = match args.compress {
         Compress::None => Codec::None,
         Compress::Gzip => Codec::Gzip,
@@ -277,9 +286,9 @@ pub(crate) fn total_bytes(job: &Job, tell: &TellArgs) -> Option<u64> {
     if tell.quiet { None } else { job.total_bytes() }
 }
 
-fn tell_memory(job: &Job, encoding: Encoding, tell: &TellArgs) -> anyhow::Result<()> {
+fn tell_memory(plan: impl FnOnce() -> Result<MemoryPlan, JobError>, tell: &TellArgs) -> anyhow::Result<()> {
     if tell.verbose {
-        tell_plan(&job.memory_plan(encoding)?);
+        tell_plan(&plan()?);
     }
     Ok(())
 }

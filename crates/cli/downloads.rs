@@ -8,9 +8,9 @@ use indicatif::{
     HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle,
 };
 
-#[cfg(feature = "http")]
-use fhirline::ExportEvent;
 use fhirline::FetchEvent;
+#[cfg(feature = "http")]
+use fhirline::{Cancelled, ExportEvent};
 
 use crate::args::{Progress, TellArgs};
 use crate::trouble::{shown, warn};
@@ -163,13 +163,26 @@ impl Downloads {
             ExportEvent::Complete { manifest, .. } => {
                 let files = manifest.files().count() as u64;
                 self.wait(&format!("the export is ready: {} files", HumanCount(files)), Duration::ZERO);
-                if let Shown::Bars(bars) = &mut self.shown
-                    && let Some(bar) = bars.waiting.take()
-                {
-                    bar.finish_and_clear();
-                }
+                self.end_wait();
             }
+            ExportEvent::Failed { .. } => self.end_wait(),
+            ExportEvent::Abandoned { told } => self.say(match told {
+                Some(Cancelled::Accepted) => {
+                    "the server was told that the export of before is not wanted any more"
+                }
+                Some(Cancelled::Unknown) => "the server does not know the export of before any more",
+                None => "the server could not be told that the export of before is not wanted any more",
+            }),
             _ => {}
+        }
+    }
+
+    #[cfg(feature = "http")]
+    fn end_wait(&mut self) {
+        if let Shown::Bars(bars) = &mut self.shown
+            && let Some(bar) = bars.waiting.take()
+        {
+            bar.finish_and_clear();
         }
     }
 

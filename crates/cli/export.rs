@@ -8,7 +8,7 @@ use fhirline::{
 };
 
 use crate::args::{Durability, ExportArgs, FetchArgs};
-use crate::commands::{self, checksum_of, interruptible};
+use crate::commands::{self, checksum_of, described, interruptible};
 use crate::downloads::Downloads;
 use crate::fetch::{conclude, fetch_job, folder_of};
 use crate::reporter::Reporter;
@@ -37,7 +37,7 @@ pub(crate) fn export(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<Ex
 
 /// The same, split while it comes.
 fn split(export: &ExportJob, args: &FetchArgs, folder: &Path) -> anyhow::Result<ExitStatus> {
-    let to = SplitJob::to(folder)
+    let to = commands::shaped(SplitJob::to(folder), &args.shape)?
         .checksum(checksum_of(args.checksum))
         .durable(args.durability == Durability::Seal)
         .overwrite(args.overwrite);
@@ -45,7 +45,8 @@ fn split(export: &ExportJob, args: &FetchArgs, folder: &Path) -> anyhow::Result<
         return tell_cancelled(export.cancel_split(&to)?, args);
     }
     let no_sources: [&str; 0] = [];
-    let job = Job::new(no_sources)?;
+    let job = args.network.applied_to(Job::new(no_sources)?, &args.tell)?;
+    let job = commands::with_expectation(described(job, &args.input, &args.resources), &args.expect)?;
     let mut shown = Downloads::new(&args.tell, None);
     let mut reporter = Reporter::new(&args.tell, None, false);
     let report = export.split(
@@ -64,7 +65,7 @@ fn split(export: &ExportJob, args: &FetchArgs, folder: &Path) -> anyhow::Result<
     shown.finish();
     reporter.finish();
     let report = report?;
-    let sealed = report.account.sources.failed == 0;
+    let sealed = report.account.sources.failed == 0 || args.input.allow_incomplete;
     let destination = folder.display().to_string();
     commands::conclude(&report, &args.tell, || summary::of_split(&report, &destination, sealed))
 }
@@ -90,8 +91,8 @@ fn export_job(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExportJob
     if let Some(since) = &export.since {
         request = request.since(since);
     }
-    if !export.types.is_empty() {
-        request = request.types(export.types.iter().map(ToString::to_string));
+    if !export.asked_types.is_empty() {
+        request = request.types(export.asked_types.iter().map(ToString::to_string));
     }
     if !export.type_filter.is_empty() {
         request = request.type_filters(export.type_filter.iter().cloned());
@@ -99,7 +100,8 @@ fn export_job(args: &FetchArgs, level: &ExportLevel) -> anyhow::Result<ExportJob
     if export.post {
         request = request.method(KickOffMethod::Post);
     }
-    let job = ExportJob::new(request).token_hosts(export.token_host.iter().cloned());
+    let network = &args.network;
+    let job = ExportJob::new(request).http(network.http()?).token_hosts(network.token_host.iter().cloned());
     Ok(smart_options(export).into_iter().fold(job, ExportJob::smart))
 }
 

@@ -27,7 +27,8 @@ pub(crate) fn fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
 fn do_fetch(args: &FetchArgs) -> anyhow::Result<ExitStatus> {
     let folder = folder_of(args)?;
     let to = fetch_job(args, folder);
-    let job = Job::new(&args.sources.sources)?.cancelled_by(interruptible()?);
+    let job =
+        args.network.applied_to(Job::new(&args.sources.sources)?, &args.tell)?.cancelled_by(interruptible()?);
     let mut shown = Downloads::new(&args.tell, total_bytes(&job, &args.tell));
     let report = job.fetch(&to, &mut |event| shown.on_event(event));
     shown.finish();
@@ -40,8 +41,12 @@ pub(crate) fn folder_of(args: &FetchArgs) -> anyhow::Result<&Path> {
 }
 
 pub(crate) fn fetch_job(args: &FetchArgs, folder: &Path) -> FetchJob {
+    #[cfg(feature = "http")]
+    let max_downloads = args.network.max_downloads;
+    #[cfg(not(feature = "http"))]
+    let max_downloads = args.max_downloads;
     FetchJob::to(folder)
-        .max_downloads(args.max_downloads.into())
+        .max_downloads(max_downloads.into())
         .checksum(checksum_of(args.checksum))
         .durable(args.durability == Durability::Seal)
         .overwrite(args.overwrite)

@@ -6,6 +6,9 @@ use fhirline::Job;
 #[cfg(any(feature = "http", feature = "cloud"))]
 use fhirline::Network;
 
+use crate::args::TellArgs;
+#[cfg(feature = "http")]
+use crate::downloads::Downloads;
 #[cfg(feature = "http")]
 use anyhow::{Context, bail, ensure};
 #[cfg(feature = "http")]
@@ -40,15 +43,20 @@ pub(crate) struct NetworkArgs {
     #[cfg(feature = "http")]
     #[arg(long, value_name = "FILE", group = "credentials")]
     netrc_file: Option<std::path::PathBuf>,
+    /// Let this host (HOST or HOST:PORT) have the credentials too, if files that a manifest names on it want the access token: files
+    /// elsewhere than the URL that is named, or those of a manifest on this machine; may be given more than once
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) token_host: Vec<String>,
     /// Let http:// lead to other machines: whoever is on the way can read along
     #[cfg(feature = "http")]
     #[arg(long)]
     allow_http: bool,
-    /// Let so many sources from servers arrive at once: the one that is read, and those behind it
+    /// Let so many files from servers and stores arrive at once
     #[cfg(feature = "http")]
     #[arg(long, value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64))]
-    max_downloads: u16,
-    /// Try again so often before giving up, in a row and without a new byte
+    pub(crate) max_downloads: u16,
+    /// Try again so often before giving up, in a row and without a new byte; at most twice before anything has answered
     #[cfg(any(feature = "http", feature = "cloud"))]
     #[arg(long, value_name = "N", default_value = "7", value_parser = clap::value_parser!(u32).range(..1000))]
     retries: u32,
@@ -61,24 +69,41 @@ pub(crate) struct NetworkArgs {
 impl NetworkArgs {
     /// The job, asking as the arguments say.
     #[cfg(not(any(feature = "http", feature = "cloud")))]
-    pub(crate) fn applied_to(&self, job: Job) -> anyhow::Result<Job> {
+    pub(crate) fn applied_to(&self, job: Job, _: &TellArgs) -> anyhow::Result<Job> {
         let Self {} = self;
         Ok(job)
     }
 
     /// The job, asking as the arguments say.
     #[cfg(any(feature = "http", feature = "cloud"))]
-    pub(crate) fn applied_to(&self, job: Job) -> anyhow::Result<Job> {
+    pub(crate) fn applied_to(&self, job: Job, tell: &TellArgs) -> anyhow::Result<Job> {
+        Ok(job.network(self.network(tell)?)?)
+    }
+
+    #[cfg(any(feature = "http", feature = "cloud"))]
+    pub(crate) fn network(&self, tell: &TellArgs) -> anyhow::Result<Network> {
         let network = Network::default();
+        #[cfg(not(feature = "http"))]
+        let _ = tell;
         #[cfg(feature = "http")]
-        let network = network.with_http(self.http()?).with_max_downloads(self.max_downloads.into());
+        let network = network
+            .with_http(self.http()?)
+            .with_token_hosts(self.token_host.iter().cloned())
+            .with_max_downloads(self.max_downloads.into());
+        #[cfg(feature = "http")]
+        let network = {
+            let shown = std::sync::Mutex::new(Downloads::new(tell, None));
+            network.telling(move |event| {
+                shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).on_server(event);
+            })
+        };
         #[cfg(feature = "cloud")]
         let network = network.with_retries_of_cloud(self.retries as usize);
-        Ok(job.network(network)?)
+        Ok(network)
     }
 
     #[cfg(feature = "http")]
-    fn http(&self) -> anyhow::Result<HttpOptions> {
+    pub(crate) fn http(&self) -> anyhow::Result<HttpOptions> {
         let retry = Retry {
             max_attempts: self.retries + 1,
             idle: std::time::Duration::from_secs(self.idle_timeout),

@@ -125,7 +125,13 @@ fn straight_into_a_split() {
     let command = format!("fetch {} --export --split out --json", server.base());
     let report = place.run(&command).ends_with(0).json();
     assert_eq!(report["ledger"]["records"]["read"], 4);
-    let files = ["Goal.ndjson", "Patient.ndjson", "_deleted.ndjson", "_errors.ndjson", "manifest.json"];
+    let files =
+        ["Goal.ndjson", "Patient.ndjson", "_deleted.ndjson", "_errors.ndjson", "log.ndjson", "manifest.json"];
+    let events = logged(&place, "out");
+    assert_eq!(
+        (events.first().map(String::as_str), events.last().map(String::as_str)),
+        (Some("kickoff"), Some("export_complete"))
+    );
     assert_eq!(
         (place.files("."), place.files("out")),
         (files.map(|name| format!("out/{name}")).to_vec(), files.map(str::to_owned).to_vec())
@@ -135,6 +141,42 @@ fn straight_into_a_split() {
     assert_eq!(place.run(&command).ends_with(0).json()["already_complete"], true);
     place.run(&format!("fetch {} --export Patient --split out", server.base())).ends_with(2);
     assert_eq!(server.bulk().seen.len(), asked);
+}
+
+#[test]
+fn a_split_of_an_export_takes_the_options_of_split() {
+    let (place, server) = (Place::new(), server());
+    let base = server.base();
+    let command =
+        format!("fetch {base} --export --split out --compress gzip --type Goal --memory 128MiB --threads 1");
+    place.run(&command).ends_with(0);
+    let files = ["Goal.ndjson.gz", "_deleted.ndjson.gz", "_errors.ndjson.gz", "log.ndjson", "manifest.json"];
+    assert_eq!(place.files("out"), files);
+    // What is only fetched is what it is.
+    let refused = place.run(&format!("fetch {base} --export -o kept --compress gzip")).ends_with(2);
+    assert!(refused.stderr.contains("--compress") && !place.exists("kept"), "{}", refused.shown());
+    let refused = place.run(&format!("fetch {base} --export --split s3://bucket/out")).ends_with(2);
+    assert!(refused.stderr.contains("exports are split into folders only"), "{}", refused.shown());
+}
+
+#[test]
+fn an_export_that_is_thrown_away_is_cancelled() {
+    for to in ["-o out", "--split out"] {
+        let (place, server) = (Place::new(), server());
+        server.bulk().held = Some(("output/Patient/1".to_owned(), 10));
+        let child = begun(&place, &format!("fetch {} --export {to}", server.base()));
+        wait_until(|| server.count("GET /files/output/Patient/1") > 0);
+        kill(child);
+        server.release();
+        assert_eq!(server.count("DELETE"), 0);
+        let other = format!("fetch {} --export Patient {to}", server.base());
+        place.run(&other).ends_with(2);
+        assert_eq!(server.count("DELETE"), 0);
+        let ran = place.run(&format!("{other} --overwrite")).ends_with(0);
+        assert_eq!(server.count("DELETE /status/1"), 1, "{to}");
+        assert!(ran.stderr.contains("the export of before"), "{}", ran.shown());
+        nothing_is_secret(&place, "out");
+    }
 }
 
 #[test]
@@ -285,6 +327,22 @@ fn an_export_is_cancelled() {
     assert_eq!(server.count("GET /fhir/$export"), 2);
     place.run(&format!("{command} --cancel")).ends_with(2);
     assert_eq!(place.files("out"), FILES);
+}
+
+#[test]
+fn a_file_that_is_refused_is_told_with_its_status() {
+    for status in [401, 403] {
+        let (place, server) = (Place::new(), server());
+        server.bulk().refused = Some(("output/Patient/2".to_owned(), status));
+        for command in ["-o out", "--split split"] {
+            let ran = place.run(&format!("fetch {} --export {command}", server.base())).ends_with(5);
+            let answer = format!("/files/output/Patient/2 answered with status {status}\n");
+            assert!(ran.stderr.contains(&answer), "{}", ran.shown());
+            let hint = ran.stderr.lines().find(|line| line.contains("hint: ")).expect("a hint");
+            assert!(hint.contains("--bearer-env") && hint.contains("--smart-client-id"), "{}", ran.shown());
+            assert!(!ran.shown().contains(SECRET), "{}", ran.shown());
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! relative names only, so that what it prints is the same everywhere.
 
 mod bad_input;
+#[cfg(feature = "http")]
+mod broken_link;
 mod bundle;
 mod cat;
 mod compression;
@@ -27,9 +29,15 @@ mod place;
 mod privacy;
 mod readme;
 mod replay;
+#[cfg(feature = "http")]
+mod replies;
 mod restore;
 mod roles;
 mod sources;
 mod stats;
+#[cfg(feature = "cloud")]
+mod stores;
 mod system;
 mod terminal;
+#[cfg(feature = "http")]
+mod tls;

@@ -25,7 +25,7 @@ fn sample(bytes: u64) -> Vec<u8> {
 type Answers = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 /// What a split leaves, but for what tells of its sources.
-fn outputs(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn outputs(place: &Place, folder: &str) -> Vec<(String, Vec<u8>)> {
     let own = ["manifest.json", "_quarantine/outcome.ndjson"];
     place.contents(folder).into_iter().filter(|(name, _)| !own.contains(&name.as_str())).collect()
 }
@@ -48,22 +48,6 @@ fn what_a_url_gives_is_what_the_file_gives() {
     let again = place.run(&format!("split {url} -o remote")).ends_with(3);
     assert!(again.out().contains("nothing was done"), "{}", again.shown());
     assert!(server.asked().len() <= asked + 2, "only looked at");
-}
-
-#[test]
-fn a_link_that_breaks_all_the_time() {
-    let export = sample(300 << 10);
-    let object = Object::new(export.clone()).etag("\"v1\"");
-    let breaks = AtomicUsize::new(0);
-    let server = FaultServer::start(move |asked| {
-        let number = breaks.fetch_add(1, Ordering::SeqCst);
-        object.reply(asked).cut((10 << 10) + number * 977 % (10 << 10))
-    });
-    let place = Place::with([("export.ndjson", export.clone())]);
-    place.run("split export.ndjson -o local").ends_with(3);
-    place.run(&format!("split {} -o remote", server.url("/export.ndjson"))).ends_with(3);
-    assert!(outputs(&place, "remote") == outputs(&place, "local"));
-    assert!(server.asked().len() > export.len() / (20 << 10), "it broke");
 }
 
 #[test]
@@ -230,4 +214,110 @@ fn secrets_are_named_and_never_given() {
     let ran = place.run(&format!("cat http://user:{CANARY}@example.org/x?{CANARY}")).ends_with(2);
     assert!(ran.stderr.contains("http://example.org/x is not encrypted"), "{}", ran.shown());
     assert!(!ran.stderr.contains(CANARY), "{}", ran.stderr);
+}
+
+#[test]
+fn a_manifest_on_this_machine_is_its_files_wherever_they_are() {
+    let server = bulk_server();
+    let place = Place::with([("there.ndjson", lines(&[GOAL]))]);
+    let address = server.url("");
+    let file = |name: &str| json!({"url": format!("{address}/{name}?key={CANARY}")});
+    let manifest = json!({
+        "transactionTime": "2026-01-01T00:00:00Z", "requiresAccessToken": true, "outputOrganizedBy": "Patient",
+        "output": [file("1.ndjson"), file("there.ndjson")],
+        "error": [file("errors.ndjson")],
+        "link": [{"relation": "next", "url": format!("{address}/page?key={CANARY}")}],
+    });
+    place.put("status.json", manifest.to_string());
+    let told = |line: &str| {
+        let mut command = place.command(line);
+        let output = command.env("TOKEN", CANARY).output().expect("run");
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        assert!(!told.contains(CANARY), "secrets are not shown: {told}");
+        (output.status.code(), told)
+    };
+    // Nobody has said that the server that a file names may have it.
+    let (code, refused) = told("split status.json -o out --bearer-env TOKEN");
+    assert_eq!(code, Some(5), "{refused}");
+    assert!(refused.contains("wants the access token") && refused.contains("--token-host"), "{refused}");
+    let with_token = |asked: &Asked| asked.header("authorization").is_some();
+    assert!(!server.asked().iter().any(with_token));
+
+    let host = address.trim_start_matches("http://");
+    let (code, done) =
+        told(&format!("split status.json -o out --bearer-env TOKEN --token-host {host} --overwrite"));
+    assert_eq!(code, Some(0), "{done}");
+    assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT]));
+    assert_eq!(place.text("out/Goal.ndjson"), lines(&[GOAL, GOAL]));
+    assert_eq!(place.text("out/_deleted.ndjson"), lines(&[DELETION]));
+    assert_eq!(place.text("out/_errors.ndjson"), lines(&[OUTCOME]));
+    assert_eq!(place.text("out/_headers.ndjson"), lines(&[HEADER, HEADER]));
+
+    let network = format!("--bearer-env TOKEN --token-host {host}");
+    let (code, done) = told(&format!("fetch status.json -o files {network}"));
+    assert_eq!(code, Some(0), "{done}");
+    assert_eq!(place.text("files/1.ndjson"), lines(&[HEADER, PATIENT]));
+    assert_eq!(place.text("files/there.ndjson"), lines(&[GOAL]));
+    let (code, done) = told(&format!("stats status.json --json {network}"));
+    assert!(code == Some(0) && done.contains("\"complete\""), "{done}");
+    let (code, done) = told(&format!("bundle status.json -o all.json --memory 128MiB {network}"));
+    assert_eq!(code, Some(0), "{done}");
+    assert!(place.text("all.json").contains(PATIENT));
+}
+
+/// A server that is at work on an export until it has said so a few times.
+fn working_server(times: usize) -> FaultServer {
+    let asked_before = AtomicUsize::new(0);
+    FaultServer::start(move |asked| {
+        if !asked.path().starts_with("/status") {
+            return Object::new(lines(&[PATIENT])).reply(asked);
+        }
+        let number = asked_before.fetch_add(1, Ordering::SeqCst);
+        if number < times {
+            let progress = format!("{}%", number * 10);
+            return Reply::new(202, CANARY).header("Retry-After", "0").header("X-Progress", progress);
+        }
+        let host = format!("http://{}", asked.header("host").expect("a host"));
+        let manifest = json!({
+            "transactionTime": "2026-01-01T00:00:00Z", "requiresAccessToken": false,
+            "output": [{"type": "Patient", "url": format!("{host}/1"), "count": 1}],
+        });
+        Object::new(manifest.to_string()).reply(asked)
+    })
+}
+
+#[test]
+fn a_status_that_is_not_there_yet_is_waited_for() {
+    let server = working_server(4);
+    let place = Place::new();
+    let ran =
+        place.run(&format!("split {} -o out", server.url(&format!("/status?job={CANARY}")))).ends_with(0);
+    assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT]));
+    // The first answer is only a look.
+    for told in ["the server is at work: 10%", "30%", "the export is ready: 1 files"] {
+        assert!(ran.stderr.contains(told), "{}", ran.shown());
+    }
+    assert!(!ran.stderr.contains(CANARY), "{}", ran.shown());
+    let server = working_server(2);
+    let quiet = place.run(&format!("stats {} --quiet", server.url("/status"))).ends_with(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wait_for_a_status_ends_when_it_is_stopped() {
+    let server = FaultServer::start(|_| Reply::new(202, "").header("Retry-After", "3600"));
+    let place = Place::new();
+    let mut command = place.command(&format!("split {} -o out", server.url("/status")));
+    let child = command.stderr(std::process::Stdio::piped()).spawn().expect("run");
+    // The second question is the one that is waited for.
+    while server.asked().len() < 2 {
+        std::thread::yield_now();
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.expect("run").success());
+    let output = child.wait_with_output().expect("ended");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(!place.exists("out"), "nothing was made");
 }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::table::{Case, Row, Table};
+use super::table::{Case, Reply, Row, Table};
 
 const HEAD: &str = "\
 # What is wrong with exports, and what fhirline does about it
@@ -15,19 +15,23 @@ The exit status is 0 if all is well, 3 if records are in quarantine, 4 if the co
 declared, 5 if a source could not be read to its end. With 5 nothing gets a final name: the
 source is taken back to its beginning, and the same command begins there once the source is whole.
 
-What is no file but a reply, a link or an event is not read yet; the table says where it will belong.
+What servers do has a table of its own: each line names the tests that show it, against a server that does it. What is an
+event is not read yet; the table says where it will belong.
 ";
 
 /// The table as a page for users.
 pub(super) fn page(table: &Table) -> String {
     let overview: String = table.row.iter().map(overview).collect();
+    let replies: String =
+        table.row.iter().flat_map(|row| row.reply.iter().map(|reply| answered(row, reply))).collect();
     let cases: String =
         table.row.iter().flat_map(|row| row.case.iter().map(|case| line(row, case))).collect();
     format!(
         "{HEAD}\n| # | found | what fhirline does | exit |\n|---|---|---|---|\n{overview}\n\
          ## The cases\n\n`fhirline split SOURCE -o DEST`, with the options that are given.\n\n\
          | # | source | what it holds | delivered | quarantined | exit | it says |\n\
-         |---|---|---|---|---|---|---|\n{cases}"
+         |---|---|---|---|---|---|---|\n{cases}\n\
+         ## What servers do\n\n| # | the server | what fhirline does | shown by |\n|---|---|---|---|\n{replies}"
     )
 }
 
@@ -56,6 +60,15 @@ fn line(row: &Row, case: &Case) -> String {
         &case.exit.to_string(),
         &said(case),
     ])
+}
+
+fn answered(row: &Row, reply: &Reply) -> String {
+    let shown_by = |test: &String| {
+        let (file, function) = test.split_once("::").unwrap_or((test, ""));
+        format!("[`{function}`](../{file})")
+    };
+    let tests: Vec<String> = reply.tests.iter().map(shown_by).collect();
+    cells(&[&row.number.to_string(), &reply.what, &reply.does, &tests.join(", ")])
 }
 
 fn said(case: &Case) -> String {

@@ -23,6 +23,20 @@ pub(super) struct Row {
     pub(super) there: Option<String>,
     #[serde(default)]
     pub(super) case: Vec<Case>,
+    #[serde(default)]
+    pub(super) reply: Vec<Reply>,
+}
+
+/// The same kind of trouble as a server makes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reply {
+    /// What the server does.
+    pub(super) what: String,
+    /// What comes of it.
+    pub(super) does: String,
+    /// The tests that show it: file, `::`, function.
+    pub(super) tests: Vec<String>,
 }
 
 /// A source, and all that must come of it.

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::{Dice, Place, Seen, what_has_its_name_is_whole};
-use crate::support::{assert_same, files_in, gzip_members, sample, say};
+use super::{Gzip, Place, killed_and_run_again};
+use crate::support::{gzip_members, sample};
 
 /// In each test.
 const KILLS: usize = 12;
@@ -55,56 +55,39 @@ fn gzip() -> Vec<u8> {
 
 /// Kills runs over that source, and returns how many went on in its midst.
 #[track_caller]
-fn killed_and_run_again(source: Vec<u8>, options: &str, seed: u64) -> usize {
+fn killed_within(source: Vec<u8>, options: &str, seed: u64) -> usize {
     // It begins behind another, so that a checkpoint at its beginning is one, too.
     let sources = [("a.ndjson", b"{\"resourceType\":\"Patient\"}\n".to_vec()), ("b.json", source)];
     let place = Place::with(&sources, &format!("{options} --max-file-bytes 700KiB"));
-    let (unbroken, takes) = place.unbroken();
-    let (mut dice, mut seen, mut inside) = (Dice(seed), Seen::default(), 0);
-    for kill in 0..KILLS {
-        let out = format!("out-{kill}");
-        for _ in 0..=dice.next() % 2 {
-            seen.hits += usize::from(place.kill(&out, takes.mul_f64(dice.share())));
-            what_has_its_name_is_whole(&place, &out, &unbroken);
-        }
-        let report = place.run(&out, 3);
-        seen.resumed += usize::from(report.get("resumedFrom").is_some());
-        let from = &report["resumedFrom"];
-        inside += usize::from(from["source"] == "b.json" && from["byte"].as_u64() > Some(0));
-        assert_same(&files_in(&place.path(&out)), &unbroken, &format!("what was killed {options} ({kill})"));
-        std::fs::remove_dir_all(place.path(&out)).expect("removed");
-    }
-    say(&format!("{options}: {seen:?} of {KILLS}, {inside} within a Bundle, {takes:?} unbroken"));
-    assert!(seen.hits >= KILLS / 3, "{seen:?}");
-    inside
+    killed_and_run_again(&place, Gzip::Whole, KILLS, seed).inside
 }
 
 #[test]
 fn killed_in_a_bundle_on_one_line() {
-    assert!(killed_and_run_again(minified(), "", 0x0B0E_0001) > 0);
-    assert!(killed_and_run_again(minified(), "--keep-entry-metadata", 0x0B0E_0002) > 0);
+    assert!(killed_within(minified(), "", 0x0B0E_0001) > 0);
+    assert!(killed_within(minified(), "--keep-entry-metadata", 0x0B0E_0002) > 0);
 }
 
 #[test]
 fn killed_in_a_pretty_printed_bundle() {
-    assert!(killed_and_run_again(pretty(), "", 0x0B0E_0003) > 0);
-    assert!(killed_and_run_again(pretty(), "--keep-entry-metadata --compress zstd", 0x0B0E_0004) > 0);
+    assert!(killed_within(pretty(), "", 0x0B0E_0003) > 0);
+    assert!(killed_within(pretty(), "--keep-entry-metadata --compress zstd", 0x0B0E_0004) > 0);
 }
 
 #[test]
 fn killed_in_a_bundle_whose_type_comes_last() {
-    killed_and_run_again(type_last(), "", 0x0B0E_0005);
-    killed_and_run_again(type_last(), "--keep-entry-metadata --threads 1", 0x0B0E_0006);
+    killed_within(type_last(), "", 0x0B0E_0005);
+    killed_within(type_last(), "--keep-entry-metadata --threads 1", 0x0B0E_0006);
 }
 
 #[test]
 fn killed_among_bundles_on_lines() {
-    assert!(killed_and_run_again(on_lines(), "", 0x0B0E_0007) > 0);
-    assert!(killed_and_run_again(on_lines(), "--keep-entry-metadata --compress gzip", 0x0B0E_0008) > 0);
+    assert!(killed_within(on_lines(), "", 0x0B0E_0007) > 0);
+    assert!(killed_within(on_lines(), "--keep-entry-metadata --compress gzip", 0x0B0E_0008) > 0);
 }
 
 #[test]
 fn killed_in_a_compressed_bundle() {
-    killed_and_run_again(gzip(), "", 0x0B0E_0009);
-    killed_and_run_again(gzip(), "--keep-entry-metadata", 0x0B0E_000A);
+    killed_within(gzip(), "", 0x0B0E_0009);
+    killed_within(gzip(), "--keep-entry-metadata", 0x0B0E_000A);
 }

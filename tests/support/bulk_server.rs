@@ -17,6 +17,8 @@ pub(crate) struct Bulk {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Whether exports become ready.
     pub(crate) ready: bool,
+    /// A file that is refused to everybody, and with which status.
+    pub(crate) refused: Option<(String, u16)>,
     /// How a file is held up: its path, and after how many bytes.
     pub(crate) held: Option<(String, usize)>,
     /// Whether files want a token.
@@ -195,6 +197,9 @@ impl BulkServer {
         }
         let bulk = self.bulk();
         let now = asked.query == format!("v={}&sig={SECRET}", bulk.version) && !bulk.expired;
+        if let Some((_, status)) = bulk.refused.as_ref().filter(|(refused, _)| refused == path) {
+            return answer(out, &format!("{status} Refused"), "", b"");
+        }
         let bytes = bulk.files.get(path).cloned().filter(|_| now);
         drop(bulk);
         let Some(bytes) = bytes else { return answer(out, "403 Forbidden", "", b"") };

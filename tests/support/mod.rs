@@ -3,6 +3,9 @@
 #[cfg(feature = "http")]
 pub(crate) mod bulk_server;
 pub(crate) mod containers;
+#[cfg(any(feature = "http", feature = "cloud"))]
+#[path = "../../crates/fetch/tests/support/servers.rs"]
+pub(crate) mod servers;
 pub(crate) mod slow_reader;
 
 use std::collections::BTreeMap;
@@ -267,6 +270,34 @@ pub(crate) fn sample(seed: u64, target_bytes: u64) -> Vec<u8> {
     let sample = Sample::new(seed).target_bytes(target_bytes).broken_lines(true);
     sample.write_to(&mut export).expect("into memory");
     export
+}
+
+/// An export for a proof at scale: the file that `FHIRLINE_PROOF_FILE` names, else a synthetic one of `FHIRLINE_PROOF_MIB`, or
+/// of so many.
+#[cfg(any(feature = "http", feature = "cloud"))]
+pub(crate) fn proof_export(mib: u64) -> Vec<u8> {
+    if let Some(file) = std::env::var_os("FHIRLINE_PROOF_FILE") {
+        return std::fs::read(file).expect("an export");
+    }
+    let given = std::env::var("FHIRLINE_PROOF_MIB").map(|given| given.parse().expect("a number of MiB"));
+    sample(7, given.unwrap_or(mib) << 20)
+}
+
+/// Numbers that are the same each time.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// From 0 to 1.
+    pub(crate) fn share(&mut self) -> f64 {
+        (self.next() % 1000) as f64 / 1000.0
+    }
 }
 
 /// Lines of every kind that is worth a test, each with its line end; the first one is sound.

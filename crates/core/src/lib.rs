@@ -36,6 +36,7 @@ mod chunk;
 mod fault;
 mod ledger;
 mod long_line;
+mod mapped;
 mod origin;
 mod position;
 mod receipt;
@@ -52,6 +53,7 @@ pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Content, Lines, PartKind, PartS
 pub use fault::{BadRecord, Fault};
 pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally, SidecarTally};
 pub use long_line::{LongLine, Verdict};
+pub use mapped::{MAPPED_BYTES, mapped_buffer};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};
 pub use receipt::{Checksum, ChecksumKind, Receipt};

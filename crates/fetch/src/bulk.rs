@@ -22,6 +22,7 @@ mod secret_url;
 mod smart;
 mod state;
 mod token;
+mod watch;
 
 pub(crate) use at_url::manifest_at;
 pub use base::FhirBase;
@@ -38,3 +39,4 @@ pub use secret_url::SecretUrl;
 pub use smart::{SmartOptions, SmartTokens};
 pub use state::ExportState;
 pub use token::TokenRefusal;
+pub(crate) use watch::Watch;

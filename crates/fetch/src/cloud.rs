@@ -53,7 +53,8 @@
 //!
 //! # Requests
 //!
-//! A request is tried [up to nine times](CloudOptions::retries) within two minutes; a connection on which nothing comes for
+//! A request is tried [up to nine times](CloudOptions::retries) within two minutes, but three times to connect to a server that
+//! never answered; a connection on which nothing comes for
 //! 30 seconds counts as broken. There is no bound on the time of a whole request but one of ten minutes on a window, because
 //! objects are read [in windows](ObjectOrigin).
 //!
@@ -76,6 +77,8 @@ mod aws_profile;
 mod bucket;
 mod credentials;
 mod error;
+mod first_contact;
+mod forgotten;
 mod listing;
 mod memory;
 mod open;
@@ -90,6 +93,7 @@ pub use bucket::CloudBucket;
 pub use error::{Answer, CloudError};
 pub use listing::Objects;
 pub use options::CloudOptions;
+pub(crate) use options::WindowSizes;
 pub use origin::ObjectOrigin;
 pub use store::{CloudClaim, CloudStore, CloudStoreOptions};
 pub use url::{Cloud, ObjectUrl};

@@ -54,6 +54,18 @@ pub enum FetchError {
         /// The most outputs a manifest may name.
         max_outputs: usize,
     },
+    /// What looks like a manifest names its files in a way that cannot be understood.
+    #[error("{name} looks like a Bulk Data manifest, but what it names makes no sense")]
+    BadManifest {
+        /// Its path.
+        name: String,
+    },
+    /// A manifest has further pages, which cannot be asked for.
+    #[error("{name} is one page of a manifest, and the next one cannot be had")]
+    NextPage {
+        /// Path of the manifest.
+        name: String,
+    },
     /// The folder's manifest names an output that is not in the folder.
     #[error("{manifest} names an output that is not in its folder: {url}")]
     MissingOutput {

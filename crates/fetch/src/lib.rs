@@ -81,6 +81,7 @@ mod http;
 mod listing;
 mod manifest;
 mod manifest_form;
+mod manifest_source;
 mod memory_store;
 #[cfg(any(feature = "http", feature = "cloud"))]
 mod net;

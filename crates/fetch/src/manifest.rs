@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use fhirline_core::SourceRole;
 
-use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, MAX_OUTPUTS, Never, bounded, listed};
+use crate::manifest_form::{BYTE_ORDER_MARK, MAX_BYTES, MAX_OUTPUTS, Never, bounded, is_manifest, listed};
 use crate::shown::shown;
 use crate::{Declared, FetchError, SkipReason};
 
@@ -67,8 +67,50 @@ pub(crate) fn outputs_of(folder: &Path) -> Result<Option<Outputs>, FetchError> {
     let manifest = path.display().to_string();
     match document {
         Document::TooLarge => Err(too_large(manifest)),
-        Document::Manifest(files) => Ok(Some(resolve_all(folder, &manifest, files))),
+        Document::Manifest(said) => Ok(Some(resolve_all(folder, &manifest, said.files))),
     }
+}
+
+/// What a manifest says that was named itself, if that file is one. Whatever else it is, it is read as data.
+pub(crate) fn named(path: &Path) -> Option<Result<Said, FetchError>> {
+    let failed = |error| Some(Err(FetchError::unreadable(path, error)));
+    // Looked at first: opening a pipe waits for a writer, and uses it up.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
+    // Who opens it as data tells why that cannot be.
+    match is_manifest(File::open(path).ok()?) {
+        Ok(true) => {}
+        Ok(false) | Err(_) => return None,
+    }
+    let name = || path.display().to_string();
+    let opened = File::open(path).and_then(|file| read_from(BufReader::new(file), MAX_BYTES, MAX_OUTPUTS));
+    match opened {
+        Err(error) => failed(error),
+        Ok(None) => Some(Err(FetchError::BadManifest { name: name() })),
+        Ok(Some(Document::TooLarge)) => Some(Err(too_large(name()))),
+        Ok(Some(Document::Manifest(said))) => Some(Ok(said)),
+    }
+}
+
+/// Where the files lie beside the manifest at `path` that it names, each once; why not, for those that do not. A file that two
+/// URLs have in common is neither's.
+pub(crate) fn beside(path: &Path, files: Vec<ListedUrl>) -> Vec<(ListedUrl, Result<Arc<Path>, FetchError>)> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.display().to_string();
+    let found: Vec<_> = files.into_iter().map(|file| (resolve(folder, &name, &file), file)).collect();
+    let mut wanted: HashMap<Arc<Path>, usize> = HashMap::new();
+    for (path, _) in found.iter().filter(|(_, file)| is_absolute(&file.url)) {
+        path.iter().for_each(|path| *wanted.entry(Arc::clone(path)).or_default() += 1);
+    }
+    let sole = |(found, file): (Result<Arc<Path>, FetchError>, ListedUrl)| {
+        let found = found.and_then(|path| match wanted.get(&path) {
+            Some(2..) if is_absolute(&file.url) => Err(missing(&name, &file.url)),
+            _ => Ok(path),
+        });
+        (file, found)
+    };
+    found.into_iter().map(sole).collect()
 }
 
 pub(crate) fn too_large(name: String) -> FetchError {
@@ -78,9 +120,19 @@ pub(crate) fn too_large(name: String) -> FetchError {
 /// What a document turned out to be.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Document {
-    /// A manifest of these files, each URL once: the outputs, then what is no data.
-    Manifest(Vec<ListedUrl>),
+    Manifest(Said),
     TooLarge,
+}
+
+/// What a manifest says.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Said {
+    /// Its files, each URL once: the outputs, then what is no data.
+    pub(crate) files: Vec<ListedUrl>,
+    /// Whether its URLs want the access token.
+    pub(crate) requires_token: bool,
+    /// The URL of its next page.
+    pub(crate) next: Option<String>,
 }
 
 fn read(path: &Path, max_bytes: u64, max_outputs: usize) -> Option<Document> {
@@ -104,7 +156,7 @@ pub(crate) fn read_from(
         Ok(manifest) if manifest.lists().iter().any(|(_, list)| list.len() > max_outputs) => {
             Ok(Some(Document::TooLarge))
         }
-        Ok(manifest) => Ok(Some(Document::Manifest(manifest.files()))),
+        Ok(manifest) => Ok(Some(Document::Manifest(manifest.said()))),
         Err(error) if error.is_io() => Err(error.into()),
         Err(_) if text.limit() == 0 => Ok(Some(Document::TooLarge)),
         Err(_) => Ok(None),
@@ -131,6 +183,10 @@ struct Manifest {
     outcome: Vec<Output>,
     #[serde(default, rename = "outputOrganizedBy")]
     organized_by: Option<Lenient<String>>,
+    #[serde(default, rename = "requiresAccessToken")]
+    requires_token: Option<Lenient<bool>>,
+    #[serde(default, deserialize_with = "listed")]
+    link: Vec<Lenient<Link>>,
     /// Ends the reading: whatever has this is a FHIR resource, not a manifest.
     #[serde(default, rename = "resourceType")]
     _resource_type: Never,
@@ -143,6 +199,12 @@ struct Output {
     resource_type: Option<Lenient<String>>,
     #[serde(default)]
     count: Option<Lenient<u64>>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Link {
+    relation: String,
+    url: String,
 }
 
 /// What should be there, or whatever stands in its place.
@@ -180,6 +242,13 @@ impl Manifest {
             Some("deleted") => SourceRole::Deleted,
             Some(_) => SourceRole::Errors,
         }
+    }
+
+    fn said(&self) -> Said {
+        let links = self.link.iter().filter_map(Lenient::right);
+        let next = links.filter(|link| link.relation == "next").map(|link| link.url.clone()).next();
+        let requires_token = self.requires_token.as_ref().and_then(Lenient::right).copied();
+        Said { files: self.files(), requires_token: requires_token.unwrap_or(false), next }
     }
 
     fn files(&self) -> Vec<ListedUrl> {
@@ -348,7 +417,8 @@ mod tests {
             declared: Some(Declared::default()),
             beside: None,
         };
-        Some(Document::Manifest(urls.iter().map(output).collect()))
+        let files = urls.iter().map(output).collect();
+        Some(Document::Manifest(Said { files, requires_token: false, next: None }))
     }
 
     #[test]
@@ -356,7 +426,9 @@ mod tests {
         let bulk_data = r#"{"transactionTime":"2026-01-01T00:00:00Z","request":"r","requiresAccessToken":false,
             "output":[{"type":"Patient","url":"p","count":3,"extension":{"x":[1]}},{"url":"q","type":7,"count":-1}],
             "deleted":null,"error":[{"url":"e"}],"outputOrganizedBy":"Patient"}"#;
-        let Some(Document::Manifest(files)) = read_text(bulk_data, 1000) else { panic!("a manifest") };
+        let Some(Document::Manifest(Said { files, .. })) = read_text(bulk_data, 1000) else {
+            panic!("a manifest")
+        };
         let goals = Declared { resource_type: Some("Patient".to_owned()), count: Some(3) };
         let found: Vec<_> = files.iter().map(|file| (&*file.url, file.role, file.declared.clone())).collect();
         assert_eq!(

@@ -1,6 +1,7 @@
 //! What is common to manifests wherever they lie: their bounds, and what they are told from other documents by.
 
 use std::fmt;
+use std::io::{self, Cursor, Read};
 use std::marker::PhantomData;
 
 use serde::Deserialize;
@@ -12,6 +13,9 @@ pub(crate) const MAX_BYTES: u64 = 16 << 20;
 pub(crate) const MAX_OUTPUTS: usize = 1 << 16;
 /// What some writers put before the text.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Bytes in which one of a manifest's own keys must stand. Whatever is no manifest is seen by them, nearly always.
+const HEAD_BYTES: u64 = 64 << 10;
+const KEYS: [&str; 2] = ["\"output\"", "\"transactionTime\""];
 
 /// Ends the reading where it stands as a field's type and the field is there: whatever has a `resourceType` is a FHIR
 /// resource, not a manifest.
@@ -64,5 +68,70 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for AtMost<T> {
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(kept)
+    }
+}
+
+/// Whether that is a manifest: one JSON object with `output` and `transactionTime`, and without `resourceType`. What is none is
+/// read no further than it takes to see that.
+pub(crate) fn is_manifest(mut body: impl Read) -> io::Result<bool> {
+    let mut head = Vec::new();
+    body.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
+    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).trim_ascii_start();
+    let has = |key: &str| memchr::memmem::find(text, key.as_bytes()).is_some();
+    if text.first() != Some(&b'{') || !KEYS.into_iter().any(has) {
+        return Ok(false);
+    }
+    let rest = MAX_BYTES.saturating_sub(text.len() as u64);
+    match serde_json::from_reader::<_, Form>(Cursor::new(text).chain(body.take(rest))) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_io() => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Form {
+    #[serde(rename = "output")]
+    _output: Vec<IgnoredAny>,
+    #[serde(rename = "transactionTime")]
+    _transaction_time: String,
+    /// Ends the reading.
+    #[serde(default, rename = "resourceType")]
+    _resource_type: Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(text: &str) -> bool {
+        is_manifest(text.as_bytes()).expect("in memory")
+    }
+
+    #[test]
+    fn a_manifest_is_seen_wherever_its_keys_stand() {
+        assert!(seen(r#"{"transactionTime":"t","output":[]}"#));
+        assert!(seen("\u{FEFF} {\"output\":[{\"url\":\"u\"}],\n\"x\":1,\"transactionTime\":\"t\"}\n"));
+        let long = "x".repeat(2 * HEAD_BYTES as usize);
+        assert!(seen(&format!(r#"{{"output":[{{"url":"{long}"}}],"transactionTime":"t"}}"#)));
+    }
+
+    #[test]
+    fn data_is_no_manifest() {
+        let long = "x".repeat(2 * HEAD_BYTES as usize);
+        for data in [
+            "",
+            "[]",
+            r#"{"output":[]}"#,
+            r#"{"transactionTime":"t"}"#,
+            r#"{"resourceType":"Task","output":[],"transactionTime":"t"}"#,
+            r#"{"output":[],"transactionTime":"t","resourceType":"Task"}"#,
+            "{\"transactionTime\":\"t\",\"output\":[]}\n{\"resourceType\":\"Goal\"}\n",
+            r#"{"transactionTime":"t","output":["#,
+            &format!(r#"{{"x":"{long}","transactionTime":"t","output":[]}}"#),
+        ] {
+            assert!(!seen(data), "{data:.80}");
+        }
     }
 }

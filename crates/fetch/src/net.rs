@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::sync::{LazyLock, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -32,6 +34,23 @@ pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + '
     receiver.recv().map_err(|_| io::Error::other("a task of the network ended without a result"))
 }
 
+/// A wait looks this often whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits, unless told to stop: then it ends at once. Whether it came to its end.
+pub(crate) fn pause(wait: Duration, stopped: &dyn Fn() -> bool) -> bool {
+    let begin = Instant::now();
+    loop {
+        if stopped() {
+            return false;
+        }
+        match wait.checked_sub(begin.elapsed()) {
+            None | Some(Duration::ZERO) => return true,
+            Some(left) => thread::sleep(left.min(LOOK)),
+        }
+    }
+}
+
 /// Makes TLS ready: ring as its cryptography, unless the program around us has chosen already.
 pub(crate) fn ready_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -39,7 +58,22 @@ pub(crate) fn ready_tls() {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn a_wait_ends_when_it_is_told_to() {
+        let looks = Cell::new(0);
+        let stopped = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 2
+        };
+        assert!(!pause(Duration::from_secs(1_000_000), &stopped));
+        assert_eq!(looks.get(), 3);
+        assert!(pause(Duration::ZERO, &|| false));
+        assert!(!pause(Duration::ZERO, &|| true));
+    }
 
     #[test]
     fn a_future_is_waited_for_also_on_a_thread_of_another_runtime() {

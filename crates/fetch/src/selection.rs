@@ -13,10 +13,7 @@ use crate::manifest::scheme_of;
 use crate::network::Network;
 use crate::pattern::PathPattern;
 use crate::walk::{self, Options, Walk};
-use crate::{Declared, FetchError, Found, FoundBy, StandardInput};
-
-/// Names of one folder that are held at once: 1 to 5 MB, and 62 passes over a folder of a million files.
-const NAMES_AT_ONCE: usize = 16_384;
+use crate::{Declared, FetchError, Found, FoundBy, StandardInput, manifest_source};
 
 /// What a user wrote to name sources: a file, a folder, a pattern or `-`.
 #[derive(Clone, Debug)]
@@ -120,7 +117,7 @@ fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
     }
     let pattern = Arc::new(PathPattern::parse(text)?);
     // Said now, not after hours spent on the sources before it.
-    let options = Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: false };
+    let options = Options { try_files: false, ..Options::default() };
     match Walk::of_pattern(Arc::clone(&pattern), options).next() {
         None => Err(FetchError::NoMatch { pattern: text.to_owned() }),
         // The folder that the pattern begins in; trouble below it is told in its place.
@@ -139,6 +136,10 @@ fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
 /// also in a folder `deleted`, `error` or `outcome`, where some downloaders put it. A missing output is an error, and so is a
 /// missing file of deletions: without it, what was deleted would be taken for present. A missing file of errors is only
 /// skipped, as is the one that tells of the quarantine in a folder that we wrote. Whatever is skipped is said.
+///
+/// A file that is named and is such a manifest itself (one JSON object with `output` and `transactionTime`, and without
+/// `resourceType`) stands for what it names: what lies beside it, as in a folder, and with the feature `http` what does not is asked
+/// for under its URL, as are further pages. A file that two URLs of it could mean is asked for, too.
 ///
 /// What matches a pattern counts as named, as if the shell had put the names in the pattern's place.
 ///
@@ -163,7 +164,6 @@ fn parse_absent(text: &str) -> Result<SourceSpec, FetchError> {
 #[derive(Clone, Debug)]
 pub struct Selection {
     specs: Vec<SourceSpec>,
-    network: Network,
     options: Options,
     #[cfg(feature = "cloud")]
     exclude_objects: Option<crate::ObjectUrl>,
@@ -194,8 +194,7 @@ impl Selection {
     fn of_specs(specs: Vec<SourceSpec>) -> Self {
         Self {
             specs,
-            network: Network::default(),
-            options: Options { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true },
+            options: Options::default(),
             #[cfg(feature = "cloud")]
             exclude_objects: None,
         }
@@ -221,16 +220,41 @@ impl Selection {
                 network.check(&url.0)?;
             }
         }
-        self.network = network;
+        self.options.network = network;
         Ok(self)
     }
 
-    /// Whether any of the sources is beyond this machine, as far as that can be seen without looking.
+    /// How they are asked.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.options.network
+    }
+
+    /// Ends a wait for a source that is the status of an export which a server still makes, as soon as this says so.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn stopped_by(mut self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.options.network = self.options.network.stopped_by(stopped);
+        self
+    }
+
+    /// Whether any of the sources is beyond this machine: a URL, or what a manifest among the files names elsewhere.
     #[must_use]
     pub fn is_remote(&self) -> bool {
-        let local =
-            |spec: &SourceSpec| matches!(spec.0, Kind::StandardInput | Kind::Path(_) | Kind::Pattern(_));
-        !self.specs.iter().all(local)
+        let options = || Options { try_files: false, ..self.options.clone() };
+        self.specs.iter().any(|spec| match &spec.0 {
+            Kind::StandardInput => false,
+            Kind::Path(path) => manifest_source::found_in(path, &options())
+                .is_some_and(|found| found.iter().any(is_elsewhere)),
+            Kind::Pattern(pattern) => {
+                Walk::of_pattern(Arc::clone(pattern), options()).any(|found| is_elsewhere(&found))
+            }
+            #[cfg(feature = "http")]
+            Kind::Web(_) => true,
+            #[cfg(feature = "cloud")]
+            Kind::Objects(_) => true,
+            Kind::Given(_) => true,
+        })
     }
 
     /// Leaves out a folder wherever it or what lies in it turns up in a folder or among matches: the destination, which
@@ -265,22 +289,36 @@ impl Selection {
         Expansion {
             specs: self.specs.clone().into_iter(),
             current: None,
-            network: self.network.clone(),
             options: self.options.clone(),
             #[cfg(feature = "cloud")]
             exclude_objects: self.exclude_objects.clone(),
         }
     }
 
-    /// The same for a run: while one source is read, those behind it that come from servers begin to arrive, as many as the
-    /// network is told to have at once.
-    pub fn expand_ahead(&self) -> impl Iterator<Item = Result<Found, FetchError>> + Send + use<> {
-        Ahead::new(self.expand(), self.network.max_downloads() - 1)
+    /// The same for a run: while one source is read, those behind it that come from servers and stores begin to arrive, as many
+    /// as the network is told to have at once. Together they hold `held_bytes`, or little more if those are few.
+    pub fn expand_ahead(
+        &self,
+        held_bytes: usize,
+    ) -> impl Iterator<Item = Result<Found, FetchError>> + Send + use<> {
+        let network = self.options.network.clone().with_held_bytes(held_bytes);
+        let ahead = network.max_downloads() - 1;
+        Ahead::new(self.expand_over(network), ahead)
+    }
+
+    /// The same for whoever reads so many at once. Together they hold 6 MiB, or little more if they are many.
+    #[must_use]
+    pub fn expand_together(&self, downloads: usize) -> Expansion {
+        self.expand_over(self.options.network.clone().with_max_downloads(downloads).together())
+    }
+
+    fn expand_over(&self, network: Network) -> Expansion {
+        Expansion { options: Options { network, ..self.options.clone() }, ..self.expand() }
     }
 
     /// The stored bytes of all sources together; `None` if one of them is a stream. What cannot be read does not count.
     ///
-    /// This walks all folders, but opens no file except manifests.
+    /// This walks all folders, but opens no file except manifests, and what is named to see whether it is one.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
         let mut expansion = self.expand();
@@ -293,6 +331,10 @@ impl Selection {
         }
         Some(total)
     }
+}
+
+fn is_elsewhere(found: &Result<Found, FetchError>) -> bool {
+    matches!(found, Ok(Found::Source { origin, .. }) if origin.arrives_by_itself())
 }
 
 /// The canonical path of a folder that need not exist: where it will be.
@@ -313,8 +355,6 @@ fn future_canonical(folder: &Path) -> io::Result<PathBuf> {
 pub struct Expansion {
     specs: vec::IntoIter<SourceSpec>,
     current: Option<Current>,
-    #[cfg_attr(not(any(feature = "http", feature = "cloud")), expect(dead_code, reason = "nothing asks"))]
-    network: Network,
     options: Options,
     #[cfg(feature = "cloud")]
     exclude_objects: Option<crate::ObjectUrl>,
@@ -322,7 +362,6 @@ pub struct Expansion {
 
 #[derive(Debug)]
 enum Current {
-    #[cfg(feature = "http")]
     Listed(vec::IntoIter<Result<Found, FetchError>>),
     #[cfg(feature = "cloud")]
     Objects(Box<crate::Objects>),
@@ -339,7 +378,7 @@ impl Expansion {
     fn begin(&self, spec: SourceSpec) -> Current {
         match spec.0 {
             #[cfg(feature = "http")]
-            Kind::Web(url) => Current::Listed(self.network.found_at(&url.0).into_iter()),
+            Kind::Web(url) => Current::Listed(self.options.network.found_at(&url.0).into_iter()),
             #[cfg(feature = "cloud")]
             Kind::Objects(url) => Current::Objects(Box::new(self.objects(&url))),
             Kind::StandardInput => {
@@ -360,7 +399,7 @@ impl Expansion {
 
     #[cfg(feature = "cloud")]
     fn objects(&self, url: &crate::ObjectUrl) -> crate::Objects {
-        let objects = crate::Objects::of(url, self.network.cloud());
+        let objects = crate::Objects::of(url, &self.options.network.cloud_to_read());
         match &self.exclude_objects {
             Some(below) => objects.excluding(below),
             None => objects,
@@ -375,6 +414,9 @@ impl Expansion {
         if metadata.is_dir() {
             return Current::Folder(Walk::of_folder(path, self.options.clone()));
         }
+        if let Some(found) = manifest_source::found_in(&path, &self.options) {
+            return Current::Listed(found.into_iter());
+        }
         // Only regular files are tried: opening a pipe waits for a writer, and uses it up.
         let try_files = self.options.try_files && metadata.is_file();
         let options = Options { try_files, ..self.options.clone() };
@@ -385,7 +427,6 @@ impl Expansion {
 impl Current {
     fn next(&mut self) -> Option<Result<Found, FetchError>> {
         match self {
-            #[cfg(feature = "http")]
             Self::Listed(found) => found.next(),
             #[cfg(feature = "cloud")]
             Self::Objects(found) => found.next(),

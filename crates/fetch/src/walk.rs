@@ -8,8 +8,12 @@ use fhirline_core::PARTIAL_SUFFIX;
 
 use crate::listing::{Entry, Kind, Listing};
 use crate::manifest::{self, Listed, ListedFile, MANIFEST, Outputs};
+use crate::network::Network;
 use crate::pattern::PathPattern;
-use crate::{FetchError, FileOrigin, Found, FoundBy, SkipReason};
+use crate::{FetchError, FileOrigin, Found, FoundBy, SkipReason, manifest_source};
+
+/// Names of one folder that are held at once: 1 to 5 MB, and 62 passes over a folder of a million files.
+const NAMES_AT_ONCE: usize = 16_384;
 
 /// How to walk.
 #[derive(Clone, Debug)]
@@ -20,6 +24,14 @@ pub(crate) struct Options {
     pub(crate) names_at_once: usize,
     /// Whether files are opened to see that they can be.
     pub(crate) try_files: bool,
+    /// How what manifests name elsewhere is asked for.
+    pub(crate) network: Network,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { exclude: None, names_at_once: NAMES_AT_ONCE, try_files: true, network: Network::default() }
+    }
 }
 
 /// What is read in a folder.
@@ -46,6 +58,8 @@ enum Step {
         base: Arc<Path>,
         in_order: vec::IntoIter<Result<Listed<Arc<Path>>, FetchError>>,
     },
+    /// What a manifest stands for that a pattern matches.
+    Found(vec::IntoIter<Item>),
 }
 
 #[derive(Debug)]
@@ -56,7 +70,7 @@ struct Folder {
     rule: Rule,
 }
 
-type Item = Result<Found, FetchError>;
+pub(crate) type Item = Result<Found, FetchError>;
 
 /// What lies in a folder and the folders below it, in the order of path bytes.
 #[derive(Debug)]
@@ -92,6 +106,13 @@ impl Walk {
                     return Some(None);
                 };
                 Some(Some(output.and_then(|listed| file_of_manifest(&base, listed, &self.options))))
+            }
+            Step::Found(found) => {
+                let next = found.next();
+                if next.is_none() {
+                    self.stack.pop();
+                }
+                Some(next)
             }
             Step::Folder(_) => Some(self.advance_folder()),
         }
@@ -169,9 +190,19 @@ impl Walk {
             Kind::Folder if pattern.may_match_below(depth, &entry.name) => {
                 self.enter(path, canonical, Rule::Matches { pattern, depth: depth + 1 })
             }
-            Kind::File if matches => Some(file(path, entry.linked, FoundBy::Name, &self.options)),
+            Kind::File if matches => self.visit_named(path, entry),
             Kind::Special if matches => Some(skipped(&path, SkipReason::Special)),
             _ => None,
+        }
+    }
+
+    fn visit_named(&mut self, path: PathBuf, entry: &Entry) -> Option<Item> {
+        match manifest_source::found_in(&path, &self.options) {
+            None => Some(file(path, entry.linked, FoundBy::Name, &self.options)),
+            Some(found) => {
+                self.stack.push(Step::Found(found.into_iter()));
+                None
+            }
         }
     }
 
@@ -232,7 +263,7 @@ impl Walk {
     fn listings(&mut self) -> impl Iterator<Item = &mut Listing> {
         self.stack.iter_mut().filter_map(|step| match step {
             Step::Folder(folder) => Some(&mut folder.listing),
-            Step::Enter { .. } | Step::Outputs { .. } => None,
+            Step::Enter { .. } | Step::Outputs { .. } | Step::Found(_) => None,
         })
     }
 }
@@ -264,7 +295,7 @@ pub(crate) fn file(path: PathBuf, linked: bool, by: FoundBy, options: &Options) 
 }
 
 /// What a manifest in the folder `base` lists, as a source.
-fn file_of_manifest(base: &Path, listed: Listed<Arc<Path>>, options: &Options) -> Item {
+pub(crate) fn file_of_manifest(base: &Path, listed: Listed<Arc<Path>>, options: &Options) -> Item {
     let ListedFile { at, role, declared } = match listed {
         Listed::File(file) => file,
         Listed::Skipped { name, why } => return Ok(Found::Skipped { name, why }),
@@ -314,7 +345,7 @@ mod tests {
                 }
             }
         }
-        let options = Options { exclude: None, names_at_once: 4, try_files: false };
+        let options = Options { names_at_once: 4, try_files: false, ..Options::default() };
         let mut walk = Walk::of_folder(folder.path().to_owned(), options);
         let (mut sources, mut most_held) = (0, 0);
         while let Some(item) = walk.advance() {

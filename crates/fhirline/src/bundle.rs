@@ -1,12 +1,12 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use fhirline_bundle::{BaseUrl, Form, Method, OnDuplicate, WriteOptions};
 use fhirline_core::{Imbalance, NoSpools};
 use fhirline_fetch::{FolderSpools, Found};
-use fhirline_flow::{MemoryPlan, Outcome, RunError};
+use fhirline_flow::{Event, MemoryPlan, Outcome, RunError};
 use fhirline_route::{Grouping, IdRule};
 use fhirline_sink::{BundleOptions, BundleSink, FinishedBundles, StatsSink};
 
@@ -15,6 +15,8 @@ use crate::report::{Account, output_report};
 use crate::{Job, JobError, Report};
 
 mod beside;
+#[cfg(feature = "cloud")]
+mod cloud;
 mod report;
 mod restore;
 mod target;
@@ -25,7 +27,7 @@ pub use report::{BundlesReport, EndedReport};
 pub use restore::{RestoreError, RestoreJob, RestoreReport};
 
 use report::bundles_report;
-use target::{Held, Target};
+use target::{Held, Opening, Place, Target};
 
 /// One in so many bytes of the memory is for what is known of the URLs in the open Bundle.
 const FINGERPRINTS_PART: u64 = 4;
@@ -61,12 +63,14 @@ pub struct BundleJob {
     pretty: bool,
     durable: bool,
     overwrite: bool,
+    spool_dir: Option<PathBuf>,
 }
 
 impl BundleJob {
     /// Into the file `X.json`, and further ones `X.0002.json`, if the path ends so and is no folder; else into that folder,
     /// which is made if it does not exist and must be empty otherwise: `Bundle.0001.json`, `Bundle.0002.json`, … Rejected
-    /// records go to the folder `_X.quarantine` beside the file, or `_quarantine` in the folder.
+    /// records go to the folder `_X.quarantine` beside the file, or `_quarantine` in the folder. With the feature `cloud`, a URL is a
+    /// prefix in an object store, which gets what a folder would.
     pub fn to(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -78,7 +82,16 @@ impl BundleJob {
             pretty: false,
             durable: true,
             overwrite: false,
+            spool_dir: None,
         }
+    }
+
+    /// Where bytes wait on the disk: lines that are too long for memory, and what is on its way to an object store. Unless set that
+    /// is where the Bundles go if it is a folder, else the system's folder for temporary files.
+    #[must_use]
+    pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.spool_dir = folder;
+        self
     }
 
     /// What the Bundles are for; a collection unless set. Resources without a legal id cannot be put, and go to quarantine
@@ -157,14 +170,29 @@ impl BundleJob {
     }
 }
 
+/// How the memory is divided, and how much of it is for uploads.
+#[derive(Clone, Copy)]
+struct Plan {
+    memory: MemoryPlan,
+    upload_bytes: u64,
+}
+
+impl Plan {
+    fn local(memory: MemoryPlan) -> Self {
+        Self { memory, upload_bytes: 0 }
+    }
+}
+
 impl Job {
     /// How the memory will be divided for [`bundle`](Self::bundle).
     ///
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan = MemoryPlan::setting_aside(FINGERPRINTS_PART, self.memory_bytes, self.threads)?;
-        Ok(plan.with_downloads(self.download_bytes())?)
+        let plan =
+            |bytes| MemoryPlan::setting_aside(FINGERPRINTS_PART, bytes, self.memory_bytes, self.threads);
+        let (usual, least) = self.network_bytes(false);
+        Ok(plan(usual).or_else(|_| plan(least))?)
     }
 
     /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.
@@ -176,19 +204,61 @@ impl Job {
     /// [`JobError`]; a source that is incomplete is none, but told in the report.
     pub fn bundle(mut self, to: &BundleJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
         let started = Instant::now();
-        let plan = self.bundle_memory_plan()?;
         let target = Target::of(&to.path)?;
-        if target.alone {
-            self.sources = self.sources.excluding(&target.folder).map_err(target.failed("find"))?;
-        }
-        self.check_bundle_sources(&target, on_event, plan)?;
-        let is_new = !target.folder.exists();
+        let plan = self.bundle_plan(&target)?;
+        self.exclude(&target)?;
+        self.check_bundle_sources(&target, on_event, plan.memory)?;
+        self.check_cancel()?;
+        let new_folder = target.folder().filter(|folder| !folder.exists());
         let result = self.bundle_into(to, &target, plan, on_event);
-        if is_new && matches!(result, Err(JobError::NothingToRead { .. })) {
+        if let (Some(folder), Err(JobError::NothingToRead { .. })) = (new_folder, &result) {
             // Empty again; if somebody else has put something there, it stays.
-            let _ = fs::remove_dir(&target.folder);
+            let _ = fs::remove_dir(folder);
         }
         result.map(|report| report.after(started))
+    }
+
+    fn bundle_plan(&self, target: &Target) -> Result<Plan, JobError> {
+        let memory = self.bundle_memory_plan();
+        match &target.place {
+            Place::Folder(_) => memory.map(Plan::local),
+            #[cfg(feature = "cloud")]
+            Place::Prefix(_) if self.allow_incomplete => {
+                // What became of a source that is taken back could not be told from the open Bundle any more.
+                let why = "what went up cannot be read back, as --allow-incomplete may need".to_owned();
+                Err(JobError::BadDestination { name: target.name.clone(), why })
+            }
+            #[cfg(feature = "cloud")]
+            Place::Prefix(_) => {
+                let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
+                let plan = |network_bytes, upload_bytes| {
+                    MemoryPlan::setting_aside(FINGERPRINTS_PART, network_bytes, ceiling_bytes, threads)?
+                        .with_more_uploads(upload_bytes)
+                };
+                let network_bytes = self.network_bytes(true);
+                let (memory, upload_bytes) =
+                    crate::prefix::plan_with_uploads(ceiling_bytes, network_bytes, plan)?;
+                Ok(Plan { memory, upload_bytes })
+            }
+        }
+    }
+
+    /// Leaves the destination out of what is read.
+    fn exclude(&mut self, target: &Target) -> Result<(), JobError> {
+        match &target.place {
+            Place::Folder(folder) if target.alone => {
+                self.sources = self.sources.clone().excluding(folder).map_err(target.failed("find"))?;
+            }
+            Place::Folder(_) => {}
+            #[cfg(feature = "cloud")]
+            Place::Prefix(prefix) => {
+                if let Some(source) = prefix.source_below(self) {
+                    return Err(JobError::SourceInDestination { source_name: source.to_string() });
+                }
+                self.sources = self.sources.clone().excluding_objects(&prefix.url);
+            }
+        }
+        Ok(())
     }
 
     /// Refuses sources that the outputs would replace, and a run over nothing, before anything is made.
@@ -199,7 +269,7 @@ impl Job {
         plan: MemoryPlan,
     ) -> Result<(), JobError> {
         if let Some(replay) = &self.replay {
-            return Ok(replay.check_destination(&target.folder)?);
+            return target.folder().map_or(Ok(()), |folder| Ok(replay.check_destination(folder)?));
         }
         let mut any = false;
         for found in self.sources.expand() {
@@ -223,21 +293,45 @@ impl Job {
         &self,
         to: &BundleJob,
         target: &Target,
-        plan: MemoryPlan,
+        plan: Plan,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Report, JobError> {
-        let held = target.open(to.overwrite)?;
+        let spool_dir = target.spool_dir(to.spool_dir.as_deref());
+        let held = target.open(&mut Opening {
+            overwrite: to.overwrite,
+            spool_dir: &spool_dir,
+            upload_bytes: plan.upload_bytes,
+            network: self.sources.network(),
+            cancel: &self.cancel,
+            on_wait: &mut |name, at_most| on_event(Event::Waiting { name, at_most }),
+        })?;
+        let result = self.bundle_to(to, target, &held, plan, &spool_dir, on_event);
+        if result.as_ref().map_or(true, |report| report.bundles.is_none()) {
+            target.give_up(&held);
+        }
+        result
+    }
+
+    fn bundle_to(
+        &self,
+        to: &BundleJob,
+        target: &Target,
+        held: &Held,
+        plan: Plan,
+        spool_dir: &Path,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<Report, JobError> {
         let options = BundleOptions {
-            write: to.write_options(plan.set_aside_bytes),
+            write: to.write_options(plan.memory.set_aside_bytes - plan.upload_bytes),
             names: target.names.clone(),
             quarantine: target.quarantine.clone(),
             durable: to.durable,
         };
         let mut sink = BundleSink::new(Arc::clone(&held.store), options)?;
         let _claim = target.claim_first()?;
-        let spools = FolderSpools::new(&target.folder);
+        let spools = FolderSpools::new(spool_dir);
         let going = Going { ids: to.ids(), ..Going::through(spools) };
-        let ran = match self.run(Grouping::Together, &mut sink, plan, going, on_event) {
+        let ran = match self.run(Grouping::Together, &mut sink, plan.memory, going, on_event) {
             Err(error @ JobError::NothingToRead { .. }) => {
                 drop(sink);
                 target.remove_partials(&*held.store)?;
@@ -245,10 +339,10 @@ impl Job {
             }
             result => result?,
         };
-        let mut report = self.report(&ran, plan);
+        let mut report = self.report(&ran, plan.memory);
         note_left_out(&ran.outcome, &mut report);
         if ran.outcome.failed_sources == 0 || self.allow_incomplete {
-            self.seal_bundles(sink, target, &held, &mut report)?;
+            self.seal_bundles(sink, target, held, &mut report)?;
         }
         Ok(report)
     }
@@ -268,8 +362,7 @@ impl Job {
         let bytes = finished.bundles().map(|bundle| bundle.stored_bytes).sum();
         report.bundles = Some(bundles_report(finished.tally(), bytes));
         report.outputs = finished.bundles().take(MOST_LISTED).map(output_report).collect();
-        target.remove_old(held)?;
-        Ok(finished.seal()?)
+        target.seal(held, finished)
     }
 }
 

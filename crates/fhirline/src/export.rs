@@ -120,7 +120,7 @@ impl ExportJob {
         let is_new = !to.folder.exists();
         let store = FolderStore::open(&to.folder).map_err(to.failed("make"))?;
         let _claim = claim(&store, to)?;
-        let report = match self.prepare(&store, to)? {
+        let report = match self.prepare(&store, to, on_event)? {
             Some(report) => Ok(report),
             None => self.export_to(&store, to, on_event),
         };
@@ -176,13 +176,21 @@ impl ExportJob {
     }
 
     /// Makes sure that the folder is free for this export, or holds a part of it. The report if it holds all of it.
-    fn prepare(&self, store: &FolderStore, to: &FetchJob) -> Result<Option<FetchReport>, JobError> {
+    fn prepare(
+        &self,
+        store: &FolderStore,
+        to: &FetchJob,
+        on_event: &mut OnExport<'_>,
+    ) -> Result<Option<FetchReport>, JobError> {
         let holds = start::look(store, true).map_err(to.failed("look into"))?;
         let state = if matches!(holds, Holds::Others) { None } else { load(store, to)? };
         let is_this = |request: Option<&String>| request == Some(&self.fingerprint());
         match &holds {
             Holds::Others => return Err(JobError::NotOurs { name: to.name() }),
-            _ if to.overwrite => clear(store, to, holds)?,
+            _ if to.overwrite => {
+                state.iter().for_each(|state| self.abandon(state, on_event));
+                clear(store, to, holds)?;
+            }
             Holds::Complete(manifest) => {
                 let export = manifest.extension.fhirline.export.as_ref();
                 if !is_this(export.map(|export| &export.request)) {
@@ -208,6 +216,12 @@ impl ExportJob {
             Some(state) if !to.overwrite && state.request != self.request => Err(self.other(to)),
             _ => Ok(None),
         }
+    }
+
+    /// Tells the server that an export is not wanted any more which was noted. Nothing depends on whether it can be told.
+    fn abandon(&self, state: &ExportState, on_event: &mut OnExport<'_>) {
+        let told = self.client().ok().and_then(|export| export.cancel(state).ok());
+        on_event(ExportProgress::Server(&ExportEvent::Abandoned { told }));
     }
 
     fn other(&self, to: &FetchJob) -> JobError {

@@ -135,7 +135,7 @@ impl Job {
             return Err(JobError::SourceInDestination { source_name: text.to_string_lossy().into_owned() });
         }
         self.sources = self.sources.excluding(&to.folder).map_err(to.failed("find"))?;
-        let (wanted, skipped) = self.wanted(on_event)?;
+        let (wanted, skipped) = self.wanted(to.max_downloads, on_event)?;
         let store = FolderStore::open(&to.folder).map_err(to.failed("make"))?;
         // Held until the end: two runs on one folder would take each other's files for leftovers.
         let _claim = claim(&store, to)?;
@@ -147,9 +147,13 @@ impl Job {
     }
 
     /// All that is to be fetched, in the order in which it is named.
-    fn wanted(&self, on_event: &mut OnFetch<'_>) -> Result<(Vec<Wanted>, Skipped), JobError> {
+    fn wanted(
+        &self,
+        max_downloads: usize,
+        on_event: &mut OnFetch<'_>,
+    ) -> Result<(Vec<Wanted>, Skipped), JobError> {
         let (mut wanted, mut skipped) = (Vec::new(), Skipped::default());
-        for found in self.sources.expand() {
+        for found in self.sources.expand_together(max_downloads) {
             match found {
                 Ok(Found::Source { origin, role, declared, .. }) => {
                     wanted.push(Wanted::listed(origin, role, declared.unwrap_or_default()));

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use fhirline_core::{Origin, SourceRole, Spools};
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Network, Selection as Sources, SkipReason};
-use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, run};
+use fhirline_flow::{
+    Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, RunError, note_base, run,
+};
 use fhirline_line_split::ChunkSize;
 use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
@@ -23,9 +25,14 @@ use crate::{Expectation, JobError, Report};
 /// takes a little of the memory.
 const MOST_USUAL_THREADS: usize = 8;
 
-/// What of the ceiling is for sources beyond this machine: what is read ahead of them, and the threads and buffers of the
-/// network.
-const DOWNLOAD_BYTES: u64 = 8 << 20;
+/// What the network takes, for sources or a store, beside their bytes: its code, threads, and the buffers of connections. Measured:
+/// 2 to 3 MiB more of the program are in memory than without, and 1 MiB is allocated.
+pub(crate) const CONNECTION_BYTES: u64 = 3 << 20;
+
+/// What sources beyond this machine hold that is not decoded yet: 6 MiB of 64, and not more than helps; if that does not fit, the
+/// least with which downloads keep their pace.
+const LEAST_HELD_BYTES: u64 = 3 << 20;
+const MOST_HELD_BYTES: u64 = 24 << 20;
 
 /// What is called with each event of a run.
 pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
@@ -108,7 +115,8 @@ impl Going {
 
 impl Job {
     /// A job over sources as a user writes them: files, folders, patterns, `-` for standard input, and, with the features
-    /// `http` and `cloud`, URLs.
+    /// `http` and `cloud`, URLs. A Bulk Data manifest, be it a file or behind a URL, stands for the files that it names; the status of
+    /// an export that a server still makes is waited for.
     ///
     /// # Errors
     /// [`JobError::Sources`] if one of them is none.
@@ -227,30 +235,62 @@ impl Job {
         self
     }
 
-    /// Asks servers and object stores like this.
+    /// Asks servers and object stores like this, also those that are written to.
     ///
     /// # Errors
     /// [`JobError::Sources`] for a source that may not be asked for so.
     pub fn network(mut self, network: Network) -> Result<Self, JobError> {
+        self.note_base_before_asking();
         self.sources = self.sources.with_network(network)?;
-        Ok(self)
+        Ok(self.watched())
     }
 
-    /// What of the ceiling is for downloads.
-    pub(crate) fn download_bytes(&self) -> u64 {
-        if self.sources.is_remote() { DOWNLOAD_BYTES } else { 0 }
+    /// Whoever stops the run ends a wait for sources, too.
+    fn watched(self) -> Self {
+        #[cfg(feature = "http")]
+        {
+            let cancel = self.cancel.clone();
+            let sources = self.sources.stopped_by(move || cancel.is_cancelled());
+            Self { sources, ..self }
+        }
+        #[cfg(not(feature = "http"))]
+        self
+    }
+
+    /// Whoever waited for a source may have been told to stop.
+    pub(crate) fn check_cancel(&self) -> Result<(), JobError> {
+        if self.cancel.is_cancelled() { Err(RunError::Cancelled.into()) } else { Ok(()) }
+    }
+
+    /// What asking servers and stores takes is in the plan by itself.
+    fn note_base_before_asking(&self) {
+        if self.sources.is_remote() {
+            note_base();
+        }
+    }
+
+    /// What of the ceiling is for the network beside uploads, if it fits, and the least that does; `far` if the destination is beyond
+    /// this machine.
+    pub(crate) fn network_bytes(&self, far: bool) -> (u64, u64) {
+        if self.sources.is_remote() {
+            let usual = (self.memory_bytes / 32 * 3).clamp(LEAST_HELD_BYTES, MOST_HELD_BYTES);
+            return (CONNECTION_BYTES + usual, CONNECTION_BYTES + LEAST_HELD_BYTES);
+        }
+        let bytes = if far { CONNECTION_BYTES } else { 0 };
+        (bytes, bytes)
     }
 
     /// Lets somebody else stop the run.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
         self.cancel = cancel;
-        self
+        self.watched()
     }
 
     /// The stored bytes of all sources, if none of them is a stream: what progress is measured against.
     #[must_use]
     pub fn total_bytes(&self) -> Option<u64> {
+        self.note_base_before_asking();
         self.replay.as_ref().map(Replay::raw_bytes).or_else(|| self.sources.total_bytes())
     }
 
@@ -259,8 +299,10 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn memory_plan(&self, encoding: Encoding) -> Result<MemoryPlan, JobError> {
-        let plan = MemoryPlan::new(self.memory_bytes, self.threads, encoding)?;
-        Ok(plan.with_downloads(self.download_bytes())?)
+        let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
+        let plan = |bytes| MemoryPlan::with_network(bytes, 0, ceiling_bytes, threads, encoding);
+        let (usual, least) = self.network_bytes(false);
+        Ok(plan(usual).or_else(|_| plan(least))?)
     }
 
     /// Writes one stream per resource type into a folder.
@@ -330,7 +372,8 @@ impl Job {
             ..FlowOptions::default()
         };
         let declared = Arc::new(Mutex::new(DeclaredCounts::new(self.keep_bundles)));
-        let entries = self.entries_counted(Arc::clone(&declared));
+        let held_bytes = memory.download_bytes.saturating_sub(CONNECTION_BYTES);
+        let entries = self.entries_counted(Arc::clone(&declared), held_bytes);
         let outcome = run(entries, &router, sink, &options, &self.cancel, on_event)?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
@@ -345,20 +388,22 @@ impl Job {
 
     /// The sources, and what is passed over, in the order in which they are read.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> + Send {
-        self.entries_counted(Arc::default())
+        self.entries_counted(Arc::default(), LEAST_HELD_BYTES)
     }
 
-    /// The same; what manifests declare of them is added up on the way.
+    /// The same, with so many bytes on their way; what manifests declare of them is added up.
     fn entries_counted(
         &self,
         declared: Arc<Mutex<DeclaredCounts>>,
+        held_bytes: u64,
     ) -> impl Iterator<Item = Entry> + Send + use<> {
         let replayed = self.replay.as_ref().map(Replay::entries);
         let selected = self.replay.is_none().then(|| {
             let note = move |found: &Result<Found, FetchError>| {
                 declared.lock().unwrap_or_else(PoisonError::into_inner).note(found);
             };
-            self.sources.expand_ahead().inspect(note).filter_map(entry)
+            let held_bytes = usize::try_from(held_bytes).unwrap_or(usize::MAX);
+            self.sources.expand_ahead(held_bytes).inspect(note).filter_map(entry)
         });
         replayed.into_iter().flatten().chain(selected.into_iter().flatten())
     }
@@ -404,7 +449,10 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
 /// What to call something that could not be found.
 pub(crate) fn name_of(error: &FetchError) -> String {
     match error {
-        FetchError::NotFound { name } | FetchError::Unreadable { name, .. } => name.clone(),
+        FetchError::NotFound { name }
+        | FetchError::Unreadable { name, .. }
+        | FetchError::BadManifest { name }
+        | FetchError::NextPage { name } => name.clone(),
         FetchError::NoMatch { pattern } => pattern.clone(),
         FetchError::MissingOutput { url, .. } | FetchError::OutputOutside { url, .. } => url.clone(),
         #[cfg(feature = "http")]

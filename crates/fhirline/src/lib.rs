@@ -42,6 +42,8 @@ mod export;
 mod fetch;
 mod job;
 mod manifest;
+#[cfg(feature = "cloud")]
+mod prefix;
 mod replay;
 mod report;
 pub mod sample;

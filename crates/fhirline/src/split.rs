@@ -34,6 +34,8 @@ mod tests;
 use known::Known;
 use run::Run;
 pub(crate) use target::Target;
+#[cfg(not(feature = "cloud"))]
+pub(crate) use target::lacks_feature;
 
 #[cfg(feature = "cloud")]
 use cloud::into_store;
@@ -165,6 +167,20 @@ impl SplitJob {
     }
 }
 
+impl Job {
+    /// How the memory will be divided for [`split`](Self::split), with what is on its way up if the outputs go to a store.
+    ///
+    /// # Errors
+    /// [`JobError::Memory`] if it is too little.
+    pub fn split_memory_plan(&self, to: &SplitJob) -> Result<MemoryPlan, JobError> {
+        #[cfg(feature = "cloud")]
+        if let Target::Url(_) = &to.target {
+            return cloud::memory_plan(self, to).map(|(plan, _)| plan);
+        }
+        self.memory_plan(to.encoding)
+    }
+}
+
 /// A split into a folder or an object store, which is claimed for as long as it takes.
 pub(crate) fn split(job: Job, to: &SplitJob, on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
     let started = Instant::now();
@@ -185,6 +201,7 @@ fn into_folder(
     check_places(&job, to, path)?;
     job.sources = job.sources.excluding(path).map_err(to.failed("find"))?;
     let known = Known::of(&job, to);
+    job.check_cancel()?;
     if !known.any_source {
         return Err(nothing_to_read(&job, plan, on_event));
     }

@@ -76,8 +76,10 @@ impl SourceError {
     }
 }
 
+/// Of what the system refuses; what wraps another error has hints of its own.
 fn permission_hint(error: &io::Error) -> Option<String> {
-    (error.kind() == io::ErrorKind::PermissionDenied).then(|| "check who may read it".to_owned())
+    (error.kind() == io::ErrorKind::PermissionDenied && error.get_ref().is_none())
+        .then(|| "check who may read it".to_owned())
 }
 
 /// What a source is that cannot be read.

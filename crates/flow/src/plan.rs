@@ -144,6 +144,8 @@ pub struct MemoryPlan {
     pub overhead_bytes: u64,
     /// What is set aside for the sink; see [`setting_aside`](Self::setting_aside).
     pub set_aside_bytes: u64,
+    /// What downloads take, as part of the overhead; see [`with_network`](Self::with_network).
+    pub download_bytes: u64,
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,
     /// Open blocks of compressed outputs, all together.
@@ -187,39 +189,46 @@ impl MemoryPlan {
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
     pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
-        Self::with_uploads(0, ceiling_bytes, threads, encoding)
+        Self::with_network(0, 0, ceiling_bytes, threads, encoding)
     }
 
-    /// The same for a sink that writes to a store that is far away: `upload_bytes` of outputs are held on their way there, and
-    /// as much of compressed ones as may be open, for what was open when a source began cannot be read back.
+    /// The same for what comes or goes over a network: `download_bytes` are for downloads and the network itself, and count as
+    /// overhead. `upload_bytes` of outputs are held on their way to a store, and as much of compressed ones as may be open, for what
+    /// was open when a source began cannot be read back.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
-    pub fn with_uploads(
+    pub fn with_network(
+        download_bytes: u64,
         upload_bytes: u64,
         ceiling_bytes: u64,
         threads: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
-        Request { upload_bytes, ..Request::new(base_bytes(), threads, encoding) }.plan(ceiling_bytes)
+        let request = Request::new(base_bytes(), threads, encoding);
+        Request { download_bytes, upload_bytes, ..request }.plan(ceiling_bytes)
     }
 
-    /// The same for plain outputs and a sink that remembers things: one in `part` bytes of the ceiling is its own.
+    /// The same for plain outputs, downloads and a sink that remembers things: one in `part` bytes of the ceiling is its own.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
-    pub fn setting_aside(part: u64, ceiling_bytes: u64, threads: usize) -> Result<Self, TooLittleMemory> {
+    pub fn setting_aside(
+        part: u64,
+        download_bytes: u64,
+        ceiling_bytes: u64,
+        threads: usize,
+    ) -> Result<Self, TooLittleMemory> {
         let request = Request::new(base_bytes(), threads, Encoding::plain());
-        let request = Request { set_aside_part: part, ..request };
-        request.plan(ceiling_bytes)
+        Request { download_bytes, set_aside_part: part, ..request }.plan(ceiling_bytes)
     }
 
-    /// The same ceiling, of which so much is for downloads; it counts as overhead.
+    /// The same ceiling, of which so much is for outputs on their way to a store that is far away; it is set aside.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).
-    pub fn with_downloads(self, download_bytes: u64) -> Result<Self, TooLittleMemory> {
-        Request { download_bytes, ..self.request }.plan(self.ceiling_bytes)
+    pub fn with_more_uploads(self, upload_bytes: u64) -> Result<Self, TooLittleMemory> {
+        Request { upload_bytes, ..self.request }.plan(self.ceiling_bytes)
     }
 
     /// The ceiling that a decoder of that size would need.
@@ -271,6 +280,7 @@ impl Request {
             base_bytes: self.base_bytes,
             overhead_bytes,
             set_aside_bytes,
+            download_bytes: self.download_bytes,
             block_bytes,
             open_block_bytes,
             compression_jobs: (more_jobs as usize).saturating_add(1),
@@ -356,7 +366,13 @@ pub(crate) const fn long_line_bytes(held_line_bytes: usize) -> u64 {
     chunk_lease_bytes() + (held_line_bytes + READ_BYTES) as u64
 }
 
-/// What the process held when a plan was first asked for. A later run finds what an earlier one freed still resident, for
+/// Notes what the process holds now as what it held before its first run, unless a plan was asked for already. To be called
+/// before sources are looked at: what that takes, as that of the network does, is part of a run.
+pub fn note_base() {
+    base_bytes();
+}
+
+/// What the process held when that was first asked for. A later run finds what an earlier one freed still resident, for
 /// allocators give little back; it will use that again, so it is not counted a second time.
 fn base_bytes() -> u64 {
     static BASE_BYTES: OnceLock<u64> = OnceLock::new();
@@ -490,13 +506,25 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_is_part_of_the_ceiling() {
-        let plan = MemoryPlan::setting_aside(4, 64 << 20, 8).expect("enough");
+        let plan = MemoryPlan::setting_aside(4, 0, 64 << 20, 8).expect("enough");
         assert_eq!((plan.set_aside_bytes, parts(&plan)), (16 << 20, 64 << 20));
-        let refused = MemoryPlan::setting_aside(4, 32 << 20, 2).expect_err("too little");
-        assert!(MemoryPlan::setting_aside(4, refused.least_bytes, 2).is_ok());
+        let refused = MemoryPlan::setting_aside(4, 0, 32 << 20, 2).expect_err("too little");
+        assert!(MemoryPlan::setting_aside(4, 0, refused.least_bytes, 2).is_ok());
         let named = plan.ceiling_for_decoder(129 << 20);
-        let wider = MemoryPlan::setting_aside(4, named, 8).expect("enough");
+        let wider = MemoryPlan::setting_aside(4, 0, named, 8).expect("enough");
         assert!(wider.decoder_bytes >= 129 << 20);
+    }
+
+    #[test]
+    fn the_network_is_part_of_the_ceiling_and_of_what_is_named() {
+        let plan =
+            |ceiling_bytes| MemoryPlan::with_network(9 << 20, 8 << 20, ceiling_bytes, 2, Encoding::plain());
+        let enough = plan(128 << 20).expect("enough");
+        assert_eq!(parts(&enough), 128 << 20);
+        let without = MemoryPlan::new(128 << 20, 2, Encoding::plain()).expect("enough");
+        assert_eq!(enough.overhead_bytes, without.overhead_bytes + (17 << 20));
+        let refused = plan(16 << 20).expect_err("too little");
+        assert!(plan(refused.least_bytes).is_ok() && plan(refused.least_bytes - (3 << 20)).is_err());
     }
 
     #[test]

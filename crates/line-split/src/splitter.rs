@@ -1,17 +1,12 @@
 use std::fmt;
 
-use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, Fragment, Lines, Position, SourceId};
+use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, Fragment, Lines, MAPPED_BYTES, Position, SourceId};
 
 const LINE_FEED: u8 = b'\n';
 const CARRIAGE_RETURN: u8 = b'\r';
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// A line may be followed by CR and LF; both must be in sight before a line can be called too long.
 const TERMINATOR_BYTES: usize = 2;
-
-/// A buffer for a long line takes at least that much address space; of its memory it takes what it needs. glibc keeps what
-/// is freed for later use, in each thread's arena, unless it is larger than any block freed before and than this bound:
-/// lines of 15 MiB could leave three times their number behind.
-const MAPPED_BYTES: usize = (32 << 20) + 1;
 
 /// The longest line that can be a record: 2 GiB. Offsets within a chunk are 32 bits wide.
 pub const MAX_LINE_BYTES: usize = 1 << 31;
@@ -137,6 +132,7 @@ impl LineSplitter {
         let end = self.filled + bytes;
         if self.pending.len() < end {
             let wanted = self.buffer_bytes_for(bytes);
+            // Lines of 15 MiB could leave three times their number behind.
             let address_space = if wanted > self.size.max_bytes.saturating_add(bytes) {
                 wanted.max(MAPPED_BYTES)
             } else {

@@ -101,12 +101,12 @@ pub enum BulkError {
         refusal: TokenRefusal,
     },
     /// A file wants the access token, but is neither on the FHIR server nor on a host that was named for it.
-    #[error("{url} wants the access token of {base}, which goes to no other host")]
+    #[error("{url} wants the access token{}", withheld(base.as_deref()))]
     ForeignFile {
         /// The file.
         url: String,
-        /// The FHIR server.
-        base: String,
+        /// The FHIR server, if one was named.
+        base: Option<String>,
     },
     /// There is no randomness to sign with.
     #[error("the system gives no random bytes")]
@@ -143,7 +143,7 @@ impl BulkError {
             Self::Http { source, .. } => source.hint(),
             Self::NoToken { refusal, .. } => refusal.hint(),
             Self::Refused { token_withheld_from: Some(_), .. } | Self::ForeignFile { .. } => {
-                Some("name the host as one that may have the token, if you trust it")
+                Some("name the host as one that may have the token, if you trust it (--token-host HOST)")
             }
             Self::Refused { status: 401 | 403, .. } => {
                 Some("the server wants credentials, or these do not allow the export")
@@ -161,6 +161,13 @@ impl BulkError {
             }
             _ => None,
         }
+    }
+}
+
+fn withheld(base: Option<&str>) -> String {
+    match base {
+        Some(base) => format!(" of {base}, which goes to no other host"),
+        None => ", which goes to hosts only that are named for it".to_owned(),
     }
 }
 

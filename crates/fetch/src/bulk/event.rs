@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{ExportRequest, Issue, StatusManifest};
+use super::{Cancelled, ExportRequest, Issue, StatusManifest};
 
 /// What happens to an export, told as it happens. [`ExportLog::note`](super::ExportLog::note) writes it down.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,11 @@ pub enum ExportEvent<'a> {
         retry_after: Option<Duration>,
         /// When it will be.
         wait: Duration,
+    },
+    /// An export that was noted, and is begun afresh now, is not wanted any more: the server was told.
+    Abandoned {
+        /// What it says; `None` if it could not be told.
+        told: Option<Cancelled>,
     },
     /// There was no answer, or one that the server calls transient. It is asked again.
     Faltering {

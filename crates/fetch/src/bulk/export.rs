@@ -11,7 +11,7 @@ use super::pace::pause;
 use super::poll::{Status, is_passing, status_of};
 use super::{
     BulkError, ExportEvent, ExportPace, ExportRequest, ExportState, FhirBase, Issue, KickOffMethod,
-    ManifestError, ManifestFile, StatusManifest,
+    ManifestError, ManifestFile, SecretUrl, StatusManifest,
 };
 use crate::shown::shown;
 use crate::{Answer, HttpClient, HttpError, Request};
@@ -63,7 +63,12 @@ impl Export {
     /// Exports from the FHIR server at `base`, asked for with this client and its credentials.
     #[must_use]
     pub fn new(client: HttpClient, base: &FhirBase) -> Self {
-        Self { access: Access::new(client, base.clone()), pace: ExportPace::default() }
+        Self { access: Access::new(client, Some(base.clone())), pace: ExportPace::default() }
+    }
+
+    /// For a manifest that came from nowhere: its credentials go to hosts only that are named.
+    pub(crate) fn without_base(client: HttpClient) -> Self {
+        Self { access: Access::new(client, None), pace: ExportPace::default() }
     }
 
     /// The credentials may also go to these hosts (`host` or `host:port`), encrypted if the FHIR server is.
@@ -187,10 +192,15 @@ impl Export {
         manifest: &StatusManifest,
         file: &ManifestFile,
     ) -> Result<HttpClient, BulkError> {
-        self.access.client_for_file(manifest, file)
+        self.access.client_for_file(&file.url, manifest.requires_access_token)
     }
 
-    pub(super) fn pages(
+    /// The client to download what is at a URL with, that wants the access token or not.
+    pub(crate) fn client_for_url(&self, url: &SecretUrl, wants_token: bool) -> Result<HttpClient, BulkError> {
+        self.access.client_for_file(url, wants_token)
+    }
+
+    pub(crate) fn pages(
         &self,
         first: &Url,
         tell: &mut dyn FnMut(&ExportEvent<'_>),

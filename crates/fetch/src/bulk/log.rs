@@ -78,8 +78,8 @@ impl ExportLog {
             ExportEvent::NotKickedOff { request, status, issues } => {
                 self.kicked_off(request, status, &outcome(issues))
             }
-            // It is asked again, and the format has one event for how that ends.
-            ExportEvent::Faltering { kicked_off: false, .. } => Ok(()),
+            // It is asked again, and the format has one event for how that ends. It has none for another export's end.
+            ExportEvent::Faltering { kicked_off: false, .. } | ExportEvent::Abandoned { .. } => Ok(()),
             ExportEvent::Working { progress, retry_after, .. } => {
                 let retry_after = retry_after.map(|wait| wait.as_secs().to_string());
                 self.line(

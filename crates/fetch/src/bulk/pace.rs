@@ -1,12 +1,10 @@
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::BulkError;
+use crate::net;
 
 /// No wait is longer than this.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// A wait looks this often whether it is still wanted.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// How often the status of an export is asked for, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,22 +50,11 @@ impl ExportPace {
 
 /// Waits, unless told to stop: then it ends at once.
 pub(crate) fn pause(wait: Duration, stopped: &dyn Fn() -> bool) -> Result<(), BulkError> {
-    let begin = Instant::now();
-    loop {
-        if stopped() {
-            return Err(BulkError::Stopped);
-        }
-        match wait.checked_sub(begin.elapsed()) {
-            None | Some(Duration::ZERO) => return Ok(()),
-            Some(left) => thread::sleep(left.min(LOOK)),
-        }
-    }
+    if net::pause(wait, stopped) { Ok(()) } else { Err(BulkError::Stopped) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
     #[test]
@@ -84,19 +71,5 @@ mod tests {
         for (asked, waited) in [(0, 0), (120, 120), (18_000, 3600), (u64::MAX, 3600)] {
             assert_eq!(pace.wait(9, Some(Duration::from_secs(asked)), 0.3).as_secs(), waited);
         }
-    }
-
-    #[test]
-    fn a_wait_ends_when_it_is_told_to() {
-        let looks = Cell::new(0);
-        let stopped = || {
-            looks.set(looks.get() + 1);
-            looks.get() > 2
-        };
-        let end = pause(Duration::from_secs(1_000_000), &stopped);
-        assert!(matches!(end, Err(BulkError::Stopped)));
-        assert_eq!(looks.get(), 3);
-        assert!(pause(Duration::ZERO, &|| false).is_ok());
-        assert!(pause(Duration::ZERO, &|| true).is_err());
     }
 }

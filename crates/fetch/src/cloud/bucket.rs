@@ -6,10 +6,11 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
+use super::forgotten::Uploads;
 use super::memory::MemoryObjects;
 use super::open::{self, Faces};
 use super::origin::ObjectOrigin;
-use super::{CloudError, CloudOptions, ObjectUrl};
+use super::{CloudError, CloudOptions, ObjectUrl, WindowSizes};
 use crate::net;
 
 /// A bucket or container that has been opened. Clones share connections and credentials.
@@ -30,6 +31,7 @@ use crate::net;
 pub struct CloudBucket {
     objects: Arc<dyn ObjectStore>,
     parts: Arc<dyn MultipartStore>,
+    uploads: Option<Arc<Uploads>>,
     url: ObjectUrl,
     options: CloudOptions,
     /// Of a bucket in memory.
@@ -42,8 +44,9 @@ impl CloudBucket {
     /// # Errors
     /// [`CloudError::BadSetting`] if the environment or a file of it cannot be used.
     pub fn open(url: &ObjectUrl, options: &CloudOptions) -> Result<Self, CloudError> {
-        let Faces { objects, parts } = open::open(url, options)?;
-        Ok(Self { objects, parts, url: url.clone(), options: options.clone(), memory: None })
+        let Faces { objects, parts, uploads } = open::open(url, options)?;
+        let uploads = uploads.map(Arc::new);
+        Ok(Self { objects, parts, uploads, url: url.clone(), options: options.clone(), memory: None })
     }
 
     /// An empty bucket in memory, for tests and examples.
@@ -53,8 +56,8 @@ impl CloudBucket {
     }
 
     fn of_memory(memory: MemoryObjects, url: ObjectUrl) -> Self {
-        let Faces { objects, parts } = Faces::of(memory.clone());
-        Self { objects, parts, url, options: CloudOptions::new(), memory: Some(memory) }
+        let Faces { objects, parts, .. } = Faces::of(memory.clone());
+        Self { objects, parts, uploads: None, url, options: CloudOptions::new(), memory: Some(memory) }
     }
 
     /// For tests of what uses a bucket: the same bucket in memory behind a connection that breaks after so many calls.
@@ -134,6 +137,11 @@ impl CloudBucket {
         &self.parts
     }
 
+    /// The same store, for finding uploads that nobody knows any more; `None` where they cannot be listed.
+    pub(crate) fn uploads(&self) -> Option<&Arc<Uploads>> {
+        self.uploads.as_ref()
+    }
+
     /// The place of the URL's key: the root of a prefix.
     pub(crate) fn root(&self) -> Path {
         self.url.path()
@@ -144,8 +152,8 @@ impl CloudBucket {
         self.url.with_key(path.as_ref()).unwrap_or_else(|_| self.url.bucket_url())
     }
 
-    pub(super) fn most_window_bytes(&self) -> usize {
-        self.options.most_window_bytes()
+    pub(super) fn window_sizes(&self) -> WindowSizes {
+        self.options.windows()
     }
 }
 

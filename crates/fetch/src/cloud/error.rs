@@ -4,6 +4,8 @@ use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::first_contact::NeverAnswered;
+
 /// Why something in an object store could not be read or written.
 ///
 /// What a server or the client below says is not passed on: bodies and request URLs can hold signatures. Shown are the
@@ -161,6 +163,9 @@ const REFUSALS: [&str; 6] = [
     "AuthorizationHeaderMalformed",
 ];
 
+/// How a store cannot be reached that was never reached.
+const NO_ANSWER: &str = "no connection (tried 3 times)";
+
 impl CloudError {
     /// What the user may try; `None` where there is nothing to say.
     #[must_use]
@@ -171,6 +176,9 @@ impl CloudError {
                 "set the credentials as for the cloud's own tools (AWS_*, AZURE_*, GOOGLE_*)"
             }
             Self::Changed { .. } => "run again with a fresh destination, to read it from the beginning",
+            Self::Unreachable { how: NO_ANSWER, .. } => {
+                "check the endpoint, its name and port, and the network"
+            }
             Self::Short { .. } | Self::Unreachable { .. } => "run again to go on where it broke off",
             _ => return None,
         })
@@ -226,6 +234,9 @@ impl CloudError {
 fn how_unreachable(error: &object_store::Error, status: Option<u16>) -> Option<&'static str> {
     if status.is_some_and(|status| status >= 500 || status == 429 || status == 408) {
         return Some("it answers only with errors");
+    }
+    if find::<NeverAnswered>(error).is_some() {
+        return Some(NO_ANSWER);
     }
     match find::<HttpError>(error)?.kind() {
         HttpErrorKind::Connect => Some("no connection"),

@@ -261,8 +261,8 @@ impl Walk {
         match document.map_err(unreadable)? {
             None => Ok(()),
             Some(Document::TooLarge) => Err(manifest::too_large(manifest)),
-            Some(Document::Manifest(files)) => {
-                let (files, keys) = (files.into_iter(), HashSet::new());
+            Some(Document::Manifest(said)) => {
+                let (files, keys) = (said.files.into_iter(), HashSet::new());
                 self.outputs = Some(Outputs { manifest, folder, files, keys });
                 Ok(())
             }

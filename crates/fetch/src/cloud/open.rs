@@ -13,6 +13,8 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, Stati
 
 use super::aws_profile::Profile;
 use super::credentials::Credentials;
+use super::first_contact::FirstContact;
+use super::forgotten::Uploads;
 use super::memory::MemoryObjects;
 use super::{Cloud, CloudError, CloudOptions, ObjectUrl};
 use crate::net;
@@ -32,12 +34,14 @@ const EMULATOR_URL: &str = "http://127.0.0.1:10000";
 pub(super) struct Faces {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) parts: Arc<dyn MultipartStore>,
+    /// What lists uploads, where that is known.
+    pub(super) uploads: Option<Uploads>,
 }
 
 impl Faces {
     pub(super) fn of<S: ObjectStore + MultipartStore>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { objects: Arc::clone(&store) as _, parts: store }
+        Self { objects: Arc::clone(&store) as _, parts: store, uploads: None }
     }
 }
 
@@ -58,7 +62,9 @@ fn s3(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
         .first_of(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
         .or_else(|| profile.get("endpoint_url"));
     let client = client(endpoint, options.is_on("AWS_ALLOW_HTTP"), "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP")?;
-    let mut builder = AmazonS3Builder::new().with_client_options(client);
+    let mut builder = AmazonS3Builder::new()
+        .with_client_options(client.clone())
+        .with_http_connector(FirstContact::default());
     let from_profile = needs_profile(options);
     for (key, value) in known::<AmazonS3ConfigKey>(options, "AWS_") {
         // A token belongs to the keys that it came with.
@@ -82,7 +88,9 @@ fn s3(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let builder = builder.with_bucket_name(url.bucket());
     let credentials = built(builder.clone().with_retry(credentials_retry(options)).build(), "AWS_*")?;
     let credentials = Credentials::of(Arc::clone(credentials.credentials()));
-    Ok(Faces::of(built(builder.with_retry(retry(options)).with_credentials(credentials).build(), "AWS_*")?))
+    let builder = builder.with_retry(retry(options)).with_credentials(credentials);
+    let uploads = Uploads::of(built(builder.clone().build(), "AWS_*")?, &client);
+    Ok(Faces { uploads, ..Faces::of(built(builder.build(), "AWS_*")?) })
 }
 
 /// Whether the keys come from the files: where the environment has none, and none are to be had by a web identity.
@@ -98,7 +106,9 @@ fn gcs(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let endpoint = emulator.as_deref().or_else(|| options.get("GOOGLE_BASE_URL"));
     let client =
         client(endpoint, options.is_on("GOOGLE_ALLOW_HTTP"), "GOOGLE_BASE_URL", "GOOGLE_ALLOW_HTTP")?;
-    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client);
+    let mut builder = GoogleCloudStorageBuilder::new()
+        .with_client_options(client)
+        .with_http_connector(FirstContact::default());
     if let Some(path) = options.get("SERVICE_ACCOUNT") {
         builder = builder.with_service_account_path(path);
     }
@@ -131,7 +141,8 @@ fn azure(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let endpoint = endpoint.map(|(_, endpoint)| endpoint.as_str());
     let client =
         client(endpoint, options.is_on("AZURE_ALLOW_HTTP"), "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP")?;
-    let mut builder = MicrosoftAzureBuilder::new().with_client_options(client);
+    let mut builder =
+        MicrosoftAzureBuilder::new().with_client_options(client).with_http_connector(FirstContact::default());
     for (key, value) in settings {
         builder = builder.with_config(key, value);
     }

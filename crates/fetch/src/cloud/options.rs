@@ -23,8 +23,40 @@ const NAMES: [&str; 5] =
 #[derive(Clone)]
 pub struct CloudOptions {
     settings: BTreeMap<String, String>,
-    window_bytes: usize,
+    windows: WindowSizes,
     retries: usize,
+}
+
+/// How much of an object is asked for at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WindowSizes {
+    /// The bytes of the first window: asked for before anybody reads, and small, so that the first bytes come soon. Each further
+    /// one has twice as many.
+    pub(crate) first_bytes: usize,
+    /// The most bytes of a window.
+    pub(crate) most_bytes: usize,
+    /// Windows that are on their way, or there, behind the one that is read.
+    pub(crate) ahead: usize,
+}
+
+impl WindowSizes {
+    /// Nothing is worth a request of its own that is shorter.
+    const LEAST_BYTES: usize = 64 << 10;
+
+    /// For readers that hold so many bytes, and so many of them as long as nobody reads. Short windows of which several are on
+    /// their way bring more than long ones that wait for each other.
+    pub(crate) fn within(reader_bytes: usize, unread_bytes: usize) -> Self {
+        const WINDOWS: usize = 4;
+        let most_bytes = (reader_bytes / WINDOWS).max(Self::LEAST_BYTES);
+        let first_bytes = unread_bytes.clamp(Self::LEAST_BYTES, most_bytes);
+        Self { first_bytes, most_bytes, ahead: (reader_bytes / most_bytes).max(2) - 1 }
+    }
+}
+
+impl Default for WindowSizes {
+    fn default() -> Self {
+        Self { first_bytes: 1 << 20, most_bytes: DEFAULT_WINDOW_BYTES, ahead: 1 }
+    }
 }
 
 /// About a minute of attempts.
@@ -34,7 +66,7 @@ impl CloudOptions {
     /// Nothing is set: no credentials, no files.
     #[must_use]
     pub fn new() -> Self {
-        Self { settings: BTreeMap::new(), window_bytes: DEFAULT_WINDOW_BYTES, retries: DEFAULT_RETRIES }
+        Self { settings: BTreeMap::new(), windows: WindowSizes::default(), retries: DEFAULT_RETRIES }
     }
 
     /// What the environment of this process says now.
@@ -60,7 +92,7 @@ impl CloudOptions {
     /// twice as many at most.
     #[must_use]
     pub fn window_bytes(mut self, bytes: usize) -> Self {
-        self.window_bytes = bytes.max(64 << 10);
+        self.windows.most_bytes = bytes.max(WindowSizes::LEAST_BYTES);
         self
     }
 
@@ -76,8 +108,12 @@ impl CloudOptions {
         self.retries
     }
 
-    pub(super) fn most_window_bytes(&self) -> usize {
-        self.window_bytes
+    pub(crate) fn with_windows(self, windows: WindowSizes) -> Self {
+        Self { windows, ..self }
+    }
+
+    pub(super) fn windows(&self) -> WindowSizes {
+        self.windows
     }
 
     /// The value of a variable.
@@ -114,6 +150,27 @@ impl Default for CloudOptions {
 impl fmt::Debug for CloudOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.settings.keys().collect();
-        f.debug_struct("CloudOptions").field("set", &names).field("window_bytes", &self.window_bytes).finish()
+        f.debug_struct("CloudOptions").field("set", &names).field("windows", &self.windows).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_fit_into_what_a_reader_may_hold() {
+        const KIB: usize = 1 << 10;
+        for reader_bytes in [256 * KIB, 1000 * KIB, 2 << 20, 4 << 20, 16 << 20] {
+            for unread_bytes in [0, 100 * KIB, 32 << 20] {
+                let sizes = WindowSizes::within(reader_bytes, unread_bytes);
+                assert!((sizes.ahead + 1) * sizes.most_bytes <= reader_bytes, "{sizes:?} of {reader_bytes}");
+                assert!(sizes.ahead == 3 && sizes.first_bytes <= sizes.most_bytes, "{sizes:?}");
+                assert!(sizes.first_bytes <= unread_bytes.max(64 * KIB), "{sizes:?} of {unread_bytes}");
+            }
+        }
+        // The least that there is.
+        let least = WindowSizes { first_bytes: 64 * KIB, most_bytes: 64 * KIB, ahead: 1 };
+        assert_eq!(WindowSizes::within(0, 0), least);
     }
 }

@@ -25,8 +25,8 @@ pub(super) const DEFAULT_WINDOW_BYTES: usize = 8 << 20;
 /// # Memory
 ///
 /// A reader asks for [windows](crate::CloudOptions::window_bytes) of at most 8 MiB (the first has 1 MiB, each further one
-/// twice as many), and for the next while one is read: it holds 16 MiB at most. Nothing is asked for before the first read.
-/// The end of the reader is the end of its requests.
+/// twice as many), and for the next while one is read: it holds 16 MiB at most. The first is asked for when it is opened, and no
+/// more before the first read. The end of the reader is the end of its requests.
 pub struct ObjectOrigin {
     bucket: CloudBucket,
     url: ObjectUrl,
@@ -110,7 +110,11 @@ impl Origin for ObjectOrigin {
         if offset > pin.bytes {
             return Err(behind_the_end(&self.name, offset, pin.bytes));
         }
-        Ok(Box::new(Windows::new(self.bucket.clone(), self.url.clone(), pin, offset)))
+        Ok(Box::new(Windows::begin(self.bucket.clone(), self.url.clone(), pin, offset)?))
+    }
+
+    fn arrives_by_itself(&self) -> bool {
+        true
     }
 }
 

@@ -124,9 +124,10 @@ impl CloudStoreOptions {
 /// Whoever writes must [`claim`](Self::claim) the prefix first. The store must know conditional writes; where it does not,
 /// that is an error.
 ///
-/// An upload that was begun after the last settling by a process that was killed cannot be found again, and the parts of it
-/// cost money until they are removed: a lifecycle rule of the bucket that ends incomplete uploads after some days does that.
-/// (Azure does it by itself after a week.)
+/// An upload that was begun after the last settling by a process that was killed is in no journal. On S3 the next process
+/// that uploads an output of that name finds it and ends it, if it may list uploads (`s3:ListBucketMultipartUploads`);
+/// elsewhere, or if nobody comes again, its parts cost money until a lifecycle rule of the bucket ends incomplete uploads.
+/// (Azure does so by itself after a week.)
 pub struct CloudStore {
     shared: Arc<Shared>,
 }
@@ -174,7 +175,19 @@ impl CloudStore {
     /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, [`io::ErrorKind::Unsupported`] if the store knows no
     /// conditional writes, or what the store says.
     pub fn claim(&self, on_wait: &mut dyn FnMut(Duration)) -> io::Result<CloudClaim> {
-        let lease = lease::claim(&self.shared.objects, self.shared.options.lease_life, on_wait)?;
+        self.claim_unless(&|| false, on_wait)
+    }
+
+    /// The same, but whoever waits for another's claim stops waiting as soon as that is asked for.
+    ///
+    /// # Errors
+    /// Those of [`claim`](Self::claim), and [`io::ErrorKind::Interrupted`] if it was stopped.
+    pub fn claim_unless(
+        &self,
+        stopped: &dyn Fn() -> bool,
+        on_wait: &mut dyn FnMut(Duration),
+    ) -> io::Result<CloudClaim> {
+        let lease = lease::claim(&self.shared.objects, self.shared.options.lease_life, stopped, on_wait)?;
         *self.shared.lease.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&lease));
         Ok(CloudClaim::new(Arc::clone(&self.shared), lease))
     }

@@ -1,9 +1,11 @@
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use fhirline_core::mapped_buffer;
 use futures_util::StreamExt;
 use object_store::{GetOptions, GetRange};
 use tokio::task::JoinHandle;
@@ -11,11 +13,8 @@ use tokio::time;
 
 use super::bucket::CloudBucket;
 use super::origin::Pin;
-use super::{Answer, CloudError, ObjectUrl};
+use super::{Answer, CloudError, ObjectUrl, WindowSizes};
 use crate::net;
-
-/// The first window: small, so that the first bytes come soon.
-const FIRST_WINDOW_BYTES: u64 = 1 << 20;
 
 /// How long one window may take with all attempts: 8 MiB at 14 kB/s. Idle connections end much earlier.
 const WINDOW_TIME: Duration = Duration::from_secs(600);
@@ -24,16 +23,17 @@ type Window = Result<Vec<u8>, CloudError>;
 
 /// The bytes of an object from an offset on, one window after the other.
 ///
-/// A window is one bounded request, because a long one dies of its time and retry budgets behind a slow reader.
+/// A window is one bounded request, because a long one dies of its time and retry budgets behind a slow reader. The first is
+/// asked for at once, those behind it once somebody reads.
 pub(super) struct Windows {
     source: Arc<Source>,
-    most_window_bytes: u64,
+    sizes: WindowSizes,
     /// Where the next window begins, and how long it will be.
     next: u64,
     next_bytes: u64,
     window: Vec<u8>,
     read: usize,
-    coming: Option<Coming>,
+    coming: VecDeque<Coming>,
     failed: bool,
 }
 
@@ -56,28 +56,36 @@ impl Drop for Coming {
 }
 
 impl Windows {
-    pub(super) fn new(bucket: CloudBucket, url: ObjectUrl, pin: Arc<Pin>, offset: u64) -> Self {
-        let most_window_bytes = bucket.most_window_bytes() as u64;
-        Self {
+    pub(super) fn begin(bucket: CloudBucket, url: ObjectUrl, pin: Arc<Pin>, offset: u64) -> io::Result<Self> {
+        let sizes = bucket.window_sizes();
+        let mut windows = Self {
             source: Arc::new(Source { bucket, url, pin }),
-            most_window_bytes,
+            sizes,
             next: offset,
-            next_bytes: FIRST_WINDOW_BYTES.min(most_window_bytes),
+            next_bytes: sizes.first_bytes.min(sizes.most_bytes) as u64,
             window: Vec::new(),
             read: 0,
-            coming: None,
+            coming: VecDeque::new(),
             failed: false,
-        }
+        };
+        windows.ask_until(1)?;
+        Ok(windows)
     }
 
-    /// Asks for the next window; `None` at the end.
-    fn ask(&mut self) -> io::Result<Option<Coming>> {
-        let range = self.next..(self.next + self.next_bytes).min(self.source.pin.bytes);
-        if range.is_empty() {
-            return Ok(None);
+    /// Asks for windows until so many are on their way or there, or there are no more.
+    fn ask_until(&mut self, count: usize) -> io::Result<()> {
+        while self.coming.len() < count && self.next < self.source.pin.bytes {
+            let coming = self.ask()?;
+            self.coming.push_back(coming);
         }
+        Ok(())
+    }
+
+    /// Asks for the next window; there must be one.
+    fn ask(&mut self) -> io::Result<Coming> {
+        let range = self.next..(self.next + self.next_bytes).min(self.source.pin.bytes);
         self.next = range.end;
-        self.next_bytes = (self.next_bytes * 2).min(self.most_window_bytes);
+        self.next_bytes = (self.next_bytes * 2).min(self.sizes.most_bytes as u64);
         let (sender, window) = mpsc::sync_channel(1);
         let source = Arc::clone(&self.source);
         let task = net::runtime()?.spawn(async move {
@@ -85,24 +93,18 @@ impl Windows {
             // The reader may be gone.
             let _ = sender.send(fetched.unwrap_or_else(|_| Err(source.too_slow())));
         });
-        Ok(Some(Coming { task, window }))
+        Ok(Coming { task, window })
     }
 
-    /// Puts the next window in place of the one that was read, and asks for the one behind it; false at the end.
+    /// Puts the next window in place of the one that was read, and asks for those behind it; false at the end.
     fn advance(&mut self) -> io::Result<bool> {
-        // The old one goes first: no more than two are held.
+        // The old one goes first: it is none of those that may be held.
         self.window = Vec::new();
         self.read = 0;
-        let coming = match self.coming.take() {
-            Some(coming) => coming,
-            None => match self.ask()? {
-                Some(coming) => coming,
-                None => return Ok(false),
-            },
-        };
+        let Some(coming) = self.coming.pop_front() else { return Ok(false) };
         let gone = |_| io::Error::other("a task of the network ended without a result");
         self.window = coming.window.recv().map_err(gone)??;
-        self.coming = self.ask()?;
+        self.ask_until(self.sizes.ahead)?;
         Ok(true)
     }
 }
@@ -121,7 +123,7 @@ impl Read for Windows {
                 Ok(false) => return Ok(0),
                 Err(error) => {
                     self.failed = true;
-                    self.coming = None;
+                    self.coming.clear();
                     return Err(error);
                 }
             }
@@ -165,8 +167,7 @@ async fn fetch(source: &Source, range: Range<u64>) -> Window {
     if got.range != range {
         return Err(short(got.range.end - got.range.start));
     }
-    // At most 8 MiB, or what was set.
-    let mut window = Vec::with_capacity(usize::try_from(asked_bytes).unwrap_or_default());
+    let mut window = mapped_buffer(usize::try_from(asked_bytes).unwrap_or_default());
     let mut stream = got.into_stream();
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(failed)?;

@@ -8,7 +8,7 @@ use super::access::extra_headers;
 use super::exchange::{Question, exchange, fault};
 use super::patience::{Again, Fault, Patience, is_passing};
 use super::target::Target;
-use super::{Answer, HttpClient, HttpError, Request, Retry};
+use super::{Answer, HttpClient, HttpError, Request};
 use crate::shown::shown;
 
 pub(super) async fn ask(
@@ -17,8 +17,8 @@ pub(super) async fn ask(
     request: &Request,
 ) -> Result<Answer, HttpError> {
     let question = question(client, request)?;
-    let mut patience =
-        Patience::new(Retry { max_attempts: attempts(client, request), ..client.options.retry });
+    let patience = Patience::new(client.options.retry);
+    let mut patience = if request.once { patience.once() } else { patience };
     loop {
         patience.begin();
         match attempt(client, target, &question, request.max_bytes).await {
@@ -31,10 +31,6 @@ pub(super) async fn ask(
             Err(fault) => patience.pause(bounded(&question.method, fault)).await?,
         }
     }
-}
-
-fn attempts(client: &HttpClient, request: &Request) -> u32 {
-    if request.once { 1 } else { client.options.retry.max_attempts }
 }
 
 fn question(client: &HttpClient, request: &Request) -> Result<Question, HttpError> {

@@ -1,5 +1,7 @@
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use reqwest::header::HeaderMap;
@@ -10,12 +12,12 @@ use super::access::extra_headers;
 use super::error::cause;
 use super::pin::Pins;
 use super::target::{Target, is_loopback};
-use super::{Answer, Credentials, HttpError, HttpOptions, Request, Retry, ask};
+use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
 use crate::net;
 
-/// What one connection of HTTP/2 may have on its way to one reader. A reader that is slow holds up no other, because the
-/// connection as a whole may have many times as much.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What one connection of HTTP/2 may have on its way to one reader: as much as that may be behind, within these bounds. A reader
+/// that is slow holds up no other, because the connection as a whole may have many times as much.
+const STREAM_WINDOW_BYTES: RangeInclusive<usize> = 64 << 10..=1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// Asks servers. Clones are cheap and share connections, and what is pinned of objects (see [`HttpOrigin`](super::HttpOrigin)).
@@ -27,19 +29,22 @@ pub struct HttpClient {
     pub(super) options: Arc<HttpOptions>,
     pub(super) extra: Arc<HeaderMap>,
     pub(super) pins: Arc<Pins>,
+    /// Whether any server has answered: before that, trouble to connect is most likely that of a wrong name or port.
+    pub(super) answered: Arc<AtomicBool>,
 }
 
 impl HttpClient {
     /// A client with these options. It honours the system's proxies (but not to reach this machine), and trusts the certificates
-    /// that the system trusts.
+    /// that the system trusts, or on Linux those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place.
     ///
     /// # Errors
     /// [`HttpError::BadHeader`], and [`HttpError::Setup`].
     pub fn new(options: HttpOptions) -> Result<Self, HttpError> {
         let extra = Arc::new(extra_headers(&options.headers)?);
         net::ready_tls();
-        let http = build(builder(&options.retry))?;
-        Ok(Self { http, local: Arc::default(), options: Arc::new(options), extra, pins: Arc::default() })
+        let http = build(builder(&options))?;
+        let (local, pins, answered) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { http, local, options: Arc::new(options), extra, pins, answered })
     }
 
     /// The same client with other credentials.
@@ -60,7 +65,7 @@ impl HttpClient {
     /// Asks, and reads the whole answer. Blocks; for small exchanges.
     ///
     /// What may be better the next time is tried again within the bounds of [`Retry`](super::Retry): no connection, a broken one, a
-    /// silent one, and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
+    /// silent one (before anything answered at most [three times](super::Retry)), and the statuses 408, 425, 429, 500, 502, 503 and 504. A `POST` is tried again only if it did not reach the server,
     /// or the server said 429 or 503 and when to come again. In the end every status is an answer; see [`Answer::accepted`].
     ///
     /// # Errors
@@ -87,18 +92,20 @@ impl HttpClient {
         if let Some(local) = self.local.get() {
             return Ok(local);
         }
-        let local = build(builder(&self.options.retry).no_proxy())?;
+        let local = build(builder(&self.options).no_proxy())?;
         Ok(self.local.get_or_init(|| local))
     }
 }
 
-fn builder(retry: &Retry) -> ClientBuilder {
+fn builder(options: &HttpOptions) -> ClientBuilder {
+    let (least, most) = (*STREAM_WINDOW_BYTES.start(), *STREAM_WINDOW_BYTES.end());
+    let stream_window = options.ahead_bytes.clamp(least, most) as u32;
     ClientBuilder::new()
         .redirect(Policy::none())
         .referer(false)
         .user_agent(concat!("fhirline/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(retry.connect)
-        .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .connect_timeout(options.retry.connect)
+        .http2_initial_stream_window_size(stream_window)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
 }
 

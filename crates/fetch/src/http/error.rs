@@ -52,6 +52,16 @@ pub enum HttpError {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// No connection, tried several times, before anything had answered.
+    #[error("cannot connect to {url} (tried {attempts} times)")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Attempts to connect.
+        attempts: u32,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
     /// Nothing came for too long.
     #[error("{url} sent nothing for {waited:?}")]
     Silent {
@@ -93,6 +103,16 @@ pub enum HttpError {
         url: String,
         /// The status.
         status: u16,
+    },
+    /// The server refused the URL that a list of files gave, and there is no other one.
+    #[error("{url} answered with status {status}, and there is no new link to it: {reason}")]
+    NotRenewed {
+        /// What was asked for.
+        url: String,
+        /// The status: 401, 403, 404 or 410.
+        status: u16,
+        /// Why there is none; shown as it is, so without secrets.
+        reason: String,
     },
     /// The server gave the object at first, and now refuses it.
     #[error("{url} answered with status {status}, after it had given {read_bytes} bytes")]
@@ -246,9 +266,23 @@ impl HttpError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NotEncrypted { .. } => "use https://, or allow http:// if the way to the server is safe",
-            Self::Refused { status: 401, .. } => "the server wants credentials, or does not accept these",
+            // Others come as connections that fail.
+            Self::NoConnection { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+                "if an authority of your own signed its certificate, name the authority's file in SSL_CERT_FILE"
+            }
+            Self::Unreachable { .. } => {
+                "check the name, the port and the network, and whether a proxy is needed (HTTPS_PROXY)"
+            }
+            Self::Refused { status: 401, .. } | Self::NotRenewed { status: 401, .. } => {
+                "the server wants credentials, or does not accept these: --bearer-env, --basic-env, --netrc, or \
+                 --smart-client-id for an export"
+            }
             Self::Refused { status: 403, .. } => {
-                "a link may have expired; ask for a new one, or check the credentials"
+                "a link may have expired: ask for a new one; or the credentials do not allow it: --bearer-env, \
+                 --basic-env, --netrc, or --smart-client-id for an export"
+            }
+            Self::NotRenewed { .. } => {
+                "check the credentials (--bearer-env, --smart-client-id), or give --overwrite to begin the export again"
             }
             Self::Refused { status: 404 | 410, .. } => "check the URL; a link may have expired",
             Self::Expired { .. } => "the link expired; run again with a new one to go on",
@@ -268,10 +302,14 @@ impl HttpError {
         match self {
             Self::BadUrl { .. } | Self::BadHeader { .. } => io::ErrorKind::InvalidInput,
             Self::NotEncrypted { .. } | Self::NoCredentials { .. } => io::ErrorKind::PermissionDenied,
-            Self::Refused { status, .. } | Self::Expired { status, .. } => kind_of_status(*status),
+            Self::Refused { status, .. } | Self::NotRenewed { status, .. } | Self::Expired { status, .. } => {
+                kind_of_status(*status)
+            }
             Self::Short { .. } | Self::BehindEnd { .. } => io::ErrorKind::UnexpectedEof,
             Self::Silent { .. } => io::ErrorKind::TimedOut,
-            Self::NoConnection { source, .. } | Self::Broken { source, .. } => source.kind(),
+            Self::NoConnection { source, .. }
+            | Self::Unreachable { source, .. }
+            | Self::Broken { source, .. } => source.kind(),
             Self::GaveUp { source, .. } => source.kind(),
             Self::TryLater { .. } => io::ErrorKind::ResourceBusy,
             Self::TooLarge { .. } => io::ErrorKind::FileTooLarge,

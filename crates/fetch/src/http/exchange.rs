@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_UNMODIFIED_SINCE,
@@ -120,8 +122,12 @@ async fn hop(
     let retry = &client.options.retry;
     let longest = retry.connect + retry.idle;
     match tokio::time::timeout(longest, client.sender(url)?.execute(request)).await {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) => Err(fault(url, error)),
+        Ok(Ok(response)) => {
+            client.answered.store(true, Ordering::Relaxed);
+            Ok(response)
+        }
+        Ok(Err(error)) if client.answered.load(Ordering::Relaxed) => Err(fault(url, error)),
+        Ok(Err(error)) => Err(fault(url, error).at_first()),
         Err(_) => Err(Fault::passing(HttpError::Silent { url: shown(url.as_str()), waited: longest })),
     }
 }

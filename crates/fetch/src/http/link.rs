@@ -8,9 +8,10 @@ use super::exchange::{Question, exchange};
 use super::patience::Fault;
 use super::target::Target;
 use super::{HttpClient, HttpError};
+use crate::shown::shown;
 
-/// Gives a new URL for an object whose URL expired.
-pub(super) type Renew = dyn Fn() -> Result<String, HttpError> + Send + Sync;
+/// Gives a new URL for an object whose URL expired, or says why there is none.
+pub(super) type Renew = dyn Fn() -> Result<String, String> + Send + Sync;
 
 /// Where an object is to be found now. Shared by the readers of one origin, so that a URL is renewed once for all.
 pub(super) struct Lead {
@@ -28,17 +29,15 @@ impl Lead {
     }
 
     /// Asks for a new URL in place of `refused`, unless somebody did so already. False if there is nobody to ask.
-    async fn renew(&self, refused: &Url, allow_http: bool) -> Result<bool, HttpError> {
+    async fn renew(&self, refused: &Url, allow_http: bool) -> Result<bool, String> {
         if self.url() != *refused {
             return Ok(true);
         }
         let Some(renew) = self.renew.clone() else { return Ok(false) };
         // It may block.
         let renewed = tokio::task::spawn_blocking(move || renew()).await;
-        let renewed = renewed.unwrap_or_else(|_| {
-            Err(HttpError::BadUrl { reason: "the source of new URLs failed".to_owned() })
-        })?;
-        let target = Target::parse(&renewed, allow_http)?;
+        let renewed = renewed.unwrap_or_else(|_| Err("the source of new URLs failed".to_owned()))?;
+        let target = Target::parse(&renewed, allow_http).map_err(|error| error.to_string())?;
         *self.url.lock().unwrap_or_else(PoisonError::into_inner) = target.url;
         Ok(true)
     }
@@ -76,10 +75,13 @@ impl Link {
             let url = self.lead.url();
             let question = Question::get(headers.clone());
             let response = exchange(&self.client, &self.target, &url, &question).await?;
-            if self.renewed || !is_gone(response.status().as_u16()) {
+            let status = response.status().as_u16();
+            if self.renewed || !is_gone(status) {
                 return Ok(response);
             }
-            if !self.lead.renew(&url, self.client.options.allow_http).await? {
+            let renewed = self.lead.renew(&url, self.client.options.allow_http).await;
+            let not_renewed = |reason| HttpError::NotRenewed { url: shown(url.as_str()), status, reason };
+            if !renewed.map_err(not_renewed)? {
                 return Ok(response);
             }
             self.renewed = true;

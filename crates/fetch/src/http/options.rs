@@ -32,7 +32,8 @@ pub struct HttpOptions {
 /// takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Most attempts in a row that bring no new byte.
+    /// Most attempts in a row that bring no new byte. To connect there are at most three as long as
+    /// nothing has answered.
     pub max_attempts: u32,
     /// Longest time without a new byte, over all attempts and waits.
     pub max_elapsed: Duration,

@@ -81,9 +81,10 @@ impl HttpOrigin {
 
     /// The same, with somebody who gives a new URL when this one expired: when the server answers 401, 403, 404 or 410, at the start
     /// or in the middle. What is behind the new URL must be the same object. Credentials go to it only if it is on the scheme, host
-    /// and port of the first URL. `renew` may block; it is asked once, and again only after a new byte.
+    /// and port of the first URL. `renew` may block; it is asked once, and again only after a new byte. Why there is no new URL is
+    /// shown as it says it, so it must say it without secrets.
     #[must_use]
-    pub fn renewed_by(self, renew: impl Fn() -> Result<String, HttpError> + Send + Sync + 'static) -> Self {
+    pub fn renewed_by(self, renew: impl Fn() -> Result<String, String> + Send + Sync + 'static) -> Self {
         let lead = Lead::new(self.target.url.clone(), Some(Arc::new(renew)));
         Self { lead: Arc::new(lead), ..self }
     }

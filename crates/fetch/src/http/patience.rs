@@ -8,6 +8,10 @@ use super::{HttpError, Retry};
 /// The first wait is at most so long, each next one twice that.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// Attempts to connect as long as nothing has answered in this run. A moment's trouble passes in that time; a name that is
+/// misspelt, or a port on which nobody listens, stays what it is.
+const FIRST_ATTEMPTS: u32 = 3;
+
 /// Why an attempt failed, and whether another one may help.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -20,11 +24,21 @@ pub(super) enum Again {
     Never,
     /// Not before the server's `Retry-After`, if it sent one.
     After(Option<Duration>),
+    /// A few times, whatever else is allowed: nothing was asked yet.
+    Shortly,
 }
 
 impl Fault {
     pub(super) fn passing(error: HttpError) -> Self {
         Self { error, again: Again::After(None) }
+    }
+
+    /// The same before anything has answered.
+    pub(super) fn at_first(self) -> Self {
+        match (&self.error, self.again) {
+            (HttpError::NoConnection { .. }, Again::After(_)) => Self { again: Again::Shortly, ..self },
+            _ => self,
+        }
     }
 }
 
@@ -38,13 +52,20 @@ impl From<HttpError> for Fault {
 #[derive(Debug)]
 pub(super) struct Patience {
     retry: Retry,
+    /// Attempts that may reach the server.
+    max_attempts: u32,
     attempts: u32,
     since: Option<Instant>,
 }
 
 impl Patience {
     pub(super) fn new(retry: Retry) -> Self {
-        Self { retry, attempts: 0, since: None }
+        Self { retry, max_attempts: retry.max_attempts, attempts: 0, since: None }
+    }
+
+    /// A question that is to reach the server once at most.
+    pub(super) fn once(self) -> Self {
+        Self { max_attempts: 1, ..self }
     }
 
     /// An attempt begins.
@@ -74,10 +95,15 @@ impl Patience {
     }
 
     fn wait(&mut self, fault: Fault, now: Instant) -> Result<Duration, HttpError> {
-        let Again::After(asked) = fault.again else { return Err(fault.error) };
+        let first = fault.again == Again::Shortly;
+        let (asked, max_attempts) = match fault.again {
+            Again::Never => return Err(fault.error),
+            Again::After(asked) => (asked, self.max_attempts),
+            Again::Shortly => (None, self.retry.max_attempts.min(FIRST_ATTEMPTS)),
+        };
         self.attempts += 1;
-        if self.attempts >= self.retry.max_attempts {
-            return Err(self.given_up(fault.error));
+        if self.attempts >= max_attempts {
+            return Err(self.given_up(fault.error, first));
         }
         let since = *self.since.get_or_insert(now);
         let left = self.retry.max_elapsed.saturating_sub(now.saturating_duration_since(since));
@@ -89,7 +115,7 @@ impl Patience {
             (HttpError::Refused { url, status }, Some(asked)) if asked > left => {
                 Err(HttpError::TryLater { url, status, wait: asked })
             }
-            (error, _) => Err(self.given_up(error)),
+            (error, _) => Err(self.given_up(error, first)),
         }
     }
 
@@ -98,11 +124,15 @@ impl Patience {
         self.retry.max_wait.min(FIRST_WAIT * (1 << doublings))
     }
 
-    fn given_up(&self, error: HttpError) -> HttpError {
-        if self.attempts == 1 {
-            return error;
+    fn given_up(&self, error: HttpError, first: bool) -> HttpError {
+        let attempts = self.attempts;
+        match error {
+            HttpError::NoConnection { url, source } if first => {
+                HttpError::Unreachable { url, attempts, source }
+            }
+            error if attempts == 1 => error,
+            error => HttpError::GaveUp { attempts, source: Box::new(error) },
         }
-        HttpError::GaveUp { attempts: self.attempts, source: Box::new(error) }
     }
 }
 
@@ -192,6 +222,34 @@ mod tests {
         patience.begin();
         let end = patience.wait(busy(None), Instant::now() + Duration::from_secs(101)).expect_err("too long");
         assert!(matches!(end, HttpError::Refused { .. }), "{end:?}");
+    }
+
+    fn no_connection() -> Fault {
+        let source = std::sync::Arc::new(std::io::ErrorKind::ConnectionRefused.into());
+        Fault::passing(HttpError::NoConnection { url: "u".to_owned(), source })
+    }
+
+    #[test]
+    fn what_never_answered_is_asked_a_few_times() {
+        let many = Retry { max_attempts: 99, ..RETRY };
+        let now = Instant::now();
+        for retry in [many, RETRY, Retry { max_attempts: 2, ..RETRY }] {
+            let attempts = retry.max_attempts.min(3);
+            for mut patience in [Patience::new(retry), Patience::new(retry).once()] {
+                for _ in 1..attempts {
+                    let wait = patience.wait(no_connection().at_first(), now).expect("again");
+                    assert!(wait <= Duration::from_secs(1));
+                }
+                let end = patience.wait(no_connection().at_first(), now).expect_err("never answered");
+                let HttpError::Unreachable { attempts: told, .. } = end else { panic!("{end:?}") };
+                assert_eq!(told, attempts);
+            }
+        }
+        let mut patience = Patience::new(many);
+        for _ in 0..50 {
+            patience.wait(no_connection(), now).expect("one that had answered is waited for");
+        }
+        assert!(matches!(busy(None).at_first().again, Again::After(None)), "it has answered");
     }
 
     #[test]

@@ -189,6 +189,18 @@ fn windows_are_asked_for_one_ahead_of_the_reader() {
 }
 
 #[test]
+fn the_first_window_is_asked_for_before_anybody_reads() {
+    let store = Store::new(|_| Fault::Stall);
+    let object = store.object();
+    assert!(object.arrives_by_itself());
+    let reader = object.open_at(0).expect("opens");
+    assert_eq!(store.stalled.recv_timeout(PATIENCE), Ok("stalled"));
+    assert_eq!(store.asked().len(), 1);
+    drop(reader);
+    assert_eq!(store.stalled.recv_timeout(PATIENCE), Ok("gone"));
+}
+
+#[test]
 fn what_is_not_the_window_that_was_asked_for_is_an_error() {
     for fault in [Fault::Half, Fault::Whole, Fault::Fewer, Fault::Other] {
         let store = Store::new(move |number| if number < 2 { Fault::None } else { fault });

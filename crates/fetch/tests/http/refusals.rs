@@ -1,13 +1,13 @@
 //! What is not data: statuses, pages, errors in JSON, codings nobody asked for.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
 use fhirline_core::Origin;
-use fhirline_fetch::{HttpError, Markup};
+use fhirline_fetch::{HttpClient, HttpError, HttpOrigin, Markup};
 
-use crate::fault_server::{FaultServer, Reply};
-use crate::setup::{bytes, failure, origin, read, told};
+use crate::fault_server::{FaultServer, Object, Reply};
+use crate::setup::{bytes, failure, options, origin, read, told};
 
 fn refused(reply: Reply) -> HttpError {
     let server = FaultServer::start(move |_| reply.clone());
@@ -99,9 +99,35 @@ fn a_server_that_is_not_there_is_told() {
     let url = server.url("/a?CANARY");
     drop(server);
     let (error, _) = failure(&origin(&url), 0);
+    assert!(matches!(error, HttpError::Unreachable { attempts: 3, .. }), "{error:?}");
+    assert!(!format!("{error:?}{error}").contains("CANARY"), "{error:?}");
+    assert!(error.to_string().ends_with("/a (tried 3 times)"), "{error}");
+    let error = told(&origin(&url).identity().expect_err("not there"));
+    assert!(matches!(error, HttpError::Unreachable { attempts: 3, .. }), "{error:?}");
+}
+
+#[test]
+fn a_name_that_nobody_has_is_told() {
+    // Reserved for never being anybody's (RFC 6761, section 6.4).
+    let client = HttpClient::new(options().allowing_http(true)).expect("a client");
+    let origin = HttpOrigin::new(&client, "http://fhirline-test.invalid/a?CANARY").expect("a URL");
+    let (error, _) = failure(&origin, 0);
+    assert!(matches!(error, HttpError::Unreachable { attempts: 3, .. }), "{error:?}");
+    assert!(!format!("{error:?}{error}").contains("CANARY"), "{error:?}");
+}
+
+#[test]
+fn a_server_that_went_away_is_waited_for_as_long_as_any_other_trouble() {
+    let object = Object::new(bytes(5000, 1)).etag("\"a\"");
+    let server = FaultServer::start(move |asked| object.reply(asked).stall(1000));
+    let origin = origin(&server.url("/a"));
+    let mut reader = origin.open_at(0).expect("begun");
+    let mut bytes = [0; 1000];
+    reader.read_exact(&mut bytes).expect("what came");
+    drop(server);
+    let error = told(&reader.read(&mut bytes).expect_err("gone"));
     let HttpError::GaveUp { attempts: 4, source } = error else { panic!("{error:?}") };
     assert!(matches!(*source, HttpError::NoConnection { .. }), "{source:?}");
-    assert!(!format!("{source:?}").contains("CANARY"), "{source:?}");
 }
 
 #[test]

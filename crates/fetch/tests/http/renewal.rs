@@ -73,6 +73,21 @@ fn a_renewed_link_to_another_object_is_a_change() {
 }
 
 #[test]
+fn a_refused_link_without_another_is_told_as_that() {
+    for status in [401, 403] {
+        let server = FaultServer::start(move |_| Reply::new(status, EXPIRED));
+        let origin = origin(&server.url("/a?CANARY")).renewed_by(|| Err("the list is another".to_owned()));
+        let (error, _) = failure(&origin, 0);
+        let shown = format!(
+            "{}/a answered with status {status}, and there is no new link to it: the list is another",
+            server.url("")
+        );
+        assert_eq!(error.to_string(), shown);
+        assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::PermissionDenied);
+    }
+}
+
+#[test]
 fn a_link_is_renewed_once_without_a_new_byte() {
     let server = FaultServer::start(|_| Reply::new(403, EXPIRED));
     let renewals = Arc::new(AtomicUsize::new(0));

@@ -80,16 +80,7 @@ fn nothing_shows_a_secret() {
             note(&mut shown, &origin);
             shown += origin.name();
             note_error(&mut shown, &failure(&origin, 0).0);
-            note_error(
-                &mut shown,
-                &failure(
-                    &origin.renewed_by(|| {
-                        Err(HttpError::NoCredentials { url: "u".to_owned(), reason: "r".to_owned() })
-                    }),
-                    0,
-                )
-                .0,
-            );
+            note_error(&mut shown, &failure(&origin.renewed_by(|| Err("r".to_owned())), 0).0);
             let request = Request::get(format!("{url}?{CANARY}")).with_header("X", CANARY).with_body(CANARY);
             note(&mut shown, &request);
             match client.ask(&request) {

@@ -236,3 +236,82 @@ fn outputs_in_blocks_have_headers_and_outputs_are_declared() {
         assert_eq!(declared.collect::<Vec<_>>(), [Some(goals), Some(Declared::default()), None]);
     }
 }
+
+/// What stands in a manifest that was saved, beside its lists.
+const SAVED: &str = r#""transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":false"#;
+
+#[test]
+fn a_manifest_that_is_named_stands_for_what_lies_beside_it() {
+    let tree = Tree::new(&["b.ndjson", "a b.ndjson", "sub/c.ndjson", "deleted/gone.ndjson", "other.ndjson"]);
+    let status = format!(
+        r#"{{{SAVED},"output":[{{"type":"Patient","url":"https://h.example/x/b.ndjson?sig=1","count":1}},
+        {{"type":"Goal","url":"a%20b.ndjson"}},{{"url":"sub/c.ndjson"}}],"deleted":[{{"url":"https://h.example/x/gone.ndjson"}}],
+        "error":[{{"url":"nowhere.ndjson"}}]}}"#
+    );
+    tree.write("status.txt", &status);
+    let expected = [
+        "listed b.ndjson",
+        "listed a b.ndjson",
+        "listed sub/c.ndjson",
+        "listed deleted/gone.ndjson as Deleted",
+        "skipped nowhere.ndjson: NoErrors",
+    ];
+    assert_eq!(tree.lines(&tree.select(&["status.txt"])), expected);
+    assert_eq!(tree.lines(&tree.select(&["*.txt"])), expected);
+    assert!(!tree.select(&["status.txt", "*.txt"]).is_remote());
+    // Found in a folder it is a file like any other: only a manifest of that name speaks for its folder.
+    assert!(tree.walk().contains(&"source status.txt".to_owned()));
+}
+
+#[test]
+fn a_resource_that_is_named_is_never_a_manifest() {
+    for text in [
+        format!(r#"{{"resourceType":"Task",{SAVED},"output":[{{"url":"a.ndjson"}}]}}"#),
+        format!(r#"{{{SAVED},"output":[{{"url":"a.ndjson"}}],"resourceType":"Task"}}"#),
+        format!("{{{SAVED},\"output\":[]}}\n{{\"resourceType\":\"Goal\"}}\n"),
+        r#"{"output":[{"url":"a.ndjson"}]}"#.to_owned(),
+    ] {
+        let tree = Tree::new(&["a.ndjson"]);
+        tree.write("task.json", &text);
+        assert_eq!(tree.lines(&tree.select(&["task.json"])), ["named task.json"], "{text}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_named_and_makes_no_sense_is_an_error() {
+    let tree = Tree::new(&["a.ndjson"]);
+    tree.write("status.json", &format!(r#"{{{SAVED},"output":[{{"url":7}}]}}"#));
+    let expected = ["error status.json looks like a Bulk Data manifest, but what it names makes no sense"];
+    assert_eq!(tree.lines(&tree.select(&["status.json"])), expected);
+    tree.write(
+        "page.json",
+        &format!(r#"{{{SAVED},"output":[],"link":[{{"relation":"next","url":"two"}}]}}"#),
+    );
+    let expected = ["error page.json is one page of a manifest, and the next one cannot be had"];
+    assert_eq!(tree.lines(&tree.select(&["page.json"])), expected);
+    tree.write("gone.json", &format!(r#"{{{SAVED},"output":[{{"url":"b.ndjson"}}]}}"#));
+    let expected = ["error gone.json names an output that is not in its folder: b.ndjson"];
+    assert_eq!(tree.lines(&tree.select(&["gone.json"])), expected);
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn what_does_not_lie_beside_a_manifest_is_where_its_url_says() {
+    let tree = Tree::new(&["a.ndjson", "file"]);
+    let urls =
+        ["https://h.example/a.ndjson", "https://h.example/b.ndjson?CANARY", "https://h.example/1/file"];
+    let also = ["https://h.example/2/file", "ftp://h.example/c.ndjson"];
+    let outputs: Vec<_> = urls.iter().chain(&also).map(|url| format!(r#"{{"url":"{url}"}}"#)).collect();
+    tree.write("status.json", &format!(r#"{{{SAVED},"output":[{}]}}"#, outputs.join(",")));
+    let selection = tree.select(&["status.json"]);
+    let expected = [
+        "listed a.ndjson",
+        "listed https://h.example/b.ndjson",
+        // The file of that name could be either's.
+        "listed https://h.example/1/file",
+        "listed https://h.example/2/file",
+        "error status.json names an output that is not in its folder: ftp://h.example/c.ndjson",
+    ];
+    assert_eq!(tree.lines(&selection), expected);
+    assert!(selection.is_remote() && tree.select(&["*.json"]).is_remote());
+}

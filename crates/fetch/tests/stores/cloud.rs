@@ -124,7 +124,9 @@ mod claims {
     #[test]
     fn one_run_at_a_time() {
         let bucket = CloudBucket::in_memory();
-        let (one, other) = (store(&bucket), store(&bucket));
+        // With the usual life: where nobody can tell whether a process lives, a shorter one could end on a busy machine.
+        let store = || CloudStore::new(bucket.clone(), CloudStoreOptions::default());
+        let (one, other) = (store(), store());
         let claim = one.claim(&mut |_| panic!("nobody else")).expect("nobody else");
         let refused = other.claim(&mut |_| ()).expect_err("claimed");
         assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
@@ -153,6 +155,16 @@ mod claims {
         assert_eq!(refused.expect_err("it lives").kind(), ErrorKind::ResourceBusy);
     }
 
+    #[test]
+    fn who_waits_for_a_claim_stops_when_it_is_told_to() {
+        let bucket = CloudBucket::in_memory();
+        put_lock(&bucket, 0, Duration::from_secs(600));
+        let stop = std::cell::Cell::new(false);
+        let refused = store(&bucket).claim_unless(&|| stop.get(), &mut |_| stop.set(true));
+        assert_eq!(refused.expect_err("stopped").kind(), ErrorKind::Interrupted);
+        assert_eq!(keys(&bucket), ["_fhirline-lock.partial"], "that of the other run");
+    }
+
     /// How often a lock was renewed.
     fn renewals(bucket: &CloudBucket) -> u64 {
         use fhirline_core::Origin;
@@ -169,8 +181,9 @@ mod claims {
     #[test]
     fn a_claim_is_renewed_until_it_is_dropped() {
         let bucket = CloudBucket::in_memory();
-        let one = CloudStore::new(bucket.clone(), options().lease_life(Duration::from_secs(3)));
+        let one = store(&bucket);
         let claim = one.claim(&mut |_| ()).expect("nobody else");
+        // However late a renewal comes: nobody else is there to take over.
         while renewals(&bucket) < 4 {
             std::thread::yield_now();
             one.sync().expect("still ours");
@@ -200,13 +213,16 @@ mod claims {
     #[test]
     fn a_seal_asks_first_whether_the_claim_holds() {
         let bucket = CloudBucket::in_memory();
-        let long = options().lease_life(Duration::from_millis(1200));
-        let one = CloudStore::new(bucket.clone(), long);
+        let long_life = Duration::from_millis(1200);
+        let one = CloudStore::new(bucket.clone(), options().lease_life(long_life));
         let _claim = one.claim(&mut |_| ()).expect("nobody else");
         let output = one.create("a").expect("created");
         put_lock(&bucket, 0, Duration::from_secs(600));
+        // The last time that the claim was seen to hold was before this; a twelfth of its life later that is too long ago.
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(110) {}
+        while begun.elapsed() < long_life / 12 {
+            std::thread::yield_now();
+        }
         assert_eq!(output.seal().expect_err("lost").kind(), ErrorKind::ResourceBusy);
         assert_eq!(content(&bucket, "a"), None);
     }

@@ -74,14 +74,15 @@ impl Server {
         }))
     }
 
-    /// nginx that serves the files of a folder; `directives` stand in its one server block.
-    pub fn nginx(test: &str, root: &Path, directives: &str) -> Option<Self> {
+    /// nginx that serves the files of a folder; `listens` stands behind the port it listens on, `directives` in its one server
+    /// block.
+    pub fn nginx(test: &str, root: &Path, listens: &str, directives: &str) -> Option<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path = env::split_paths(&path).map(|folder| folder.join("nginx"));
         let found = on_path.chain([PathBuf::from("/usr/sbin/nginx")]).find(|path| path.is_file());
         let program = installed(test, "nginx", &found.unwrap_or_default())?;
         Some(start("nginx", |port, folder| {
-            let config = nginx_config(port, folder, root, directives);
+            let config = nginx_config(port, folder, root, listens, directives);
             fs::write(folder.join("nginx.conf"), config).expect("a configuration is written");
             let mut command = Command::new(&program);
             command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
@@ -107,6 +108,19 @@ impl Server {
     /// Puts an object into moto.
     pub fn s3_put(&self, bucket: &str, key: &str, content: &[u8]) {
         self.expect("PUT", &format!("/{bucket}/{key}"), &[SIGNED], content);
+    }
+
+    /// Keys in a bucket of moto that have a provisional name, and those of uploads under way there.
+    pub fn s3_left(&self, bucket: &str) -> Vec<String> {
+        let keys_in = |query: &str| {
+            let answer =
+                self.request("GET", &format!("/{bucket}?{query}"), &[SIGNED], b"").expect("an answer");
+            let text = String::from_utf8(answer).expect("text");
+            let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+            keys.map(|(key, _)| key.to_owned()).collect::<Vec<_>>()
+        };
+        let provisional = keys_in("list-type=2").into_iter().filter(|key| key.ends_with(".partial"));
+        keys_in("uploads").into_iter().chain(provisional).collect()
     }
 
     /// From now on moto refuses all keys: it knows none.
@@ -232,7 +246,7 @@ fn names_in(folder: &Path) -> Vec<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
-fn nginx_config(port: u16, folder: &Path, root: &Path, directives: &str) -> String {
+fn nginx_config(port: u16, folder: &Path, root: &Path, listens: &str, directives: &str) -> String {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
@@ -241,7 +255,7 @@ fn nginx_config(port: u16, folder: &Path, root: &Path, directives: &str) -> Stri
         "daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n\
          events {{ worker_connections 256; }}\n\
          http {{ {temporary} access_log {folder}/access.log; default_type application/octet-stream;\n\
-         server {{ listen 127.0.0.1:{port}; root {root}; {directives} }} }}\n",
+         server {{ listen 127.0.0.1:{port} {listens}; root {root}; {directives} }} }}\n",
         folder = folder.display(),
         root = root.display(),
     )

@@ -7,11 +7,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use fhirline_core::Destination;
+use fhirline_fetch::Network;
 use fhirline_flow::{Cancel, MemoryPlan, RunError};
 use fhirline_sink::{BundleFiles, Encoding};
 
 use super::MOST_LISTED;
-use super::target::{Held, Target};
+use super::target::{Held, Opening, Place, Target};
+#[cfg(feature = "cloud")]
+use crate::job::CONNECTION_BYTES;
 use crate::manifest::{self, Manifest};
 use crate::report::output_report;
 use crate::{ExitStatus, JobError, OutputReport};
@@ -66,6 +69,8 @@ pub struct RestoreJob {
     durable: bool,
     overwrite: bool,
     memory_bytes: u64,
+    spool_dir: Option<PathBuf>,
+    network: Network,
     cancel: Cancel,
 }
 
@@ -100,6 +105,8 @@ impl RestoreJob {
             durable: true,
             overwrite: false,
             memory_bytes: 64 << 20,
+            spool_dir: None,
+            network: Network::default(),
             cancel: Cancel::new(),
         }
     }
@@ -132,6 +139,20 @@ impl RestoreJob {
         self
     }
 
+    /// Where bytes wait on the disk that are on their way to an object store; the system's folder for temporary files unless set.
+    #[must_use]
+    pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.spool_dir = folder;
+        self
+    }
+
+    /// Asks an object store like this.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
     /// Lets somebody else stop it.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
@@ -145,19 +166,42 @@ impl RestoreJob {
     /// [`JobError`], mostly [`JobError::Restore`].
     pub fn run(self) -> Result<RestoreReport, JobError> {
         let started = Instant::now();
-        let plan = MemoryPlan::new(self.memory_bytes, 1, Encoding::plain())?;
-        let kept = self.kept(&self.manifest()?, plan)?;
         let target = Target::of(&self.path)?;
+        let (plan, upload_bytes) = self.plan(&target)?;
+        let kept = self.kept(&self.manifest()?, plan)?;
         if target.is_within(&self.run) {
             return Err(RestoreError::WithinRun { name: self.path.display().to_string() }.into());
         }
-        let held = target.open(self.overwrite)?;
+        let held = target.open(&mut Opening {
+            overwrite: self.overwrite,
+            spool_dir: &target.spool_dir(self.spool_dir.as_deref()),
+            upload_bytes,
+            network: &self.network,
+            cancel: &self.cancel,
+            on_wait: &mut |_, _| (),
+        })?;
         let restored = self.restore(kept, &target, &held);
         if restored.is_err() {
             // What is half done is of no use to anybody; what went wrong before is what matters.
             let _ = target.remove_partials(&*held.store);
+            target.give_up(&held);
         }
         Ok(RestoreReport { seconds: started.elapsed().as_secs_f64(), ..restored? })
+    }
+
+    /// How the memory is divided, and how much of it is for uploads.
+    fn plan(&self, target: &Target) -> Result<(MemoryPlan, u64), JobError> {
+        let plan = |network_bytes, upload_bytes| {
+            MemoryPlan::with_network(network_bytes, upload_bytes, self.memory_bytes, 1, Encoding::plain())
+        };
+        match target.place {
+            Place::Folder(_) => Ok((plan(0, 0)?, 0)),
+            #[cfg(feature = "cloud")]
+            Place::Prefix(_) => {
+                let network_bytes = (CONNECTION_BYTES, CONNECTION_BYTES);
+                Ok(crate::prefix::plan_with_uploads(self.memory_bytes, network_bytes, plan)?)
+            }
+        }
     }
 
     fn restore(&self, kept: Kept, target: &Target, held: &Held) -> Result<RestoreReport, JobError> {
@@ -181,8 +225,7 @@ impl RestoreJob {
             outputs: finished.bundles().take(MOST_LISTED).map(output_report).collect(),
             ..RestoreReport::default()
         };
-        target.remove_old(held)?;
-        finished.seal()?;
+        target.seal(held, finished)?;
         Ok(report)
     }
 

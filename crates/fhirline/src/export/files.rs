@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fhirline_core::{Origin, SourceRole};
 use fhirline_fetch::{
-    BulkError, Declared, Export, ExportState, HttpError, HttpOrigin, ManifestFile, Selection, StatusManifest,
+    BulkError, Declared, Export, ExportState, HttpOrigin, ManifestFile, Selection, StatusManifest,
 };
 use fhirline_flow::Cancel;
 
@@ -28,8 +28,8 @@ impl Link {
         Self(Arc::new(Way { export, state: Mutex::new(state), manifest, cancel }))
     }
 
-    /// The URL that the file at that place of the manifest has now, which `expired` is not any more.
-    fn renewed(&self, place: usize, expired: &str) -> Result<String, HttpError> {
+    /// The URL that the file at that place of the manifest has now, which `expired` is not any more; or why there is none.
+    fn renewed(&self, place: usize, expired: &str) -> Result<String, String> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(url) = state.manifest.as_ref().and_then(|manifest| url_at(manifest, place))
             && url != expired
@@ -37,19 +37,14 @@ impl Link {
             // Another file has had them renewed.
             return Ok(url);
         }
-        let gone = |reason: String| {
-            let url = state_url(expired);
-            HttpError::NoCredentials { url, reason }
-        };
         let refreshed = self.0.export.refresh(&mut state, &mut |_| {}, &|| self.0.cancel.is_cancelled());
-        let manifest = refreshed.map_err(|error| gone(error.to_string()))?;
+        let manifest = refreshed.map_err(|error| error.to_string())?;
         // A place means something in the same lists only: another file must never come under the name of this one.
         if !is_same(&self.0.manifest, &manifest) {
             state.manifest = None;
-            return Err(gone("the server's manifest lists other files than before".to_owned()));
+            return Err("the server's manifest lists other files now".to_owned());
         }
-        url_at(&manifest, place)
-            .ok_or_else(|| gone("the manifest does not name the file any more".to_owned()))
+        url_at(&manifest, place).ok_or_else(|| "the manifest does not name the file any more".to_owned())
     }
 }
 
@@ -61,11 +56,6 @@ fn is_same(one: &StatusManifest, other: &StatusManifest) -> bool {
         manifest.files().map(|file| (file.resource_type.clone(), file.count)).collect()
     };
     lengths(one) == lengths(other) && said(one) == said(other)
-}
-
-/// A URL as it may be shown.
-fn state_url(url: &str) -> String {
-    url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 fn url_at(manifest: &StatusManifest, place: usize) -> Option<String> {

@@ -9,7 +9,7 @@ use fhirline_fetch::{
 };
 
 use crate::fetch::start::EXPORT_LOG;
-use crate::{FetchEvent, FetchReport};
+use crate::{Account, FetchEvent, FetchReport, Report};
 
 /// The log of an export. What goes wrong with it is told later: events can be told only.
 pub(super) struct Log {
@@ -20,7 +20,12 @@ pub(super) struct Log {
 impl Log {
     /// The log in that folder.
     pub(super) fn open(folder: &Path, export_id: &str) -> Result<Self, BulkError> {
-        Ok(Self { log: ExportLog::open(folder.join(EXPORT_LOG), export_id)?, failed: None })
+        Self::at(&folder.join(EXPORT_LOG), export_id)
+    }
+
+    /// The log in that file.
+    pub(super) fn at(path: &Path, export_id: &str) -> Result<Self, BulkError> {
+        Ok(Self { log: ExportLog::open(path, export_id)?, failed: None })
     }
 
     /// The first thing that went wrong.
@@ -56,6 +61,17 @@ impl Log {
             _ => None,
         };
         self.keep(written.unwrap_or(Ok(())));
+    }
+
+    /// Everything has come, and is split.
+    pub(super) fn split(&mut self, report: &Report, begun: SystemTime) -> Result<(), BulkError> {
+        let Account { sources, ledger, .. } = &report.account;
+        self.log.export_complete(&ExportTotals {
+            files: sources.read,
+            resources: ledger.records.read,
+            bytes: ledger.bytes.read,
+            duration: begun.elapsed().unwrap_or_default(),
+        })
     }
 
     /// Everything has come.

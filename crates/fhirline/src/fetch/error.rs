@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::io;
 
-use fhirline_fetch::FetchError;
+use fhirline_fetch::{FetchError, network_hint};
 
 /// Why a source could not be downloaded to its end.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +40,14 @@ impl DownloadError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Self::Open(error) | Self::Read(error) if network_hint(error).is_some() => {
+                network_hint(error).map(str::to_owned)
+            }
+            Self::Open(error)
+                if error.kind() == io::ErrorKind::PermissionDenied && error.get_ref().is_none() =>
+            {
                 Some("check who may read it".to_owned())
             }
-            Self::Open(error) | Self::Read(error) if hint_of_server(error).is_some() => hint_of_server(error),
             Self::Read(_) | Self::Short { .. } => {
                 Some("run the same command again: what has come stays".to_owned())
             }
@@ -53,16 +57,4 @@ impl DownloadError {
             _ => None,
         }
     }
-}
-
-/// What can be done about an answer of a server.
-#[cfg(feature = "http")]
-fn hint_of_server(error: &io::Error) -> Option<String> {
-    fhirline_fetch::HttpError::of(error)?.hint().map(str::to_owned)
-}
-
-/// This build asks no server.
-#[cfg(not(feature = "http"))]
-fn hint_of_server(_: &io::Error) -> Option<String> {
-    None
 }

@@ -1,8 +1,6 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fhirline_fetch::shown;
-
-use crate::JobError;
 
 /// Beginnings of URLs of object stores.
 const SCHEMES: [&str; 9] = ["s3", "s3a", "gs", "gcs", "az", "azure", "adl", "abfs", "abfss"];
@@ -30,17 +28,6 @@ impl Target {
             Self::Url(url) => shown(url),
         }
     }
-
-    /// For what is written to files only.
-    pub(crate) fn refuse_url(path: &Path) -> Result<(), JobError> {
-        match Self::of(path.to_owned()) {
-            Self::Folder(_) => Ok(()),
-            url @ Self::Url(_) => {
-                let why = "Bundles are written to folders and files only".to_owned();
-                Err(JobError::BadDestination { name: url.name(), why })
-            }
-        }
-    }
 }
 
 fn is_url(text: &str) -> bool {
@@ -56,8 +43,14 @@ pub(super) fn into_store(
     _: &str,
     _: &mut crate::OnEvent<'_>,
 ) -> Result<crate::Report, crate::JobError> {
+    Err(lacks_feature(to.name()))
+}
+
+/// Without the feature `cloud`.
+#[cfg(not(feature = "cloud"))]
+pub(crate) fn lacks_feature(name: String) -> crate::JobError {
     let why = "this build knows no object stores (it lacks the feature `cloud`)".to_owned();
-    Err(crate::JobError::BadDestination { name: to.name(), why })
+    crate::JobError::BadDestination { name, why }
 }
 
 #[cfg(test)]

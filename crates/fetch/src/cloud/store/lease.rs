@@ -22,6 +22,9 @@ const MAX_LOCK_BYTES: u64 = 64 << 10;
 /// Before something becomes visible, a claim that was confirmed longer ago than this part of its life is confirmed again.
 const FRESH_PART: u32 = 12;
 
+/// A claim that is watched is looked at this often, or ten times in its life.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// What the lock object says.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 struct Content {
@@ -197,6 +200,7 @@ fn look(objects: &Prefix) -> io::Result<Option<Found>> {
 pub(super) fn claim(
     objects: &Prefix,
     life: Duration,
+    stopped: &dyn Fn() -> bool,
     on_wait: &mut dyn FnMut(Duration),
 ) -> io::Result<Arc<Lease>> {
     let life_millis = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
@@ -215,7 +219,9 @@ pub(super) fn claim(
             None => PutMode::Create,
             Some((found, version)) => {
                 if !watch.is_over(found.as_ref(), &version, life, on_wait)? {
-                    watch.sleep(life);
+                    if !net::pause((life / 10).min(LONGEST_LOOK), stopped) {
+                        return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped while it waited"));
+                    }
                     continue;
                 }
                 content.number = found.map_or(0, |found| found.number) + 1;
@@ -265,9 +271,5 @@ impl Watch {
             Some((e_tag, number, _)) if (e_tag, number) != (&version.e_tag, &version.version) => Err(busy()),
             Some((_, _, since)) => Ok(now - *since > life),
         }
-    }
-
-    fn sleep(&self, life: Duration) {
-        thread::sleep((life / 10).min(Duration::from_secs(2)));
     }
 }

@@ -220,16 +220,17 @@ impl Output {
         marked.into_iter().chain([tail]).filter(|missing| missing.from < missing.to).collect()
     }
 
-    /// The bytes of a missing range, or of its beginning.
-    pub(super) fn read_missing(&self, missing: Missing, most: u64) -> io::Result<Vec<u8>> {
+    /// Appends the bytes of a missing range, or of its beginning; returns how many.
+    pub(super) fn read_missing(&self, missing: Missing, most: u64, onto: &mut Vec<u8>) -> io::Result<u64> {
         let bytes = (missing.to - missing.from).min(most);
         match self.parts.get(missing.part) {
-            None => self.tail.read(missing.from - self.parts_bytes, bytes),
+            None => self.tail.read_onto(missing.from - self.parts_bytes, bytes, onto)?,
             Some(part) => {
                 let extent = part.extent.as_ref().ok_or(io::ErrorKind::NotFound)?;
-                extent.read(missing.from - self.part_of(missing.from).1, bytes)
+                extent.read_onto(missing.from - self.part_of(missing.from).1, bytes, onto)?;
             }
         }
+        Ok(bytes)
     }
 
     /// A pack holds what follows behind the pieces that lie in packs already.

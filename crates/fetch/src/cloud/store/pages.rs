@@ -6,6 +6,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fhirline_core::mapped_buffer;
+
 use crate::folder_spools::{in_folder, without_name};
 use crate::folder_store::read_at;
 
@@ -133,9 +135,17 @@ impl Extent {
 
     /// Reads a range that is there.
     pub(super) fn read(&self, offset: u64, bytes: u64) -> io::Result<Vec<u8>> {
-        let mut read = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-        let count = self.read_at(offset, &mut read)?;
-        if count < read.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+        let mut read = mapped_buffer(usize::try_from(bytes).unwrap_or(usize::MAX));
+        self.read_onto(offset, bytes, &mut read)?;
+        Ok(read)
+    }
+
+    /// Appends a range that is there.
+    pub(super) fn read_onto(&self, offset: u64, bytes: u64, onto: &mut Vec<u8>) -> io::Result<()> {
+        let before = onto.len();
+        onto.resize(before + usize::try_from(bytes).unwrap_or(usize::MAX), 0);
+        let count = self.read_at(offset, &mut onto[before..])?;
+        if (count as u64) < bytes { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     pub(super) fn truncate(&mut self, bytes: u64) {

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use fhirline_core::mapped_buffer;
 use futures_util::TryStreamExt;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -97,9 +98,16 @@ impl Prefix {
     pub(super) fn get_range(&self, name: &str, range: Range<u64>) -> io::Result<Vec<u8>> {
         let path = self.path(name)?;
         let wanted = range.end - range.start;
-        let got =
-            self.wait(&path, |objects, _, path| async move { objects.get_range(&path, range).await })?;
-        let bytes = got.map_err(|error| self.failed(&path, &error))?.to_vec();
+        let options = GetOptions { range: Some(range.into()), ..GetOptions::default() };
+        let got = self.wait(&path, |objects, _, path| async move {
+            let mut bytes = mapped_buffer(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let mut pieces = objects.get_opts(&path, options).await?.into_stream();
+            while let Some(piece) = pieces.try_next().await? {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(bytes)
+        })?;
+        let bytes = got.map_err(|error| self.failed(&path, &error))?;
         if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
@@ -145,6 +153,19 @@ impl Prefix {
             Some(rest.trim_start_matches('/').to_owned()).filter(|name| !name.is_empty())
         };
         Ok(listed.iter().filter_map(|(path, bytes)| Some((below(path)?, *bytes))).collect())
+    }
+
+    /// Ends uploads of a name of which no output is known to be the one. They are of a process that was killed before it
+    /// could note them; what cannot be found or ended stays, and costs its owner money but does no harm.
+    pub(super) fn abort_forgotten(&self, name: &str) -> io::Result<()> {
+        let Some(uploads) = self.bucket.uploads().cloned() else { return Ok(()) };
+        self.wait(&self.path(name)?, |_, parts, path| async move {
+            for upload in uploads.of_key(&path).await {
+                let _ = parts.abort_multipart(&path, &upload).await;
+            }
+            Ok(())
+        })?
+        .map_err(io::Error::other)
     }
 
     pub(super) fn begin_upload(&self, name: &str) -> io::Result<String> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use fhirline_core::mapped_buffer;
 use object_store::PutMode;
 
 use super::output::{Missing, Piece};
@@ -56,17 +57,18 @@ impl Shared {
                 .collect()
         };
         let most = MAX_PACK_BYTES.min(self.options.most_bytes());
-        let mut pack = Pack::default();
+        let mut pack = Pack::of(most);
         for (name, serial, mut missing) in missing {
             while missing.from < missing.to {
                 if pack.bytes.len() as u64 >= most {
-                    self.put_pack(std::mem::take(&mut pack))?;
+                    self.put_pack(std::mem::replace(&mut pack, Pack::of(most)))?;
                 }
-                let bytes = self
-                    .book()?
-                    .output(&name, serial)?
-                    .read_missing(missing, most - pack.bytes.len() as u64)?;
-                pack.add(&name, serial, &mut missing, &bytes);
+                let (at, room) = (pack.bytes.len() as u64, most - pack.bytes.len() as u64);
+                let mut book = self.book()?;
+                let bytes = book.output(&name, serial)?.read_missing(missing, room, &mut pack.bytes)?;
+                let (output, part, from) = (name.clone(), missing.part, missing.from);
+                pack.pieces.push(Packed { output, serial, part, from, bytes, at });
+                missing.from += bytes;
             }
         }
         if pack.bytes.is_empty() { Ok(()) } else { self.put_pack(pack) }
@@ -122,7 +124,6 @@ impl Shared {
 }
 
 /// Ranges of outputs, one behind the other.
-#[derive(Default)]
 struct Pack {
     bytes: Vec<u8>,
     pieces: Vec<Packed>,
@@ -138,16 +139,8 @@ struct Packed {
 }
 
 impl Pack {
-    fn add(&mut self, output: &str, serial: u64, missing: &mut Missing, bytes: &[u8]) {
-        self.pieces.push(Packed {
-            output: output.to_owned(),
-            serial,
-            part: missing.part,
-            from: missing.from,
-            bytes: bytes.len() as u64,
-            at: self.bytes.len() as u64,
-        });
-        self.bytes.extend_from_slice(bytes);
-        missing.from += bytes.len() as u64;
+    /// An empty one that is to become so long.
+    fn of(bytes: u64) -> Self {
+        Self { bytes: mapped_buffer(usize::try_from(bytes).unwrap_or(usize::MAX)), pieces: Vec::new() }
     }
 }

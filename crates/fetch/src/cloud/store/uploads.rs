@@ -84,6 +84,7 @@ impl Shared {
         if let Some(upload) = self.book()?.output(name, serial)?.upload.clone() {
             return Ok(upload);
         }
+        self.objects.abort_forgotten(name)?;
         let upload = self.objects.begin_upload(name)?;
         self.book()?.output(name, serial)?.upload = Some(upload.clone());
         Ok(upload)

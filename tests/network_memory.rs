@@ -75,7 +75,7 @@ fn split_within_the_ceiling(folder: &Path, server: &Server, arguments: &str) {
 fn a_hundred_types_from_servers_and_into_stores_stay_below_the_ceiling() {
     let test = "a_hundred_types_from_servers_and_into_stores_stay_below_the_ceiling";
     let place = TempDir::new().expect("a folder");
-    let (Some(store), Some(web)) = (Server::moto(test), Server::nginx(test, place.path(), "")) else {
+    let (Some(store), Some(web)) = (Server::moto(test), Server::nginx(test, place.path(), "", "")) else {
         return;
     };
     ["in", "out"].iter().for_each(|bucket| store.s3_bucket(bucket));

@@ -96,7 +96,7 @@ fn an_export_from_its_request_to_the_folder() {
     assert!(ran.out().ends_with("  success\n"), "{}", ran.out());
     let task = ran.out().split_whitespace().next().expect("a task").to_owned();
     let status = simulated.run(&place, &format!("connect --json status {task}")).ends_with(0);
-    let status: Value = serde_json::from_str(&status.out()).expect("JSON");
+    let status: Value = serde_json::from_str(status.out()).expect("JSON");
     assert_eq!(
         (status["task_id"].as_str(), status["status"].as_str()),
         (Some(task.as_str()), Some("success"))
@@ -104,7 +104,7 @@ fn an_export_from_its_request_to_the_folder() {
 
     place.put("event.json", received.join().expect("a delivery"));
     let ran = simulated.run(&place, "process --event event.json -o out --json").ends_with(0);
-    let report: Value = serde_json::from_str(&ran.out()).expect("JSON");
+    let report: Value = serde_json::from_str(ran.out()).expect("JSON");
     assert_eq!(report["reconciliation"]["matches"], true, "{report:#}");
     assert_eq!(place.text("out/Patient.ndjson"), lines(&[PATIENT, PATIENT]));
     assert_eq!(place.text("out/Goal.ndjson"), lines(&[GOAL]));

@@ -41,7 +41,7 @@ pub(super) fn simulate(args: &SimulateArgs) -> anyhow::Result<ExitStatus> {
             client.request_export(connection, None)?;
         }
     }
-    while !cancel.is_cancelled() && !(args.once && simulator.is_idle()) {
+    while !(cancel.is_cancelled() || args.once && simulator.is_idle()) {
         thread::sleep(LOOKS_EVERY);
     }
     let (delivered, attempted) = simulator.deliveries();

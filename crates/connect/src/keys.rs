@@ -78,9 +78,10 @@ impl ApiKeys {
         &self.public_id
     }
 
-    #[cfg(feature = "simulate")]
-    pub(crate) fn pair(&self) -> (&str, &SecretString) {
-        (&self.public_id, &self.private_key)
+    /// The private one, for whoever asks the API with a client of their own: HTTP Basic, to the API's host only.
+    #[must_use]
+    pub fn private_key(&self) -> &SecretString {
+        &self.private_key
     }
 
     /// HTTP Basic, as the documentation has it. (Fasten's quickstart sends the private key as a bearer token; the reference wins.)

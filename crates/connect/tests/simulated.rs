@@ -51,8 +51,9 @@ fn receiver(statuses: &[u16]) -> (String, Receiver<Delivery>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/webhooks/fasten/test", listener.local_addr().expect("an address"));
     let (sender, receiver) = mpsc::channel();
-    let mut statuses = statuses.to_vec().into_iter();
+    let statuses = statuses.to_vec();
     thread::spawn(move || {
+        let mut statuses = statuses.into_iter();
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let delivery = read_delivery(&mut stream);

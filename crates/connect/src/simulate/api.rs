@@ -54,10 +54,7 @@ pub(super) fn client_of(shared: &Shared, headers: &HeaderMap) -> Option<String> 
     let text = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
     let (public_id, private_key) = text.split_once(':')?;
     let is_known = match &shared.options.keys {
-        Some(keys) => {
-            let (wanted, key) = keys.pair();
-            (public_id, private_key) == (wanted, key.expose_secret())
-        }
+        Some(keys) => (public_id, private_key) == (keys.public_id(), keys.private_key().expose_secret()),
         None => !public_id.is_empty() && !private_key.is_empty(),
     };
     is_known.then(|| public_id.to_owned())

@@ -78,18 +78,18 @@ fn a_hundred_types_from_servers_and_into_stores_stay_below_the_ceiling() {
     let (Some(store), Some(web)) = (Server::moto(test), Server::nginx(test, place.path(), "", "")) else {
         return;
     };
-    ["in", "out"].iter().for_each(|bucket| store.s3_bucket(bucket));
+    ["export", "split"].iter().for_each(|bucket| store.s3_bucket(bucket));
     let mut urls = String::new();
     for (number, content) in export().iter().enumerate() {
         fs::write(place.path().join(file_name(number)), content).expect("written");
-        store.s3_put("in", &file_name(number), content.as_bytes());
+        store.s3_put("export", &file_name(number), content.as_bytes());
         write!(urls, " {}/{}", web.url(), file_name(number)).expect("into memory");
     }
     for arguments in [
         format!("{urls} -o folder"),
-        format!("{urls} -o s3://out/from-http"),
-        "s3://in/ -o s3://out/from-s3".to_owned(),
-        "s3://in/ -o s3://out/compressed --compress gzip --level 1".to_owned(),
+        format!("{urls} -o s3://split/from-http"),
+        "s3://export/ -o s3://split/from-s3".to_owned(),
+        "s3://export/ -o s3://split/compressed --compress gzip --level 1".to_owned(),
     ] {
         split_within_the_ceiling(place.path(), &store, &arguments);
     }

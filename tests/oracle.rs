@@ -73,12 +73,13 @@ fn root() -> &'static Path {
 
 #[test]
 fn test_every_fixture_alone_and_all_together() {
-    // What does not decode to its end, only looks like text, or was cut off, is for the table of faults.
+    // What does not decode to its end, only looks like text, was cut off, or lists what are the sources, is for the table of faults.
     let faults = root().join("fixtures/faults");
     let is_damaged = |path: &PathBuf| {
-        let is_cut = path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("-cut"));
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let is_named = ["-cut", "-manifest"].iter().any(|end| stem.ends_with(end));
         path.starts_with(&faults)
-            && (is_cut || path.extension().is_some_and(|end| end == "gz" || end == "txt"))
+            && (is_named || path.extension().is_some_and(|end| end == "gz" || end == "txt"))
     };
     let mut fixtures = below(&root().join("fixtures"));
     fixtures.retain(|path| !is_damaged(path));

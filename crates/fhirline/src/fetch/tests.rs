@@ -471,13 +471,17 @@ fn a_note_that_makes_no_sense_is_begun_afresh_if_it_is_alone() {
 #[test]
 fn stopped_in_the_middle_and_run_again() {
     let (store, whole) = (MemoryStore::new(), bytes(9, 700_000));
-    let origin = TestOrigin::new("a", &whole);
-    let (cancel, wanted) = (Cancel::new(), [Wanted::source(Box::new(origin.clone()))]);
-    let stopped = run_with(&store, &job(), &wanted, &cancel, &mut |event| {
-        if matches!(event, FetchEvent::Advanced { bytes, .. } if *bytes >= 300_000) {
-            cancel.cancel();
+    let cancel = Cancel::new();
+    let stopping = cancel.clone();
+    // By the source itself: whoever hears of events may hear of them when all is over.
+    let stop = move |at: u64| {
+        if at >= 300_000 {
+            stopping.cancel();
         }
-    });
+    };
+    let origin = TestOrigin::new("a", &whole).with(|remote| remote.before_read = Some(Arc::new(stop)));
+    let wanted = [Wanted::source(Box::new(origin.clone()))];
+    let stopped = run_with(&store, &job(), &wanted, &cancel, &mut |_| {});
     assert_eq!(stopped.expect_err("stopped").exit_status(), ExitStatus::Interrupted);
     names_are(&store, &["_fetch.partial", "a.partial"]);
     let report = ran(&store, &[&origin]);

@@ -23,7 +23,7 @@ pub struct SimulatorOptions {
 pub enum Misbehaviour {
     /// Each delivery comes three times.
     Duplicates,
-    /// Each delivery comes once more before the export is ready, and the success of an export after a failure of the same task.
+    /// Before the export is ready its failure is told, and then its success, of the same task.
     Reordered,
     /// The first delivery comes a day late: the export is deleted.
     Late,

@@ -54,6 +54,12 @@ pub(crate) enum Command {
     /// Talk to Fasten Connect, or simulate it.
     #[cfg(feature = "connect")]
     Connect(crate::connect::args::ConnectArgs),
+    /// Receive the webhooks of Fasten Connect, and split each export that they tell of.
+    #[cfg(feature = "serve")]
+    Serve(crate::serve::ServeArgs),
+    /// Work on what `serve` receives, in another process with the same database.
+    #[cfg(feature = "serve")]
+    Work(crate::serve::RunArgs),
     /// Print the completions for a shell.
     Completions {
         /// The shell

@@ -14,6 +14,8 @@ mod interrupt;
 mod network;
 mod pages;
 mod reporter;
+#[cfg(feature = "serve")]
+mod serve;
 mod summary;
 mod trouble;
 
@@ -45,6 +47,10 @@ fn run() -> ExitCode {
         Command::Process(args) => connect::process(&args),
         #[cfg(feature = "connect")]
         Command::Connect(args) => connect::connect(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::serve(&args),
+        #[cfg(feature = "serve")]
+        Command::Work(args) => serve::work(&args),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { folder } => pages::man(folder.as_deref()),
     };

@@ -46,8 +46,11 @@ impl Display for Broken {
 
 /// The exit status of an error. What is neither a job's own nor broken was asked for in a way that makes no sense.
 pub(crate) fn status_of(error: &anyhow::Error) -> ExitStatus {
-    let otherwise =
-        if error.is::<Broken>() || is_of_connect(error) { ExitStatus::Failed } else { ExitStatus::Usage };
+    let otherwise = if error.is::<Broken>() || is_of_connect(error) || is_of_service(error) {
+        ExitStatus::Failed
+    } else {
+        ExitStatus::Usage
+    };
     job_error(error).map_or(otherwise, JobError::exit_status)
 }
 
@@ -63,6 +66,18 @@ fn is_of_connect(_: &anyhow::Error) -> bool {
     false
 }
 
+/// Whether the service could not go on.
+#[cfg(feature = "serve")]
+fn is_of_service(error: &anyhow::Error) -> bool {
+    crate::serve::is_of_service(error)
+}
+
+/// Without the feature `serve`.
+#[cfg(not(feature = "serve"))]
+fn is_of_service(_: &anyhow::Error) -> bool {
+    false
+}
+
 /// An error and what it was caused by.
 pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
     error.chain().map(ToString::to_string).collect()
@@ -72,6 +87,10 @@ pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
 pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
     #[cfg(feature = "connect")]
     if let Some(hint) = crate::connect::hint_of(error) {
+        return Some(hint);
+    }
+    #[cfg(feature = "serve")]
+    if let Some(hint) = crate::serve::hint_of(error) {
         return Some(hint);
     }
     job_error(error).and_then(JobError::hint)

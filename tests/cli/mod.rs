@@ -33,6 +33,8 @@ mod replay;
 mod replies;
 mod restore;
 mod roles;
+#[cfg(feature = "serve")]
+mod serve;
 mod sources;
 mod stats;
 #[cfg(feature = "cloud")]

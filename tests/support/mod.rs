@@ -3,6 +3,8 @@
 #[cfg(feature = "http")]
 pub(crate) mod bulk_server;
 pub(crate) mod containers;
+#[cfg(feature = "serve")]
+pub(crate) mod postgres;
 #[cfg(any(feature = "http", feature = "cloud"))]
 #[path = "../../crates/fetch/tests/support/servers.rs"]
 pub(crate) mod servers;

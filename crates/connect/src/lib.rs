@@ -5,7 +5,7 @@
 //! * [`Mode`], [`ApiKeys`] and [`PerMode`]: test and live are two worlds, and nothing of one is used for the other;
 //! * `Client` (feature `http`): the REST API, and exports as `Origin`s that renew their own links;
 //! * [`Event`]: what webhooks say, tolerant of everything that may be added to it;
-//! * [`Verifier`] and [`SigningSecret`]: the signatures of Standard Webhooks;
+//! * [`Verifier`] and [`SigningSecret`]: the signatures of Standard Webhooks, and `Messenger` (feature `http`), which sends such messages;
 //! * `Identity` (feature `http`): the pushed authorization request of Bring Your Own Identity;
 //! * `Simulator` (feature `simulate`): a server that speaks the documented API and sends signed webhooks.
 //!
@@ -44,6 +44,8 @@ mod event;
 mod identity;
 mod keys;
 mod lenient;
+#[cfg(feature = "http")]
+mod message;
 mod mode;
 mod signature;
 #[cfg(feature = "simulate")]
@@ -66,6 +68,8 @@ pub use identity::{
     ParRefusal, PushedRequest, RequestUri, TokenRules,
 };
 pub use keys::{ApiKeys, KeyError};
+#[cfg(feature = "http")]
+pub use message::Messenger;
 pub use mode::{Mode, PerMode, UnknownMode};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use signature::{SignatureError, SignatureHeaders, SigningSecret, SigningSecretError, Verifier};

@@ -117,6 +117,14 @@ impl Simulator {
         &self.shared.options.connections
     }
 
+    /// The link to the export of a task, as its event has it.
+    #[must_use]
+    pub fn link_of(&self, task_id: &str) -> Option<String> {
+        let world = self.shared.world();
+        let task = world.task(task_id)?;
+        Some(self.shared.download_url(&world::dashed(&task.id), &task.file_id))
+    }
+
     /// How often it was asked to do what it never should be: keys for the server of the files.
     #[must_use]
     pub fn leaked_keys(&self) -> u64 {

@@ -66,7 +66,7 @@ pub use fhirline_fetch::Network;
 #[cfg(feature = "http")]
 pub use fhirline_fetch::{
     BulkError, Cancelled, Credentials, ExportEvent, ExportLevel, ExportPace, ExportRequest, FhirBase,
-    HttpOptions, KeyFile, KickOffMethod, Netrc, Retry, SmartOptions,
+    HttpError, HttpOptions, KeyFile, KickOffMethod, Netrc, Retry, SmartOptions,
 };
 pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,

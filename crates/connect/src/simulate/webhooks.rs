@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fhirline_fetch::{HttpClient, HttpOptions, Request, Retry};
 use serde_json::{Value, json};
 
 use super::world::{FILE_LIFE, Task, dashed};
 use super::{Misbehaviour, Shared};
+use crate::{Messenger, SigningSecret};
 
 /// Times between tries: each twice as long as the one before, a day in all. Only their number and the day are published.
 const WAITS: [Duration; 4] = [
@@ -94,23 +94,11 @@ fn attempt(shared: &Shared, mut event: Value) -> bool {
     };
     let is_wrong = shared.options.misbehaves(Misbehaviour::WrongSignature) && turn % 2 == 1;
     let id = format!("msg_{}", event["id"].as_str().unwrap_or_default());
-    let timestamp = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let signed: &[u8] = if is_wrong { b"something else" } else { body.as_bytes() };
-    let signature = shared.options.secret.as_ref().map(|secret| secret.sign(&id, timestamp, signed));
-    let url = shared.options.webhook.clone().unwrap_or_default();
-    let mut post = Request::post(url)
-        .with_header("content-type", "application/json")
-        .with_header("webhook-id", id)
-        .with_header("webhook-timestamp", timestamp.to_string())
-        .with_body(body)
-        .once();
-    if let Some(signature) = signature {
-        post = post.with_header("webhook-signature", signature);
-    }
-    let retry = Retry { idle: LONGEST_ANSWER, ..Retry::default() };
-    let client = HttpClient::new(HttpOptions::default().with_retry(retry));
-    let answer = client.and_then(|client| client.ask(&post));
-    let is_delivered = answer.is_ok_and(|answer| (200..300).contains(&answer.status()));
+    let wrong = SigningSecret::parse("whsec_bm90IHRoZSBzZWNyZXQgdGhhdCBpcyBzaGFyZWQ=").ok();
+    let secret = if is_wrong { wrong.as_ref() } else { shared.options.secret.as_ref() };
+    let url = shared.options.webhook.as_deref().unwrap_or_default();
+    let status = Messenger::new(LONGEST_ANSWER).and_then(|messenger| messenger.send(url, secret, &id, &body));
+    let is_delivered = status.is_ok_and(|status| (200..300).contains(&status));
     shared.world().delivered += u64::from(is_delivered);
     is_delivered
 }

@@ -218,7 +218,7 @@ fn servers() -> PathBuf {
 }
 
 /// The program, or a loud word that it is missing.
-fn installed(test: &str, server: &str, program: &Path) -> Option<PathBuf> {
+pub fn installed(test: &str, server: &str, program: &Path) -> Option<PathBuf> {
     if program.is_file() {
         return Some(program.to_owned());
     }

@@ -1,0 +1,295 @@
+//! The configuration file.
+//!
+//! Secrets are named, not written: by the variable of the environment or by the file that has them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use fhirline_connect::{Mode, PerMode};
+
+pub use after::OnComplete;
+pub(crate) use after::Receiver;
+pub use fasten::FastenConfig;
+pub use output::OutputConfig;
+pub use template::{Template, TemplateError, TemplateValues};
+
+use crate::store::{Rules, StorePlace};
+
+mod after;
+mod fasten;
+mod output;
+mod secret;
+mod template;
+
+/// Deliveries come for a day, and each is known by what came before.
+const LEAST_KEEP_DAYS: u64 = 2;
+
+/// Everything that the service is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    pub(crate) store: StorePlace,
+    pub(crate) fasten: PerMode<FastenConfig>,
+    pub(crate) destination: Template,
+    pub(crate) output: OutputConfig,
+    pub(crate) rules: Rules,
+    pub(crate) re_request: bool,
+    /// Exports that are processed at the same time.
+    pub max_jobs: usize,
+    pub(crate) max_attempts: u64,
+    pub(crate) first_retry: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) stop_within: Duration,
+    pub(crate) keep: Option<Duration>,
+    pub(crate) poll: PollConfig,
+    pub(crate) page_token: Option<secrecy::SecretString>,
+    pub(crate) on_complete: Option<OnComplete>,
+}
+
+/// When the API is asked for what became of an export.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PollConfig {
+    first_minutes: u64,
+    every_minutes: u64,
+    most_hours: u64,
+}
+
+impl Default for PollConfig {
+    fn default() -> Self {
+        Self { first_minutes: 15, every_minutes: 60, most_hours: 26 }
+    }
+}
+
+impl PollConfig {
+    pub(crate) fn first(&self) -> Duration {
+        Duration::from_secs(self.first_minutes * 60)
+    }
+
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_secs(self.every_minutes.max(1) * 60)
+    }
+
+    pub(crate) fn most(&self) -> Duration {
+        Duration::from_secs(self.most_hours * 3600)
+    }
+}
+
+/// Why a configuration is none. No secret is in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has unknown names or wrong values.
+    #[error("the configuration is not understood: {what}")]
+    Parse {
+        /// What is wrong, and in which line.
+        what: String,
+    },
+    /// A value makes no sense.
+    #[error("{name}: {why}")]
+    Value {
+        /// Its name in the file.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    pub(crate) fn value(name: impl Into<String>, why: impl ToString) -> Self {
+        Self::Value { name: name.into(), why: why.to_string() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: SocketAddr,
+    store: String,
+    store_env: Option<String>,
+    destination: String,
+    export_type: Option<String>,
+    auto_export: bool,
+    re_request: bool,
+    on_revoked: OnRevoked,
+    max_jobs: usize,
+    max_attempts: u64,
+    first_retry_seconds: f64,
+    lease_seconds: u64,
+    stop_seconds: u64,
+    keep_days: Option<u64>,
+    test: Option<fasten::FastenFile>,
+    live: Option<fasten::FastenFile>,
+    split: output::OutputFile,
+    poll: PollConfig,
+    page: Page,
+    on_complete: Option<after::OnCompleteFile>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum OnRevoked {
+    Process,
+    Hold,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    token_env: Option<String>,
+    token_file: Option<PathBuf>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            store: "fhirline.db".to_owned(),
+            store_env: None,
+            destination: "exports/{api_mode}/{org_connection_id}/{task_id}".to_owned(),
+            export_type: None,
+            auto_export: false,
+            re_request: false,
+            on_revoked: OnRevoked::Process,
+            max_jobs: 2,
+            max_attempts: 8,
+            first_retry_seconds: 5.0,
+            lease_seconds: 30,
+            stop_seconds: 30,
+            keep_days: None,
+            test: None,
+            live: None,
+            split: output::OutputFile::default(),
+            poll: PollConfig::default(),
+            page: Page::default(),
+            on_complete: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a file. Paths in it are relative to the folder that it lies in.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Self::parse(&text, folder.unwrap_or(Path::new(".")))
+    }
+
+    /// The configuration that a text is, with the environment that there is.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
+        let file: File =
+            toml::from_str(text).map_err(|error| ConfigError::Parse { what: error.message().to_owned() })?;
+        file.into_config(folder)
+    }
+}
+
+impl File {
+    fn into_config(self, folder: &Path) -> Result<Config, ConfigError> {
+        self.check()?;
+        let on_complete = self.on_complete.map(|file| file.into_config(folder)).transpose()?;
+        let rules = Rules {
+            export_type: self.export_type,
+            auto_export: self.auto_export,
+            hold_revoked: self.on_revoked == OnRevoked::Hold,
+            calls_back: on_complete.is_some(),
+        };
+        Ok(Config {
+            listen: self.listen,
+            store: store(&self.store, self.store_env.as_deref(), folder)?,
+            fasten: fasten::both(self.test, self.live, folder)?,
+            destination: Template::parse(&self.destination)
+                .map_err(|error| ConfigError::value("destination", error))?
+                .below(folder),
+            output: self.split.into_config()?,
+            rules,
+            re_request: self.re_request,
+            max_jobs: self.max_jobs,
+            max_attempts: self.max_attempts,
+            first_retry: Duration::from_secs_f64(self.first_retry_seconds),
+            lease: Duration::from_secs(self.lease_seconds),
+            stop_within: Duration::from_secs(self.stop_seconds),
+            keep: self.keep_days.map(|days| Duration::from_secs(days * 86_400)),
+            poll: self.poll,
+            page_token: page_token(&self.listen, &self.page, folder)?,
+            on_complete,
+        })
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let least_one = [("max_jobs", self.max_jobs as u64), ("max_attempts", self.max_attempts)];
+        if let Some((name, _)) = least_one.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::value(name, "must be 1 or more"));
+        }
+        if self.lease_seconds < 2 {
+            return Err(ConfigError::value("lease_seconds", "must be 2 or more"));
+        }
+        if !(0.0..=3600.0).contains(&self.first_retry_seconds) {
+            return Err(ConfigError::value("first_retry_seconds", "must be from 0 to 3600"));
+        }
+        if self.keep_days.is_some_and(|days| days < LEAST_KEEP_DAYS) {
+            let why = "must be 2 or more: deliveries of one event come for a day, and are told apart by what is kept";
+            return Err(ConfigError::value("keep_days", why));
+        }
+        Ok(())
+    }
+}
+
+fn store(text: &str, variable: Option<&str>, folder: &Path) -> Result<StorePlace, ConfigError> {
+    let named = variable.map(|variable| secret::of_env("store_env", variable)).transpose()?;
+    let text = named.unwrap_or_else(|| text.to_owned());
+    Ok(match StorePlace::parse(&text) {
+        StorePlace::Sqlite(path) => StorePlace::Sqlite(folder.join(path)),
+        postgres @ StorePlace::Postgres(_) => postgres,
+    })
+}
+
+/// Whoever listens to more than this machine shows the page to nobody without a token.
+fn page_token(
+    listen: &SocketAddr,
+    page: &Page,
+    folder: &Path,
+) -> Result<Option<secrecy::SecretString>, ConfigError> {
+    let token =
+        secret::optional("page.token", page.token_env.as_deref(), page.token_file.as_deref(), None, folder)?;
+    if token.is_none() && !listen.ip().is_loopback() {
+        let why =
+            "on addresses of other machines the page needs a token: set page.token_env or page.token_file";
+        return Err(ConfigError::value("listen", why));
+    }
+    Ok(token.map(Into::into))
+}
+
+impl Config {
+    /// Whether several processes can work on its database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        !self.store.is_sqlite()
+    }
+
+    /// The modes that are configured.
+    pub fn modes(&self) -> impl Iterator<Item = Mode> + '_ {
+        self.fasten.iter().map(|(mode, _)| mode)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use fhirline_connect::SigningSecret;
+
+use super::{ConfigError, secret};
+
+/// Who is told that exports have ended.
+#[derive(Clone)]
+pub struct OnComplete {
+    pub(crate) receiver: Receiver,
+    pub(crate) timeout: Duration,
+    pub(crate) max_attempts: i64,
+}
+
+#[derive(Clone)]
+pub(crate) enum Receiver {
+    /// A program and its arguments, not by a shell.
+    Command(Vec<String>),
+    /// A URL, with a secret of ours.
+    Post { url: String, secret: SigningSecret },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OnCompleteFile {
+    command: Option<Vec<String>>,
+    url: Option<String>,
+    signing_secret_env: Option<String>,
+    signing_secret_file: Option<std::path::PathBuf>,
+    #[serde(default = "usual_timeout")]
+    timeout_seconds: u64,
+    #[serde(default = "usual_attempts")]
+    max_attempts: i64,
+}
+
+fn usual_timeout() -> u64 {
+    60
+}
+
+fn usual_attempts() -> i64 {
+    12
+}
+
+impl OnCompleteFile {
+    pub(super) fn into_config(self, folder: &Path) -> Result<OnComplete, ConfigError> {
+        let receiver = match (&self.command, &self.url) {
+            (Some(command), None) if !command.is_empty() => Receiver::Command(command.clone()),
+            (None, Some(url)) => Receiver::Post { url: checked(url)?, secret: self.secret(folder)? },
+            _ => {
+                return Err(ConfigError::value("on_complete", "needs either a command, as a list, or a url"));
+            }
+        };
+        Ok(OnComplete {
+            receiver,
+            timeout: Duration::from_secs(self.timeout_seconds.max(1)),
+            max_attempts: self.max_attempts.max(1),
+        })
+    }
+
+    fn secret(&self, folder: &Path) -> Result<SigningSecret, ConfigError> {
+        let name = "on_complete.signing_secret";
+        let (variable, file) = (self.signing_secret_env.as_deref(), self.signing_secret_file.as_deref());
+        let text = secret::required(name, variable, file, "FHIRLINE_CALLBACK_SECRET", folder)?;
+        SigningSecret::parse(&text).map_err(|error| ConfigError::value(name, error))
+    }
+}
+
+/// What tells of patients goes over no open wire.
+fn checked(url: &str) -> Result<String, ConfigError> {
+    let refused = |why: &str| ConfigError::value("on_complete.url", why);
+    let parsed = url::Url::parse(url).map_err(|_| refused("is no URL"))?;
+    let is_here = match parsed.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    match parsed.scheme() {
+        "https" => Ok(url.to_owned()),
+        "http" if is_here => Ok(url.to_owned()),
+        _ => Err(refused("must be https, or http to this machine")),
+    }
+}
+
+impl fmt::Debug for OnComplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.receiver {
+            Receiver::Command(_) => "OnComplete(command)",
+            Receiver::Post { .. } => "OnComplete(url)",
+        })
+    }
+}

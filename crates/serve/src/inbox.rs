@@ -46,16 +46,27 @@ async fn write(mut waiting: mpsc::Receiver<Waiting>, store: Store, rules: Rules,
     while waiting.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
         let (deliveries, answers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|waiting| (waiting.delivery, waiting.answer)).unzip();
-        match store.accept(&deliveries, &rules).await {
-            Ok(all) => {
-                for (accepted, answer) in all.into_iter().zip(answers) {
-                    // A sender that has gone will send again.
-                    let _ = answer.send(accepted);
-                }
-                stored.notify_one();
+        for (accepted, answer) in accepted(&store, &deliveries, &rules).await.into_iter().zip(answers) {
+            // Without an answer its receiver says that it was not stored. A sender that has gone will send again.
+            if let Some(accepted) = accepted {
+                let _ = answer.send(accepted);
             }
-            // Without an answer each of them is told that it was not stored.
-            Err(error) => error!(error = &error as &dyn std::error::Error, "deliveries could not be stored"),
         }
+        stored.notify_one();
     }
+}
+
+/// All of them by one transaction; if that fails, each by its own, so that none stands in another's way.
+async fn accepted(store: &Store, deliveries: &[Delivery], rules: &Rules) -> Vec<Option<Accepted>> {
+    match store.accept(deliveries, rules).await {
+        Ok(all) => return all.into_iter().map(Some).collect(),
+        Err(error) => error!(error = &error as &dyn std::error::Error, "deliveries could not be stored"),
+    }
+    let mut all = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries.iter().filter(|_| deliveries.len() > 1) {
+        let accepted = store.accept(std::slice::from_ref(delivery), rules).await;
+        all.push(accepted.ok().and_then(|accepted| accepted.first().copied()));
+    }
+    all.resize(deliveries.len(), None);
+    all
 }

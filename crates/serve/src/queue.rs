@@ -81,7 +81,8 @@ impl Queue {
     /// Hands something over. What was handed over before is not handed over again.
     pub(crate) async fn push(&self, due: &Due) -> Result<(), ServeError> {
         let lane = Lane::of(due.kind);
-        let task = TaskBuilder::new(due.clone()).idempotency_key(due.key()).build();
+        // It fails only when the database does: then it is to be handed out again, however often.
+        let task = TaskBuilder::new(due.clone()).idempotency_key(due.key()).max_attempts(1_000_000).build();
         match &self.backend {
             Backend::Sqlite(pool) => {
                 self.of_sqlite(pool, lane).push_task(task).await.map_err(|error| ServeError::queue(error))

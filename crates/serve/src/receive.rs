@@ -1,11 +1,14 @@
 //! Deliveries: verified over their exact bytes, stored, answered. In that order.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Bytes;
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use tracing::{info, warn};
 
@@ -18,7 +21,9 @@ use crate::metrics::Metrics;
 use crate::store::{Accepted, Delivery};
 
 /// Most bytes of a delivery: those that are documented have a few thousand.
-pub(crate) const MAX_DELIVERY_BYTES: usize = 4 << 20;
+const MAX_DELIVERY_BYTES: usize = 4 << 20;
+/// Most time for a delivery and its answer.
+const LONGEST: Duration = Duration::from_secs(50);
 
 /// What receives the deliveries of one mode.
 #[derive(Clone, Debug)]
@@ -66,7 +71,14 @@ impl Answer {
 
 /// The route of the deliveries of one mode.
 pub(crate) fn route() -> MethodRouter<Receiver> {
-    post(receive)
+    let within_bounds = post(receive).layer::<_, Infallible>(from_fn(in_time));
+    within_bounds.layer(DefaultBodyLimit::max(MAX_DELIVERY_BYTES))
+}
+
+/// Whoever sends too slowly is not waited for. Fasten itself waits for an answer for 60 s.
+async fn in_time(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(LONGEST, next.run(request)).await;
+    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
 }
 
 async fn receive(Shared(receiver): Shared<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
@@ -95,8 +107,16 @@ async fn take(receiver: &Receiver, headers: &HeaderMap, body: Bytes, now: System
 }
 
 pub(crate) fn delivery_of(mode: Mode, webhook_id: &str, body: Bytes, received_at: i64) -> Delivery {
-    let event = Event::parse(&body);
+    let event =
+        if has_nul(&body) { Err(NUL.to_owned()) } else { Event::parse(&body).map_err(|why| why.to_string()) };
     Delivery { mode, webhook_id: webhook_id.to_owned(), body, event, received_at }
+}
+
+const NUL: &str = "the event holds U+0000, which PostgreSQL keeps in no text";
+
+/// Whether a text in it may hold that character, which JSON always writes so.
+fn has_nul(body: &[u8]) -> bool {
+    body.windows(6).any(|six| six == b"\\u0000")
 }
 
 /// Stores it, unless it is of the other mode.

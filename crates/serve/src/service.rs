@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -18,7 +17,7 @@ use crate::inbox::Inbox;
 use crate::lock::Lock;
 use crate::metrics::Metrics;
 use crate::queue::{Lane, Queue};
-use crate::receive::{self, MAX_DELIVERY_BYTES, Receiver};
+use crate::receive::{self, Receiver};
 use crate::show;
 use crate::store::Store;
 use crate::work::Worker;
@@ -127,8 +126,7 @@ impl Service {
                 inbox: inbox.clone(),
                 metrics: Arc::clone(metrics),
             };
-            let receives = Router::new().route(&fasten.path, receive::route()).with_state(receiver);
-            router = router.merge(receives.layer(DefaultBodyLimit::max(MAX_DELIVERY_BYTES)));
+            router = router.merge(Router::new().route(&fasten.path, receive::route()).with_state(receiver));
         }
         let told = async move {
             let _ = stopped.wait_for(|stop| *stop).await;

@@ -24,6 +24,8 @@ use progress::Progress;
 
 /// How often a running export's progress is noted.
 const PROGRESS: Duration = Duration::from_millis(500);
+/// Time for a database to come to itself.
+const PAUSE: Duration = Duration::from_secs(1);
 /// No wait between two attempts is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -46,13 +48,18 @@ impl Worker {
             // Whoever starts next finds it in the store.
             return Err("the service stops".into());
         }
-        match due.kind {
-            DueKind::Export => self.export(&due).await?,
-            DueKind::Request => request::request(&self, &due).await?,
-            DueKind::Poll => request::poll(&self, &due).await?,
-            DueKind::Callback => callback::call(&self, &due).await?,
+        let done = match due.kind {
+            DueKind::Export => self.export(&due).await,
+            DueKind::Request => request::request(&self, &due).await,
+            DueKind::Poll => request::poll(&self, &due).await,
+            DueKind::Callback => callback::call(&self, &due).await,
+        };
+        if let Err(error) = &done {
+            error!(id = %due.id, error = error as &dyn std::error::Error, "something due could not be done, and is tried again");
+            // The queue hands it out again at once.
+            tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
+        Ok(done?)
     }
 
     async fn export(&self, due: &Due) -> Result<(), StoreError> {

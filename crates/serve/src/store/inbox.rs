@@ -5,7 +5,7 @@ use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use fhirline_connect::{
-    AuthorizationRevoked, ConnectionSuccess, Event, EventData, EventError, ExportFailed, ExportSuccess, Mode,
+    AuthorizationRevoked, ConnectionSuccess, Event, EventData, ExportFailed, ExportSuccess, Mode,
 };
 
 use super::{Store, StoreError, steps};
@@ -16,6 +16,9 @@ const USUAL_TYPE: &str = "jsonl";
 /// What ids of exports are made of, beside mode, task and format.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9c7d_2f0b_6b1f_4e0e_9d37_5d0a_2c41_7be1);
 
+/// Ids of events and connections are UUIDs.
+const MAX_ID_BYTES: usize = 500;
+
 /// A delivery whose signature was verified.
 pub(crate) struct Delivery {
     /// The mode of the path that it came to.
@@ -24,8 +27,8 @@ pub(crate) struct Delivery {
     pub(crate) webhook_id: String,
     /// The exact bytes.
     pub(crate) body: Bytes,
-    /// What they say.
-    pub(crate) event: Result<Event, EventError>,
+    /// What they say, or why that is not understood.
+    pub(crate) event: Result<Event, String>,
     pub(crate) received_at: i64,
 }
 
@@ -84,6 +87,14 @@ impl Store {
     }
 }
 
+/// Mode and id. An id that is too long for an index stands there by its hash.
+fn key_of(mode: Mode, id: &str) -> String {
+    if id.len() <= MAX_ID_BYTES {
+        return format!("{mode}:{id}");
+    }
+    format!("{mode}:{}", Uuid::new_v5(&NAMESPACE, id.as_bytes()))
+}
+
 /// Everything about one delivery that its changes need.
 struct Taken<'d> {
     mode: Mode,
@@ -103,7 +114,7 @@ async fn take(c: &mut AnyConnection, delivery: &Delivery, rules: &Rules) -> sqlx
     }
     let follow = match &delivery.event {
         Ok(event) => act(c, &taken, &event.data).await?,
-        Err(why) => Some(why.to_string()),
+        Err(why) => Some(why.clone()),
     };
     let Some(flag) = follow else { return Ok(Accepted::Stored) };
     let flagged = sqlx::query("UPDATE events SET flag = $2 WHERE id = $1").bind(&taken.event).bind(flag);
@@ -224,7 +235,7 @@ async fn connected(
          request_id = excluded.request_id, platform_type = excluded.platform_type, data = excluded.data,
          updated_at = excluded.updated_at",
     )
-    .bind(format!("{}:{id}", taken.mode))
+    .bind(key_of(taken.mode, id))
     .bind(taken.mode.name())
     .bind(id)
     .bind(connection.connection_status.as_deref().unwrap_or("authorized"))
@@ -252,7 +263,7 @@ async fn revoked(
          VALUES ($1, $2, $3, 'revoked', $4, $5)
          ON CONFLICT (id) DO UPDATE SET status = 'revoked', updated_at = excluded.updated_at",
     )
-    .bind(format!("{}:{id}", taken.mode))
+    .bind(key_of(taken.mode, id))
     .bind(taken.mode.name())
     .bind(id)
     .bind(connection.platform_type.as_deref())
@@ -315,7 +326,7 @@ async fn is_revoked(
 ) -> sqlx::Result<bool> {
     let Some(id) = connection else { return Ok(false) };
     let status: Option<Option<String>> = sqlx::query_scalar("SELECT status FROM connections WHERE id = $1")
-        .bind(format!("{}:{id}", taken.mode))
+        .bind(key_of(taken.mode, id))
         .fetch_optional(c)
         .await?;
     Ok(status.flatten().as_deref() == Some("revoked"))

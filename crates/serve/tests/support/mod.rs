@@ -11,7 +11,10 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use fhirline_connect::{ApiKeys, Client, ClientOptions, Mode, SigningSecret, Simulator, SimulatorOptions};
+use fhirline_connect::{
+    ApiKeys, Client, ClientOptions, ExportState, Misbehaviour, Mode, SigningSecret, Simulator,
+    SimulatorOptions,
+};
 use fhirline_serve::{Config, Service};
 
 pub(crate) const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -188,4 +191,29 @@ pub(crate) fn success(id: &str, task: &str, url: &str) -> Value {
 
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A service whose API is a simulator that delivers to it.
+pub(crate) fn with_webhook(place: &Place, more: &str, how: &[Misbehaviour]) -> (Running, Simulator) {
+    // Each needs the address of the other: the service's is taken first, by one that knows no API yet.
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = probe.local_addr().expect("an address").port();
+    drop(probe);
+    let options =
+        place.simulated().webhook(format!("http://127.0.0.1:{port}/webhooks/fasten/test")).speed(2000.0);
+    let options = how.iter().fold(options, |options, how| options.misbehaving(*how));
+    let simulator = Simulator::start(options.export_takes(Duration::from_secs(2))).expect("a simulator");
+    let mut config = place.config(&simulator.api_url(), more);
+    config.listen.set_port(port);
+    (Running::start(config), simulator)
+}
+
+/// A link to an export that exists, as the simulator makes them.
+pub(crate) fn link_of(simulator: &Simulator) -> String {
+    let client = client(simulator);
+    let task = client.request_export(CONNECTION, None).expect("requested");
+    while client.export_state(&task.task_id).expect("a state").state == ExportState::Pending {
+        std::thread::yield_now();
+    }
+    simulator.link_of(&task.task_id).expect("a link")
 }

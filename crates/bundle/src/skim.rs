@@ -6,6 +6,7 @@ use fhirline_core::{BadRecord, Fault};
 use fhirline_parse::{MAX_DEPTH, blank_length, first_value_length};
 
 use crate::anchors::{Among, Anchors};
+use crate::lengths::Lengths;
 use crate::line::{Indent, Line, line_ends_in};
 use crate::nesting::{DEEPEST, Nesting};
 use crate::word::Word;
@@ -16,7 +17,6 @@ use crate::word::Word;
 /// end where they should. Once it has seen that the value is broken, it goes by brackets and quotes alone, up to the
 /// value's end or to a line that begins with `{` or `}, {` where an element has an anchor, or with `{` in column 0, whichever
 /// comes first.
-#[derive(Clone)]
 pub(crate) struct Skim {
     state: State,
     nesting: Nesting,
@@ -41,6 +41,9 @@ pub(crate) struct Skim {
     anchors: Anchors,
     /// Whether objects within the value are jumped over.
     jumps: bool,
+    /// Whether how long these are is wanted, of those within the elements of the array that comes.
+    measures: bool,
+    lengths: Option<Box<Lengths>>,
 }
 
 /// Why the reading paused. Offsets are those in the window.
@@ -97,6 +100,9 @@ enum State {
     Lost,
 }
 
+/// How many containers are open around a member of an element of an array in the value.
+const IN_ELEMENT: u64 = 3;
+
 /// Where to read on, or why to pause.
 type Flow = ControlFlow<Seen, usize>;
 
@@ -150,6 +156,8 @@ impl Skim {
             is_one_line: true,
             anchors: Anchors::default(),
             jumps: false,
+            measures: false,
+            lengths: None,
         }
     }
 
@@ -157,6 +165,17 @@ impl Skim {
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
     pub(crate) fn jump(&mut self, jumps: bool) {
         self.jumps = jumps;
+    }
+
+    /// Says whether it is to be noted how long the objects are in the elements of the array that is the value behind the key that
+    /// was just told. These are then jumped over one by one, and not with the element.
+    pub(crate) fn measure(&mut self, measures: bool) {
+        self.measures = measures;
+    }
+
+    /// What was noted.
+    pub(crate) fn take_lengths(&mut self) -> Option<Box<Lengths>> {
+        self.lengths.take()
     }
 
     /// Begins on a line with that indentation, behind what else is on that; and with those ways out of what is broken.
@@ -253,6 +272,7 @@ impl Skim {
                     && self.may_jump()
                     && let Ok(length) = first_value_length(&window.text[at..])
                 {
+                    self.note_length(window, at, length);
                     return self.ended(window, at + length);
                 }
                 if !self.nesting.open(first == b'{') {
@@ -277,7 +297,16 @@ impl Skim {
     fn may_jump(&self) -> bool {
         const DEEPEST_JUMP: u64 = (DEEPEST - MAX_DEPTH) as u64;
         let depth = self.nesting.depth();
-        self.jumps && (1..=DEEPEST_JUMP).contains(&depth) && self.listens_at.is_none_or(|told| told <= depth)
+        let least = if self.measures { IN_ELEMENT } else { 1 };
+        self.jumps && (least..=DEEPEST_JUMP).contains(&depth) && self.listens_at.is_none_or(|told| told <= depth)
+    }
+
+    /// Takes the length of an object that was jumped over. A value that is held whole has no second look.
+    #[inline]
+    fn note_length(&mut self, window: Window<'_>, at: usize, length: usize) {
+        if self.measures && self.nesting.depth() == IN_ELEMENT && window.offset > 0 {
+            self.lengths.get_or_insert_default().note(window.offset + at as u64, length);
+        }
     }
 
     #[inline]

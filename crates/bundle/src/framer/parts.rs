@@ -61,8 +61,13 @@ impl Framer {
         let room = open.room(&self.options);
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
         let is_all = self.finished || held.len() > room;
-        // What comes to a second look was skimmed before.
-        match open.walk(window.text, is_all, self.is_second_look) {
+        let walked = match &mut self.second_look {
+            Some(second) if matches!(open.purpose, Purpose::Resource) => {
+                open.walk_again(window.text, is_all, second.length_at(open.at))
+            }
+            _ => open.walk(window.text, is_all),
+        };
+        match walked {
             Walked::End(at, proof) => {
                 self.proof = proof;
                 return self.end_part(at);
@@ -98,6 +103,8 @@ impl Framer {
             Purpose::Candidate(look) => {
                 let is_wanted = look.key(open.skim.word());
                 open.skim.want_value(is_wanted);
+                let is_measured = look.may_contain(open.skim.word());
+                open.skim.measure(is_measured);
                 if look.verdict() == Some(Verdict::Providers) {
                     return self.find_providers(at);
                 }
@@ -194,11 +201,14 @@ impl Framer {
 
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
-        let Some(open) = &self.open else { return Flow::On };
+        let Some(open) = &mut self.open else { return Flow::On };
         // It is large, and taking it out would move it.
         let (begins_at, offset, line_ends_before) = (open.at, open.offset, open.line_ends);
         let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
         let left = open.skim.fault().map(|_| open.skim.anchors());
+        if let Kind::SecondLook(_) = kind {
+            self.lengths = open.skim.take_lengths();
+        }
         self.open = None;
         if let Some(left) = left {
             self.harmed();
@@ -245,7 +255,7 @@ impl Framer {
             why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
         };
         if let Purpose::Candidate(look) = open.purpose
-            && !self.is_second_look
+            && self.second_look.is_none()
             && fault.is_none()
         {
             // Its entries cannot be told from the rest any more, but that they are not all is certain.

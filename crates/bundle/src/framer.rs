@@ -76,7 +76,9 @@ pub struct Framer {
     lengths: Option<Box<Lengths>>,
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
-    open: Option<Open>,
+    open: Option<Box<Open>>,
+    /// The part before it, for the next one: it is large, and not to be moved about.
+    spare: Option<Box<Open>>,
     /// What is known of the part handed out last. It is large, and not to be moved about.
     proof: Proof,
     /// Which of the parts that begin are walked over.
@@ -161,6 +163,7 @@ impl Framer {
             lengths: None,
             only_head: false,
             open: None,
+            spare: None,
             proof: Proof::default(),
             walks: Walks::From(0),
             lines: Lines::Unasked,

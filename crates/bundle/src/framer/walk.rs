@@ -29,6 +29,12 @@ pub(super) struct Proof {
     pub(super) resource_type: Option<ResourceType>,
 }
 
+impl Default for Walks {
+    fn default() -> Self {
+        Self::From(0)
+    }
+}
+
 impl Proof {
     fn of(first: &FirstValue<'_>) -> Self {
         // Which of several equal keys counts is for others to say.

@@ -16,7 +16,11 @@ const OPTIONS: Options = Options { max_held_bytes: 64, piece_bytes: 500, keep_bu
 fn bundle(resources: &[String]) -> String {
     let entries: Vec<_> =
         resources.iter().map(|resource| format!(r#"{{"resource":{resource},"fullUrl":"urn:x"}}"#)).collect();
-    format!(r#"{{"id":"{}","entry":[{}],"resourceType":"Bundle","type":"batch"}}"#, "x".repeat(64), entries.join(","))
+    format!(
+        r#"{{"id":"{}","entry":[{}],"resourceType":"Bundle","type":"batch"}}"#,
+        "x".repeat(64),
+        entries.join(",")
+    )
 }
 
 /// What the first look at that Bundle says, and notes.
@@ -45,17 +49,23 @@ fn resources_in(seen: &[Seen]) -> Vec<(usize, &[u8])> {
 /// The bytes of the second resource are other ones than the first look saw: its brackets do not show an end any more.
 #[test]
 fn resources_end_where_the_first_look_saw_them_end() {
-    let resources: Vec<_> = (0..20).map(|id| format!(r#"{{"resourceType":"Goal","id":"g{id:030}"}}"#)).collect();
+    let resources: Vec<_> =
+        (0..20).map(|id| format!(r#"{{"resourceType":"Goal","id":"g{id:030}"}}"#)).collect();
     let text = bundle(&resources);
     let (known, noted) = first_look(&text);
-    let changed = text.replace(r#""g000000000000000000000000000002""#, r#"[[[[0000000000000000000000000002""#);
+    let changed =
+        text.replace(r#""g000000000000000000000000000002""#, r#"[[[[0000000000000000000000000002""#);
     assert_eq!(changed.len(), text.len());
     assert_ne!(changed, text);
     let (seen, _) = second_look(changed.as_bytes(), known, noted);
     let found = resources_in(&seen);
     assert_eq!(found.len(), resources.len());
     for (index, ((_, found), wanted)) in found.into_iter().zip(&resources).enumerate() {
-        assert_eq!((found == wanted.as_bytes(), prove_value(found).is_ok()), (index != 2, index != 2), "{index}");
+        assert_eq!(
+            (found == wanted.as_bytes(), prove_value(found).is_ok()),
+            (index != 2, index != 2),
+            "{index}"
+        );
     }
     let (unaided, _) = second_look(changed.as_bytes(), known, Lengths::default());
     assert!(resources_in(&unaided).len() < resources.len());

@@ -41,7 +41,8 @@ enum Compress {
 impl Default for OutputFile {
     fn default() -> Self {
         Self {
-            memory_mib: 64,
+            // A service holds more than a run of the command line, and several runs.
+            memory_mib: 128,
             threads: None,
             compress: None,
             level: None,

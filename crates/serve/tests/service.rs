@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use fhirline_connect::{ExportState, Misbehaviour, Simulator};
-use support::{CONNECTION, OTHER_SECRET, Place, Running, SECRET, client, read, success};
+use fhirline_connect::{Misbehaviour, Simulator};
+use support::{CONNECTION, OTHER_SECRET, Place, Running, SECRET, client, link_of, read, success};
 
 const PATH: &str = "/webhooks/fasten/test";
 
@@ -84,16 +84,6 @@ fn broken_lines_are_set_aside_and_counts_compared() {
         service.report(&export)["export"]["report"]["reconciliation"]["differences"][0]["declared"],
         51
     );
-}
-
-/// A link to an export that exists, as the simulator makes them.
-fn link_of(simulator: &Simulator) -> String {
-    let client = client(simulator);
-    let task = client.request_export(CONNECTION, None).expect("requested");
-    while client.export_state(&task.task_id).expect("a state").state == ExportState::Pending {
-        std::thread::yield_now();
-    }
-    simulator.link_of(&task.task_id).expect("a link")
 }
 
 #[test]

@@ -16,8 +16,8 @@ pub(crate) use exports::{Claimed, Ended};
 pub(crate) use inbox::{Accepted, Delivery, Rules};
 pub(crate) use place::StorePlace;
 pub use purge::Purged;
-pub(crate) use rows::ExportFilter;
 pub use rows::{CountRow, EventRow, ExportRow, StepRow};
+pub(crate) use rows::{ExportFilter, GivenUpRow};
 
 mod callbacks;
 mod due;

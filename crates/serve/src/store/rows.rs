@@ -185,6 +185,24 @@ pub struct CountRow {
     pub oldest_at: Option<i64>,
 }
 
+/// Something that is not tried any more.
+#[derive(Clone, sqlx::FromRow)]
+pub(crate) struct GivenUpRow {
+    /// `callback` or `request`.
+    pub(crate) kind: String,
+    /// The export whose end was to be told, or the connection whose export was to be requested.
+    pub(crate) about: String,
+    pub(crate) attempts: i64,
+    pub(crate) created_at: i64,
+    pub(crate) failure: Option<String>,
+}
+
+impl std::fmt::Debug for GivenUpRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GivenUpRow").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 /// Which exports to list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExportFilter {
@@ -255,6 +273,18 @@ impl Store {
     pub(crate) async fn counts(&self) -> Result<Vec<CountRow>, StoreError> {
         let statement = "SELECT state AS name, COUNT(*) AS count, MIN(updated_at) AS oldest_at FROM exports GROUP BY state ORDER BY state";
         let rows = sqlx::query_as(statement).fetch_all(&self.pool).await;
+        rows.map_err(StoreError::on("read from"))
+    }
+
+    /// Messages that could not be delivered and exports that could not be requested, the newest first.
+    pub(crate) async fn given_up(&self, most: i64) -> Result<Vec<GivenUpRow>, StoreError> {
+        let statement =
+            "SELECT 'callback' AS kind, export_id AS about, attempts, created_at, failure FROM callbacks
+             WHERE due_at IS NULL AND done_at IS NULL
+             UNION ALL SELECT 'request', org_connection_id, attempts, created_at, failure FROM requests
+             WHERE due_at IS NULL AND failure IS NOT NULL
+             ORDER BY created_at DESC LIMIT $1";
+        let rows = sqlx::query_as(statement).bind(most).fetch_all(&self.pool).await;
         rows.map_err(StoreError::on("read from"))
     }
 

@@ -105,13 +105,13 @@ impl Running {
 
     /// The JSON that it answers with.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let (status, body) = exchange(&self.url, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n"), b"");
+        let (status, body) = exchange(&self.url, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n"), b"");
         assert_eq!(status, 200, "{path}: {body}");
         serde_json::from_str(&body).unwrap_or(Value::String(body))
     }
 
     pub(crate) fn post(&self, path: &str) -> u16 {
-        exchange(&self.url, &format!("POST {path} HTTP/1.1\r\nhost: x\r\n"), b"").0
+        exchange(&self.url, &format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n"), b"").0
     }
 
     /// Delivers a body as Fasten does.
@@ -161,21 +161,40 @@ impl Drop for Running {
     }
 }
 
-/// One request and its answer, on a connection of its own.
 fn exchange(url: &str, head: &str, body: &[u8]) -> (u16, String) {
+    let (status, _, body) = ask(url, head, body);
+    (status, body)
+}
+
+/// One request on a connection of its own, and its answer: status, head and body.
+pub(crate) fn ask(url: &str, head: &str, body: &[u8]) -> (u16, String, String) {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("connected");
     let head = format!("{head}content-length: {}\r\nconnection: close\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    (status, body.to_owned())
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (status, head.to_owned(), body.to_owned())
 }
 
 pub(crate) fn client(simulator: &Simulator) -> Client {
     let options = ClientOptions { base_url: simulator.api_url(), ..ClientOptions::default() };
     Client::new(keys(), &options).expect("a client")
+}
+
+/// A link to an export that exists, as the simulator makes them.
+pub(crate) fn link_of(simulator: &Simulator) -> String {
+    link_by(&client(simulator), simulator)
+}
+
+/// The same, asked for by that client.
+pub(crate) fn link_by(client: &Client, simulator: &Simulator) -> String {
+    let task = client.request_export(CONNECTION, None).expect("requested");
+    while client.export_state(&task.task_id).expect("a state").state == ExportState::Pending {
+        std::thread::yield_now();
+    }
+    simulator.link_of(&task.task_id).expect("a link")
 }
 
 /// An event that an export is ready, as it is documented.
@@ -206,14 +225,4 @@ pub(crate) fn with_webhook(place: &Place, more: &str, how: &[Misbehaviour]) -> (
     let mut config = place.config(&simulator.api_url(), more);
     config.listen.set_port(port);
     (Running::start(config), simulator)
-}
-
-/// A link to an export that exists, as the simulator makes them.
-pub(crate) fn link_of(simulator: &Simulator) -> String {
-    let client = client(simulator);
-    let task = client.request_export(CONNECTION, None).expect("requested");
-    while client.export_state(&task.task_id).expect("a state").state == ExportState::Pending {
-        std::thread::yield_now();
-    }
-    simulator.link_of(&task.task_id).expect("a link")
 }

@@ -146,13 +146,14 @@ fn bodies_links_keys_and_records_are_shown_nowhere() {
     told["data"]["more"] = json!("CANARYbody");
     told["data"]["stats"] = json!({ "total_resources": 31, "note": "CANARYbody" });
     assert_eq!(service.tell(&told), 200);
-    assert_eq!(service.tell(&success("e2", "t2", "http://127.0.0.1:9/x?sig=CANARYquery")), 200);
+    let link =
+        format!("{}/bridge/fhir/ehi-export/none/download/none.jsonl?sig=CANARYquery", simulator.api_url());
+    assert_eq!(service.tell(&success("e2", "t2", &link)), 200);
     assert_eq!(service.deliver(PATH, SECRET, "m3", "CANARYbody, and no JSON", 0), 200);
-    let exports = service.exports_when(|all| {
-        all.len() == 2 && all.iter().all(|one| one["finished_at"].is_string() || one["state"] == "failed")
-    });
+    let exports =
+        service.exports_when(|all| all.len() == 2 && all.iter().all(|one| one["finished_at"].is_string()));
     let states: BTreeSet<_> = exports.iter().map(|one| one["state"].as_str().expect("a state")).collect();
-    assert_eq!(states, BTreeSet::from(["done_with_rejects", "failed"]));
+    assert_eq!(states, BTreeSet::from(["done_with_rejects", "expired"]));
     let mut paths: Vec<String> =
         ["/", "/events", "/metrics", "/openapi.json", "/api/v1/summary", "/api/v1/exports", "/api/v1/events"]
             .map(str::to_owned)

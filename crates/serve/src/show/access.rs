@@ -67,7 +67,7 @@ impl Access {
     }
 
     /// Whether that comes from where it may come from.
-    fn from_here(&self, changes: bool, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn comes_from_here(&self, changes: bool, headers: &HeaderMap) -> Result<(), Refusal> {
         let host = text_of(headers, &header::HOST);
         if self.0.is_none() && !host.is_some_and(is_this_machine) {
             return Err(Refusal::OtherName);
@@ -156,7 +156,7 @@ fn is_own_site(headers: &HeaderMap, host: Option<&str>) -> bool {
 /// Lets those through who may see all of it.
 pub(super) async fn with_token(From(access): From<Arc<Access>>, request: Request, next: Next) -> Response {
     let (changes, headers) = (!request.method().is_safe(), request.headers());
-    match access.from_here(changes, headers).and_then(|()| access.knows(headers, now_ms())) {
+    match access.comes_from_here(changes, headers).and_then(|()| access.knows(headers, now_ms())) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refused(refusal, request.uri().path()),
     }
@@ -164,7 +164,7 @@ pub(super) async fn with_token(From(access): From<Arc<Access>>, request: Request
 
 /// Lets those through who come by the right name, and from our own pages.
 pub(super) async fn from_here(From(access): From<Arc<Access>>, request: Request, next: Next) -> Response {
-    match access.from_here(!request.method().is_safe(), request.headers()) {
+    match access.comes_from_here(!request.method().is_safe(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refused(refusal, request.uri().path()),
     }

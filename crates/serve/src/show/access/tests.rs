@@ -14,23 +14,23 @@ fn with_token() -> Access {
 fn only_the_names_of_this_machine_are_answered_without_a_token() {
     let open = Access::new(None);
     for host in ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:1", "[::1]:8080", "LOCALHOST"] {
-        assert_eq!(open.from_here(false, &headers(&[("host", host)])), Ok(()), "{host}");
+        assert_eq!(open.comes_from_here(false, &headers(&[("host", host)])), Ok(()), "{host}");
     }
     for host in
         ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8080", "10.0.0.1", "", "::1"]
     {
-        let refusal = open.from_here(false, &headers(&[("host", host)]));
+        let refusal = open.comes_from_here(false, &headers(&[("host", host)]));
         assert_eq!(refusal, Err(Refusal::OtherName), "{host}");
     }
-    assert_eq!(open.from_here(false, &headers(&[])), Err(Refusal::OtherName));
-    assert_eq!(with_token().from_here(false, &headers(&[("host", "evil.example")])), Ok(()));
+    assert_eq!(open.comes_from_here(false, &headers(&[])), Err(Refusal::OtherName));
+    assert_eq!(with_token().comes_from_here(false, &headers(&[("host", "evil.example")])), Ok(()));
 }
 
 #[test]
 fn pages_of_others_change_nothing() {
     let open = Access::new(None);
     let sent = |more: &[(&'static str, &str)]| {
-        open.from_here(true, &headers(&[&[("host", "localhost:8080")], more].concat()))
+        open.comes_from_here(true, &headers(&[&[("host", "localhost:8080")], more].concat()))
     };
     assert_eq!(sent(&[]), Ok(()), "a program");
     assert_eq!(sent(&[("origin", "http://localhost:8080")]), Ok(()));
@@ -43,7 +43,8 @@ fn pages_of_others_change_nothing() {
         [("sec-fetch-site", "same-site")],
     ] {
         assert_eq!(sent(&others), Err(Refusal::OtherSite), "{others:?}");
-        let seen = open.from_here(false, &headers(&[&[("host", "localhost:8080")], &others[..]].concat()));
+        let seen =
+            open.comes_from_here(false, &headers(&[&[("host", "localhost:8080")], &others[..]].concat()));
         assert_eq!(seen, Ok(()), "{others:?}: it may look");
     }
 }

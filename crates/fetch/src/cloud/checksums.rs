@@ -1,0 +1,96 @@
+//! What a store is told of the bytes that it is sent, so that it refuses others.
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use object_store::ClientOptions;
+use object_store::aws::Checksum;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+};
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+
+use super::first_contact::FirstContact;
+use super::{CloudError, CloudOptions};
+
+const ALGORITHM: &str = "AWS_CHECKSUM_ALGORITHM";
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html>
+const CALCULATION: &str = "AWS_REQUEST_CHECKSUM_CALCULATION";
+
+/// The checksum of uploads to S3; `None` for stores that speak its language but refuse the header.
+pub(super) fn of_s3(options: &CloudOptions, in_profile: Option<&str>) -> Result<Option<Checksum>, CloudError> {
+    if let Some(algorithm) = options.get(ALGORITHM) {
+        if algorithm.eq_ignore_ascii_case("none") {
+            return Ok(None);
+        }
+        let why = "it is none of sha256, crc64nvme and none".to_owned();
+        let unknown = |()| CloudError::BadSetting { setting: ALGORITHM.to_owned(), why };
+        return algorithm.parse().map(Some).map_err(unknown);
+    }
+    let calculation = options.get(CALCULATION).or(in_profile).unwrap_or_default();
+    let is_wanted = !calculation.eq_ignore_ascii_case("when_required");
+    // The signature of a request holds the same digest: it costs nothing more.
+    Ok(is_wanted.then_some(Checksum::SHA256))
+}
+
+/// Tells Google's store the CRC-32C of objects and parts, which `object_store` does not.
+/// <https://docs.cloud.google.com/storage/docs/xml-api/put-object-multipart>
+#[derive(Debug, Default)]
+pub(super) struct HashedUploads(FirstContact);
+
+impl HttpConnector for HashedUploads {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(Service(self.0.connect(options)?)))
+    }
+}
+
+#[derive(Debug)]
+struct Service(HttpClient);
+
+#[async_trait]
+impl HttpService for Service {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if request.method() == Method::PUT {
+            // A clone shares its bytes.
+            let bytes = HttpResponseBody::new(request.body().clone()).bytes().await?;
+            if let Ok(hash) = HeaderValue::try_from(google_hash(&bytes)) {
+                request.headers_mut().insert("x-goog-hash", hash);
+            }
+        }
+        self.0.execute(request).await
+    }
+}
+
+/// <https://docs.cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash>
+fn google_hash(bytes: &[u8]) -> String {
+    format!("crc32c={}", BASE64_STANDARD.encode(crc32c::crc32c(bytes).to_be_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_asked_for_unless_the_store_has_none() {
+        let of = |name: &str, value: &str, profile| of_s3(&CloudOptions::new().set(name, value), profile);
+        assert_eq!(of("AWS_REGION", "r", None).expect("known"), Some(Checksum::SHA256));
+        assert_eq!(of(ALGORITHM, "CRC64NVME", None).expect("known"), Some(Checksum::CRC64NVME));
+        assert_eq!(of(ALGORITHM, "none", None).expect("known"), None);
+        assert_eq!(of(CALCULATION, "WHEN_REQUIRED", None).expect("known"), None);
+        assert_eq!(of("AWS_REGION", "r", Some("when_required")).expect("known"), None);
+        assert_eq!(
+            of(CALCULATION, "when_supported", Some("when_required")).expect("known"),
+            Some(Checksum::SHA256)
+        );
+        let error = of(ALGORITHM, "canary", None).expect_err("unknown").to_string();
+        assert!(error.contains(ALGORITHM) && !error.contains("canary"), "{error}");
+    }
+
+    /// The value of "123456789" in the catalogue of CRCs: 0xe3069283.
+    #[test]
+    fn google_is_told_what_it_computes() {
+        assert_eq!(google_hash(b"123456789"), "crc32c=4waSgw==");
+        assert_eq!(google_hash(b""), "crc32c=AAAAAA==");
+    }
+}

@@ -57,8 +57,8 @@
 //! which the signature of a request needs anyway, and keeps it with the object; `AWS_CHECKSUM_ALGORITHM` says `crc64nvme`
 //! for that instead, or `none` for stores that refuse the header, and so does `when_required` in
 //! `AWS_REQUEST_CHECKSUM_CALCULATION` or the profile's `request_checksum_calculation`, as for AWS's own tools. An upload has to be
-//! ended as it was begun: a run that is taken up again needs the same setting. Google's store is told a CRC-32C. Azure is told
-//! none: its client has no place for one, and the signature of a request covers the header, so that it cannot be added behind it.
+//! ended as it was begun: a run that is taken up again needs the same setting. Google's store is told a CRC-32C, Azure an
+//! MD5.
 //!
 //! What is read is compared with no checksum of the store: those that stores keep are of whole objects or of their parts, and
 //! reading goes by windows. Windows are of one version of the object and as long as was asked for.

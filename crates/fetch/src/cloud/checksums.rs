@@ -1,16 +1,23 @@
 //! What a store is told of the bytes that it is sent, so that it refuses others.
 
+use std::fmt;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use object_store::ClientOptions;
+use md5::{Digest, Md5};
 use object_store::aws::Checksum;
+use object_store::azure::{AzureAuthorizer, AzureCredential};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService,
 };
+use object_store::{ClientOptions, CredentialProvider};
 use reqwest::Method;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 
+use super::credentials::Credentials;
 use super::first_contact::FirstContact;
 use super::{CloudError, CloudOptions};
 
@@ -34,19 +41,47 @@ pub(super) fn of_s3(options: &CloudOptions, in_profile: Option<&str>) -> Result<
     Ok(is_wanted.then_some(Checksum::SHA256))
 }
 
-/// Tells Google's store the CRC-32C of objects and parts, which `object_store` does not.
-/// <https://docs.cloud.google.com/storage/docs/xml-api/put-object-multipart>
-#[derive(Debug, Default)]
-pub(super) struct HashedUploads(FirstContact);
+/// Tells Google's store and Azure the checksums of objects and parts, which `object_store` does not.
+#[derive(Debug)]
+pub(super) struct HashedUploads {
+    servers: FirstContact,
+    store: Store,
+}
+
+#[derive(Clone)]
+enum Store {
+    Google,
+    Azure { account: String, credentials: Arc<Credentials<AzureCredential>> },
+}
+
+impl HashedUploads {
+    /// <https://docs.cloud.google.com/storage/docs/xml-api/put-object-multipart>
+    pub(super) fn of_google(servers: FirstContact) -> Self {
+        Self { servers, store: Store::Google }
+    }
+
+    /// <https://learn.microsoft.com/rest/api/storageservices/put-block#request-headers>
+    pub(super) fn of_azure(
+        servers: FirstContact,
+        account: String,
+        credentials: Arc<Credentials<AzureCredential>>,
+    ) -> Self {
+        Self { servers, store: Store::Azure { account, credentials } }
+    }
+}
 
 impl HttpConnector for HashedUploads {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Service(self.0.connect(options)?)))
+        let (client, store) = (self.servers.connect(options)?, self.store.clone());
+        Ok(HttpClient::new(Service { client, store }))
     }
 }
 
 #[derive(Debug)]
-struct Service(HttpClient);
+struct Service {
+    client: HttpClient,
+    store: Store,
+}
 
 #[async_trait]
 impl HttpService for Service {
@@ -54,17 +89,55 @@ impl HttpService for Service {
         if request.method() == Method::PUT {
             // A clone shares its bytes.
             let bytes = HttpResponseBody::new(request.body().clone()).bytes().await?;
-            if let Ok(hash) = HeaderValue::try_from(google_hash(&bytes)) {
-                request.headers_mut().insert("x-goog-hash", hash);
+            match &self.store {
+                Store::Google => tell(&mut request, "x-goog-hash", &google_hash(&bytes)),
+                // It has nothing to say of what is empty: a copy, say.
+                Store::Azure { .. } if bytes.is_empty() => {}
+                Store::Azure { account, credentials } => {
+                    tell(&mut request, "content-md5", &BASE64_STANDARD.encode(Md5::digest(&bytes)));
+                    sign_again(&mut request, account, credentials).await?;
+                }
             }
         }
-        self.0.execute(request).await
+        self.client.execute(request).await
+    }
+}
+
+fn tell(request: &mut HttpRequest, name: &'static str, value: &str) {
+    // Base64 can be a header.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        request.headers_mut().insert(name, value);
     }
 }
 
 /// <https://docs.cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash>
 fn google_hash(bytes: &[u8]) -> String {
     format!("crc32c={}", BASE64_STANDARD.encode(crc32c::crc32c(bytes).to_be_bytes()))
+}
+
+/// A signature by an account's key is over the checksum too; tokens are over nothing.
+/// <https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key>
+async fn sign_again(
+    request: &mut HttpRequest,
+    account: &str,
+    credentials: &Credentials<AzureCredential>,
+) -> Result<(), HttpError> {
+    let authorization = request.headers().get(AUTHORIZATION);
+    if !authorization.is_some_and(|value| value.as_bytes().starts_with(b"SharedKey")) {
+        return Ok(());
+    }
+    let failed = |error| HttpError::new::<object_store::Error>(HttpErrorKind::Unknown, error);
+    let credential = credentials.get_credential().await.map_err(failed)?;
+    AzureAuthorizer::new(&credential, account).try_authorize(request).map_err(failed)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Google => "Google",
+            Self::Azure { .. } => "Azure",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use fhirline_core::{Origin, Store};
 use fhirline_fetch::{CloudBucket, CloudOptions, CloudStore, CloudStoreOptions};
+use md5::{Digest, Md5};
 
 use crate::fault_server::{Asked, FaultServer, Reply};
 use crate::servers::Server;
@@ -137,6 +138,49 @@ fn a_store_that_knows_no_checksums_is_told_none_if_that_is_said() {
         write(&store(&told), "long", &content()).expect("written");
         assert!(read(&told, "out/long").expect("read") == content());
     }
+}
+
+/// A container of Azurite behind a server that may change a byte of each part. Azurite checks what it is told.
+fn container(test: &str, way: Way) -> Option<(FaultServer, CloudBucket)> {
+    let azurite = Server::azurite(test)?;
+    azurite.azure_container("container");
+    let server = FaultServer::start(move |asked| {
+        let mut body = asked.body.clone();
+        if way == Way::Harmful && body.len() > PART_BYTES / 2 {
+            body[PART_BYTES / 2] ^= 1;
+        }
+        asked.passed_on(azurite.port(), &body)
+    });
+    let options = CloudOptions::new().retries(2).set("AZURE_STORAGE_USE_EMULATOR", "true");
+    let options = options.set("AZURITE_BLOB_STORAGE_URL", server.url(""));
+    let url = "az://container/out/".parse().expect("a URL");
+    Some((server, CloudBucket::open(&url, &options).expect("opened")))
+}
+
+#[test]
+fn azure_is_told_the_checksum_of_each_object_and_part() {
+    let test = "azure_is_told_the_checksum_of_each_object_and_part";
+    let Some((server, bucket)) = container(test, Way::Good) else { return };
+    let one = store(&bucket);
+    write(&one, "long", &content()).expect("written");
+    one.put_if_absent("manifest.json", b"{}").expect("put");
+    assert!(read(&bucket, "out/long").expect("read") == content());
+    let asked = server.asked();
+    let sent: Vec<_> = asked.iter().filter(|asked| asked.method() == "PUT").collect();
+    assert!(sent.len() >= 4, "two parts, their list and an object, but {}", sent.len());
+    for put in sent {
+        let hash = BASE64_STANDARD.encode(Md5::digest(&put.body));
+        assert_eq!(put.header("content-md5"), Some(hash.as_str()), "{}", put.path());
+    }
+}
+
+#[test]
+fn a_part_that_is_harmed_on_its_way_to_azure_is_refused() {
+    let test = "a_part_that_is_harmed_on_its_way_to_azure_is_refused";
+    let Some((_server, bucket)) = container(test, Way::Harmful) else { return };
+    let error = write(&store(&bucket), "long", &content()).expect_err("harmed");
+    assert!(error.to_string().contains("Mismatch"), "{error}");
+    assert_eq!(read(&bucket, "out/long").expect_err("not there").kind(), std::io::ErrorKind::NotFound);
 }
 
 /// What Google's store answers to the requests of an upload.

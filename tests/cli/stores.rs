@@ -56,8 +56,7 @@ impl Beside {
     /// What lies below a prefix under such a name, whatever it serves.
     fn contents_of(&self, prefix: &str, wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
         let bucket = self.open(prefix);
-        let mut names =
-            CloudStore::new(bucket.clone(), CloudStoreOptions::default()).list().expect("listed");
+        let mut names = CloudStore::new(bucket.clone(), CloudStoreOptions::default()).list().expect("listed");
         names.retain(|name| wanted(name));
         let read = |name: String| {
             let object = bucket.object(&format!("{prefix}/{name}")).expect("a key");
@@ -228,10 +227,9 @@ fn what_is_no_place_for_bundles_is_refused() {
     let Some(beside) = Beside::new("what_is_no_place_for_bundles_is_refused", "refused") else { return };
     beside.place.put("one.ndjson", lines(&[GOAL]));
     beside.open("").put("mine/notes.txt", b"mine").expect("put");
-    for (arguments, told) in [
-        ("s3:mine", "was not made by fhirline"),
-        ("s3:all.json", "Bundles have numbers below a prefix"),
-    ] {
+    for (arguments, told) in
+        [("s3:mine", "was not made by fhirline"), ("s3:all.json", "Bundles have numbers below a prefix")]
+    {
         let ran = beside.run(&format!("bundle one.ndjson -o {arguments}")).ends_with(2);
         assert!(ran.stderr.contains(told), "{}", ran.shown());
     }

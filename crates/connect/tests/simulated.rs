@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use fault_server::{Asked, FaultServer, Reply};
 use fhirline_connect::{
     ApiKeys, Catalog, Client, ClientOptions, ConnectError, DownloadLink, Event, EventData, ExportState,
     IdToken, Identity, IdentityOptions, IdentityProvider, Misbehaviour, Mode, ParError, ParRefusal,
@@ -18,7 +19,6 @@ use fhirline_connect::{
     TefcaFixture, Verifier,
 };
 use fhirline_fetch::HttpError;
-use fault_server::{Asked, FaultServer, Reply};
 use tempfile::NamedTempFile;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

@@ -190,8 +190,7 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan =
-            |part, bytes| MemoryPlan::setting_aside(part, bytes, self.memory_bytes, self.threads);
+        let plan = |part, bytes| MemoryPlan::setting_aside(part, bytes, self.memory_bytes, self.threads);
         let ((usual, least), [part, least_part]) = (self.network_bytes(false), FINGERPRINTS_PARTS);
         let plans = plan(part, usual).or_else(|_| plan(part, least));
         Ok(plans.or_else(|_| plan(least_part, least))?)

@@ -26,7 +26,10 @@ const ALGORITHM: &str = "AWS_CHECKSUM_ALGORITHM";
 const CALCULATION: &str = "AWS_REQUEST_CHECKSUM_CALCULATION";
 
 /// The checksum of uploads to S3; `None` for stores that speak its language but refuse the header.
-pub(super) fn of_s3(options: &CloudOptions, in_profile: Option<&str>) -> Result<Option<Checksum>, CloudError> {
+pub(super) fn of_s3(
+    options: &CloudOptions,
+    in_profile: Option<&str>,
+) -> Result<Option<Checksum>, CloudError> {
     if let Some(algorithm) = options.get(ALGORITHM) {
         if algorithm.eq_ignore_ascii_case("none") {
             return Ok(None);

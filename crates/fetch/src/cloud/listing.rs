@@ -341,12 +341,7 @@ impl Walk {
         Found::Source { origin, by: FoundBy::Manifest, role, declared }
     }
 
-    fn find_output(
-        &self,
-        manifest: &str,
-        folder: &str,
-        file: &ListedUrl,
-    ) -> Result<ObjectMeta, FetchError> {
+    fn find_output(&self, manifest: &str, folder: &str, file: &ListedUrl) -> Result<ObjectMeta, FetchError> {
         for path in file.candidates(manifest)? {
             let Some(below) = key_of(&path) else { continue };
             let Ok(object) = self.bucket.url().with_key(&format!("{folder}{below}")) else { continue };

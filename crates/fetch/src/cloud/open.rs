@@ -69,7 +69,8 @@ fn s3(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let from_profile = needs_profile(options);
     for (key, value) in known::<AmazonS3ConfigKey>(options, "AWS_") {
         // A token belongs to the keys that it came with, and of checksums more is said than the builder knows.
-        let is_elsewhere = (from_profile && key == AmazonS3ConfigKey::Token) || key == AmazonS3ConfigKey::Checksum;
+        let is_elsewhere =
+            (from_profile && key == AmazonS3ConfigKey::Token) || key == AmazonS3ConfigKey::Checksum;
         if !is_elsewhere {
             builder = builder.with_config(key, value);
         }

@@ -158,7 +158,10 @@ fn a_manifest_that_is_named_is_its_files_by_its_content() {
     ];
     assert_eq!(lines(at("p/status.json")), files);
     let matched = lines(at("p/st*.json"));
-    assert_eq!((matched[0].as_str(), &matched[1..]), ("skipped p/out: Destination", &files.map(str::to_owned)[..]));
+    assert_eq!(
+        (matched[0].as_str(), &matched[1..]),
+        ("skipped p/out: Destination", &files.map(str::to_owned)[..])
+    );
     // Data is never taken for one, whatever it is called; and what lies in a folder is data.
     for data in [r#"{"resourceType":"Basic","output":[],"transactionTime":"t"}"#, r#"{"output":[]}"#, "{"] {
         bucket.put("p/manifest.json", data.as_bytes()).expect("put");

@@ -131,8 +131,7 @@ fn a_store_that_knows_no_checksums_is_told_none_if_that_is_said() {
     let Some((_server, refusing)) = bucket(test, Way::Narrow, None) else { return };
     let error = write(&store(&refusing), "short", b"{}").expect_err("refused");
     assert!(error.to_string().contains("set AWS_CHECKSUM_ALGORITHM=none"), "{error}");
-    for setting in
-        [("AWS_CHECKSUM_ALGORITHM", "none"), ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")]
+    for setting in [("AWS_CHECKSUM_ALGORITHM", "none"), ("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")]
     {
         let (_server, told) = bucket(test, Way::Narrow, Some(setting)).expect("installed");
         write(&store(&told), "long", &content()).expect("written");
@@ -193,8 +192,9 @@ fn google(asked: &Asked) -> Reply {
             "InitiateMultipartUploadResult",
             "<Bucket>bucket</Bucket><Key>long</Key><UploadId>u</UploadId>",
         ),
-        ("POST", true) => document("CompleteMultipartUploadResult", "<ETag>\"2\"</ETag>")
-            .header("x-goog-generation", "2"),
+        ("POST", true) => {
+            document("CompleteMultipartUploadResult", "<ETag>\"2\"</ETag>").header("x-goog-generation", "2")
+        }
         _ => Reply::new(404, ""),
     }
 }

@@ -85,7 +85,8 @@ impl PrefixNotes {
 
 /// What a prefix lies in, and its name there.
 fn place_of(prefix: &Prefix, to: &SplitJob) -> Result<(Prefix, String), JobError> {
-    let why = || "what is noted of an export lies beside its destination, and there is nothing beside a bucket";
+    let why =
+        || "what is noted of an export lies beside its destination, and there is nothing beside a bucket";
     let refused = |why: String| JobError::BadDestination { name: to.name(), why };
     let key = prefix.url.key().trim_matches('/');
     let (parent, name) = key.rsplit_once('/').unwrap_or(("", key));

@@ -129,6 +129,8 @@ async fn sign_again(
     if !authorization.is_some_and(|value| value.as_bytes().starts_with(b"SharedKey")) {
         return Ok(());
     }
+    // The new one would come behind it.
+    request.headers_mut().remove(AUTHORIZATION);
     let failed = |error| HttpError::new::<object_store::Error>(HttpErrorKind::Unknown, error);
     let credential = credentials.get_credential().await.map_err(failed)?;
     AzureAuthorizer::new(&credential, account).try_authorize(request).map_err(failed)

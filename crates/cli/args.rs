@@ -285,8 +285,8 @@ pub(crate) struct ExportArgs {
     /// Kick off with a Parameters resource (POST): version 4 of the standard wants it
     #[arg(long, requires = "export", help_heading = "Export")]
     pub(crate) post: bool,
-    /// Split the files while they come, as `fhirline split -o DEST` would, into a folder, and keep none of them. The options of
-    /// split go with it
+    /// Split the files while they come, as `fhirline split -o DEST` would, into a folder or below a prefix in an object store, and
+    /// keep none of them. The options of split go with it
     #[arg(
         long,
         value_name = "DEST",

@@ -41,11 +41,11 @@ fn split(export: &ExportJob, args: &FetchArgs, folder: &Path) -> anyhow::Result<
         .checksum(checksum_of(args.checksum))
         .durable(args.durability == Durability::Seal)
         .overwrite(args.overwrite);
-    if args.export.cancel {
-        return tell_cancelled(export.cancel_split(&to)?, args);
-    }
     let no_sources: [&str; 0] = [];
     let job = args.network.applied_to(Job::new(no_sources)?, &args.tell)?;
+    if args.export.cancel {
+        return tell_cancelled(export.cancel_split(&job, &to)?, args);
+    }
     let job = commands::with_expectation(described(job, &args.input, &args.resources), &args.expect)?;
     let mut shown = Downloads::new(&args.tell, None);
     let mut reporter = Reporter::new(&args.tell, None, false);

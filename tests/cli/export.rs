@@ -12,7 +12,7 @@ const OUTCOME: &str =
     r#"{"resourceType":"OperationOutcome","issue":[{"severity":"warning","code":"processing"}]}"#;
 const KEY: &str = include_str!("../support/keys/ec384.pem");
 
-fn server() -> BulkServer {
+pub(super) fn server() -> BulkServer {
     BulkServer::new(&[
         ("output/Goal/1", lines(&[GOAL]).as_bytes()),
         ("output/Patient/1", lines(&[PATIENT, PATIENT]).as_bytes()),
@@ -155,8 +155,6 @@ fn a_split_of_an_export_takes_the_options_of_split() {
     // What is only fetched is what it is.
     let refused = place.run(&format!("fetch {base} --export -o kept --compress gzip")).ends_with(2);
     assert!(refused.stderr.contains("--compress") && !place.exists("kept"), "{}", refused.shown());
-    let refused = place.run(&format!("fetch {base} --export --split s3://bucket/out")).ends_with(2);
-    assert!(refused.stderr.contains("exports are split into folders only"), "{}", refused.shown());
 }
 
 #[test]
@@ -201,7 +199,7 @@ fn begun(place: &Place, arguments: &str) -> Child {
 }
 
 #[track_caller]
-fn wait_until(holds: impl Fn() -> bool) {
+pub(super) fn wait_until(holds: impl Fn() -> bool) {
     for _ in 0..6000 {
         if holds() {
             return;
@@ -211,7 +209,7 @@ fn wait_until(holds: impl Fn() -> bool) {
     panic!("waited in vain");
 }
 
-fn kill(mut child: Child) {
+pub(super) fn kill(mut child: Child) {
     child.kill().expect("killed");
     assert_eq!(child.wait().expect("ended").code(), None);
 }

@@ -260,7 +260,7 @@ fn a_manifest_on_this_machine_is_its_files_wherever_they_are() {
     assert_eq!(place.text("files/there.ndjson"), lines(&[GOAL]));
     let (code, done) = told(&format!("stats status.json --json {network}"));
     assert!(code == Some(0) && done.contains("\"complete\""), "{done}");
-    let (code, done) = told(&format!("bundle status.json -o all.json --memory 128MiB {network}"));
+    let (code, done) = told(&format!("bundle status.json -o all.json {network}"));
     assert_eq!(code, Some(0), "{done}");
     assert!(place.text("all.json").contains(PATIENT));
 }

@@ -185,3 +185,25 @@ fn the_secrets_of_an_address_are_not_told() {
         is_private(&place, &format!("bundle records -o out --base {address}?"));
     }
 }
+
+/// Whoever may read the outputs may read what serves to go on with them, and nobody else may: it holds the same bytes.
+#[test]
+#[cfg(unix)]
+fn checkpoints_are_for_those_who_may_read_the_outputs() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.put_sample("whole.ndjson", 300 << 10);
+    let cut = gzip(records());
+    place.put("cut.ndjson.gz", &cut[..cut.len() - 9]);
+    place.run("split whole.ndjson cut.ndjson.gz -o out --compress gzip").ends_with(5);
+    let left = place.files("out");
+    for name in ["_fhirline.partial", "_fhirline-safe.partial"] {
+        assert!(left.contains(&name.to_owned()), "{name}: {left:?}");
+    }
+    assert!(left.iter().any(|name| name.starts_with("_blocks-")), "open blocks: {left:?}");
+    assert!(left.iter().any(|name| name == "Patient.ndjson.gz.partial"), "outputs: {left:?}");
+    for name in left {
+        let mode = std::fs::metadata(place.path(&format!("out/{name}"))).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}

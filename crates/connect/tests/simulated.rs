@@ -1,12 +1,17 @@
 //! The client and the simulator, over loopback.
 
+#[path = "../../fetch/tests/support/fault_server.rs"]
+mod fault_server;
+
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use fault_server::{Asked, FaultServer, Reply};
 use fhirline_connect::{
     ApiKeys, Catalog, Client, ClientOptions, ConnectError, DownloadLink, Event, EventData, ExportState,
     IdToken, Identity, IdentityOptions, IdentityProvider, Misbehaviour, Mode, ParError, ParRefusal,
@@ -241,6 +246,76 @@ fn an_export_is_there_for_a_day() {
         }
     };
     assert!(is_refused(&gone, 404), "{gone}");
+}
+
+fn port_of(url: &str) -> u16 {
+    let (_, behind) = url.split_once("://").expect("a URL");
+    let (_, port) = behind.split('/').next().and_then(|host| host.rsplit_once(':')).expect("a port");
+    port.parse().expect("a number")
+}
+
+fn signature(path: &str) -> String {
+    let (_, behind) = path.split_once("X-Amz-Signature=").expect("a signed link");
+    behind.split('&').next().unwrap_or_default().to_owned()
+}
+
+/// The store of a simulator behind a link that breaks in the middle of its first answer, and not before the URL of that has expired.
+fn breaking_store(port: u16, after: usize) -> FaultServer {
+    FaultServer::start(move |asked| {
+        let reply = asked.passed_on(port, b"");
+        if asked.number > 0 {
+            return reply;
+        }
+        while asked.passed_on(port, b"").status() != 403 {
+            thread::yield_now();
+        }
+        reply.cut(after)
+    })
+}
+
+/// The API before that store. The first two times it gives the same link, as something in between might that keeps answers: the
+/// second time that has expired.
+fn forgetful_api(port: u16, store: String) -> FaultServer {
+    let kept = Mutex::new(Vec::<Reply>::new());
+    FaultServer::start(move |asked| {
+        let reply = asked.passed_on(port, &asked.body);
+        let Some(link) = reply.header_value("location").map(str::to_owned) else { return reply };
+        let path = link.splitn(4, '/').nth(3).unwrap_or_default();
+        let reply = reply.without_header("location").header("Location", format!("{store}/{path}"));
+        let mut kept = kept.lock().expect("no panic");
+        kept.push(reply.clone());
+        if kept.len() == 2 { kept[0].clone() } else { reply }
+    })
+}
+
+#[test]
+fn a_link_that_expires_in_mid_file_is_renewed_and_the_bytes_are_whole() {
+    let file = export(3000);
+    let wanted = std::fs::read(file.path()).expect("readable");
+    let (url, deliveries) = receiver(&[]);
+    // A link lives for ten minutes by its clock, and so for three seconds.
+    let simulator = Simulator::start(options(&file).webhook(url).speed(200.0)).expect("running");
+    client(&simulator).request_export(CONNECTION, None).expect("requested");
+    let link = link_of(&next(&deliveries));
+
+    let catalog = client(&simulator).export_catalog().expect("links").brands.expose().to_owned();
+    let cut = wanted.len() / 3;
+    let store = breaking_store(port_of(&catalog), cut);
+    let api = forgetful_api(port_of(&simulator.api_url()), store.url(""));
+    let through = |url: &str| url.replace(&simulator.api_url(), &api.url("/v1"));
+    let at = ClientOptions { base_url: through(&simulator.api_url()), ..ClientOptions::default() };
+    let client = Client::new(keys(), &at).expect("a client");
+    let link = DownloadLink::to(through(link.url.expose()));
+    assert!(downloaded(&client, &link).expect("read") == wanted);
+
+    let asked = store.asked();
+    let begins: Vec<_> = asked.iter().map(Asked::range_begin).collect();
+    assert_eq!(begins, [None, Some(cut), Some(cut)]);
+    let signatures: Vec<_> = asked.iter().map(|asked| signature(asked.path())).collect();
+    assert!(signatures[0] == signatures[1] && signatures[1] != signatures[2], "another link at the end");
+    assert!(asked[2].header("if-match").is_some(), "pinned to the object whose beginning was read");
+    assert!(store.sent_bytes() <= wanted.len() as u64 + 1000, "nothing of it is sent twice");
+    assert_eq!(simulator.leaked_keys(), 0);
 }
 
 #[test]

@@ -51,6 +51,18 @@
 //! An endpoint that begins with `http://` is taken on the loopback interface, and elsewhere only with
 //! `AWS_ALLOW_HTTP=true` (`AZURE_ALLOW_HTTP`, `GOOGLE_ALLOW_HTTP`).
 //!
+//! # Checksums
+//!
+//! A store is told the checksum of each object and part that it is sent, and refuses what came otherwise. S3 is told a SHA-256,
+//! which the signature of a request needs anyway, and keeps it with the object; `AWS_CHECKSUM_ALGORITHM` says `crc64nvme`
+//! for that instead, or `none` for stores that refuse the header, and so does `when_required` in
+//! `AWS_REQUEST_CHECKSUM_CALCULATION` or the profile's `request_checksum_calculation`, as for AWS's own tools. An upload has to be
+//! ended as it was begun: a run that is taken up again needs the same setting. Google's store is told a CRC-32C, Azure an
+//! MD5.
+//!
+//! What is read is compared with no checksum of the store: those that stores keep are of whole objects or of their parts, and
+//! reading goes by windows. Windows are of one version of the object and as long as was asked for.
+//!
 //! # Requests
 //!
 //! A request is tried [up to nine times](CloudOptions::retries) within two minutes, but three times to connect to a server that
@@ -75,6 +87,7 @@
 
 mod aws_profile;
 mod bucket;
+mod checksums;
 mod credentials;
 mod error;
 mod first_contact;

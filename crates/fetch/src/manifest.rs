@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::hash::Hash;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::vec;
@@ -73,40 +74,55 @@ pub(crate) fn outputs_of(folder: &Path) -> Result<Option<Outputs>, FetchError> {
 
 /// What a manifest says that was named itself, if that file is one. Whatever else it is, it is read as data.
 pub(crate) fn named(path: &Path) -> Option<Result<Said, FetchError>> {
-    let failed = |error| Some(Err(FetchError::unreadable(path, error)));
     // Looked at first: opening a pipe waits for a writer, and uses it up.
     if !fs::metadata(path).ok()?.is_file() {
         return None;
     }
+    said_by(&path.display().to_string(), || File::open(path))
+}
+
+/// The same of what is opened so.
+pub(crate) fn said_by<R: Read>(
+    name: &str,
+    open: impl Fn() -> io::Result<R>,
+) -> Option<Result<Said, FetchError>> {
     // Who opens it as data tells why that cannot be.
-    match is_manifest(File::open(path).ok()?) {
+    match is_manifest(open().ok()?) {
         Ok(true) => {}
         Ok(false) | Err(_) => return None,
     }
-    let name = || path.display().to_string();
-    let opened = File::open(path).and_then(|file| read_from(BufReader::new(file), MAX_BYTES, MAX_OUTPUTS));
-    match opened {
-        Err(error) => failed(error),
-        Ok(None) => Some(Err(FetchError::BadManifest { name: name() })),
-        Ok(Some(Document::TooLarge)) => Some(Err(too_large(name()))),
-        Ok(Some(Document::Manifest(said))) => Some(Ok(said)),
-    }
+    let name = name.to_owned();
+    let opened = open().and_then(|body| read_from(BufReader::new(body), MAX_BYTES, MAX_OUTPUTS));
+    Some(match opened {
+        Err(source) => Err(FetchError::Unreadable { name, source }),
+        Ok(None) => Err(FetchError::BadManifest { name }),
+        Ok(Some(Document::TooLarge)) => Err(too_large(name)),
+        Ok(Some(Document::Manifest(said))) => Ok(said),
+    })
 }
 
-/// Where the files lie beside the manifest at `path` that it names, each once; why not, for those that do not. A file that two
-/// URLs have in common is neither's.
-pub(crate) fn beside(path: &Path, files: Vec<ListedUrl>) -> Vec<(ListedUrl, Result<Arc<Path>, FetchError>)> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let name = path.display().to_string();
-    let found: Vec<_> = files.into_iter().map(|file| (resolve(folder, &name, &file), file)).collect();
-    let mut wanted: HashMap<Arc<Path>, usize> = HashMap::new();
-    for (path, _) in found.iter().filter(|(_, file)| is_absolute(&file.url)) {
-        path.iter().for_each(|path| *wanted.entry(Arc::clone(path)).or_default() += 1);
+/// The file beside the manifest at `path` that it means.
+pub(crate) fn beside(path: &Path, file: &ListedUrl) -> Result<Arc<Path>, FetchError> {
+    resolve(path.parent().unwrap_or(Path::new("")), &path.display().to_string(), file)
+}
+
+/// The files that a manifest names, where each was found beside it, and why not if it was not. A place that two URLs have in common
+/// is neither's.
+pub(crate) fn sole<T, K: Eq + Hash>(
+    manifest: &str,
+    files: Vec<ListedUrl>,
+    find: impl Fn(&ListedUrl) -> Result<T, FetchError>,
+    place: impl Fn(&T) -> K,
+) -> Vec<(ListedUrl, Result<T, FetchError>)> {
+    let found: Vec<_> = files.into_iter().map(|file| (find(&file), file)).collect();
+    let mut wanted: HashMap<K, usize> = HashMap::new();
+    for (at, _) in found.iter().filter(|(_, file)| is_absolute(&file.url)) {
+        at.iter().for_each(|at| *wanted.entry(place(at)).or_default() += 1);
     }
-    let sole = |(found, file): (Result<Arc<Path>, FetchError>, ListedUrl)| {
-        let found = found.and_then(|path| match wanted.get(&path) {
-            Some(2..) if is_absolute(&file.url) => Err(missing(&name, &file.url)),
-            _ => Ok(path),
+    let sole = |(found, file): (Result<T, FetchError>, ListedUrl)| {
+        let found = found.and_then(|at| match wanted.get(&place(&at)) {
+            Some(2..) if is_absolute(&file.url) => Err(missing(manifest, &file.url)),
+            _ => Ok(at),
         });
         (file, found)
     };

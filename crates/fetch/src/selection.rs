@@ -399,7 +399,8 @@ impl Expansion {
 
     #[cfg(feature = "cloud")]
     fn objects(&self, url: &crate::ObjectUrl) -> crate::Objects {
-        let objects = crate::Objects::of(url, &self.options.network.cloud_to_read());
+        let network = &self.options.network;
+        let objects = crate::Objects::of(url, &network.cloud_to_read()).with_network(network.clone());
         match &self.exclude_objects {
             Some(below) => objects.excluding(below),
             None => objects,

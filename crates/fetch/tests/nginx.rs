@@ -1,99 +1,46 @@
 //! The HTTP source against nginx: ranges, transfers that are compressed on the fly, a slow link, an object replaced.
 #![cfg(feature = "http")]
 
+#[path = "support/servers.rs"]
+mod servers;
+
 use std::fs;
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use fhirline_core::Origin;
 use fhirline_fetch::{HttpClient, HttpError, HttpOptions, HttpOrigin};
+use servers::Server;
 use tempfile::TempDir;
 
-const PROGRAM: &str = "/usr/sbin/nginx";
-
-/// nginx on a free port, over a folder of its own; dropping it ends it.
+/// nginx over a folder of its own.
 struct Nginx {
-    child: Child,
-    port: u16,
-    folder: TempDir,
+    server: Server,
+    root: TempDir,
 }
 
 impl Nginx {
-    /// `None`, said aloud, where there is no nginx.
-    fn start() -> Option<Self> {
-        if !Path::new(PROGRAM).exists() {
-            say_skipped();
-            return None;
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::create_dir(folder.path().join("root")).expect("made");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-        fs::write(folder.path().join("nginx.conf"), configuration(folder.path(), port)).expect("written");
-        let child = Command::new(PROGRAM)
-            .arg("-p")
-            .arg(folder.path())
-            .args(["-c", "nginx.conf", "-e", "stderr"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx starts");
-        let mut nginx = Self { child, port, folder };
-        nginx.wait_until_ready();
-        Some(nginx)
-    }
-
-    fn wait_until_ready(&mut self) {
-        let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(self.child.try_wait().expect("a child").is_none(), "nginx ended");
-            assert!(begin.elapsed() < Duration::from_secs(60), "nginx does not listen");
-            std::thread::yield_now();
-        }
+    fn start(test: &str) -> Option<Self> {
+        let root = tempfile::tempdir().expect("a folder");
+        let served = root.path().display();
+        let directives = format!(
+            "default_type application/fhir+ndjson;
+            location /slow/ {{ alias {served}/; limit_rate 2m; limit_rate_after 64k; }}
+            location /gzip/ {{ alias {served}/; gzip on; gzip_types application/fhir+ndjson; }}"
+        );
+        let server = Server::nginx(test, root.path(), "", &directives)?;
+        Some(Self { server, root })
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join("root").join(name)
+        self.root.path().join(name)
     }
 
     fn origin(&self, options: HttpOptions, path: &str) -> HttpOrigin {
         let client = HttpClient::new(options).expect("a client");
-        HttpOrigin::new(&client, &format!("http://127.0.0.1:{}/{path}", self.port)).expect("a URL")
+        HttpOrigin::new(&client, &format!("{}/{path}", self.server.url())).expect("a URL")
     }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that does not run has to say so")]
-fn say_skipped() {
-    eprintln!("SKIPPED: there is no {PROGRAM}");
-}
-
-fn configuration(folder: &Path, port: u16) -> String {
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
-        .concat();
-    format!(
-        "daemon off; master_process off; pid {folder}/pid; error_log stderr crit;
-        events {{ worker_connections 64; }}
-        http {{
-            access_log off; keepalive_timeout 60;
-            {temporary}
-            server {{
-                listen 127.0.0.1:{port}; root {folder}/root; default_type application/fhir+ndjson;
-                location /slow/ {{ alias {folder}/root/; limit_rate 2m; limit_rate_after 64k; }}
-                location /gzip/ {{ alias {folder}/root/; gzip on; gzip_types application/fhir+ndjson; }}
-            }}
-        }}",
-        folder = folder.display(),
-    )
 }
 
 fn lines(count: usize) -> String {
@@ -108,7 +55,7 @@ fn read(origin: &HttpOrigin, offset: u64) -> Vec<u8> {
 
 #[test]
 fn nginx_serves_objects_and_ranges_of_them() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = Nginx::start("nginx_serves_objects_and_ranges_of_them") else { return };
     let text = lines(50_000);
     fs::write(nginx.file("a.ndjson"), &text).expect("written");
     fs::write(nginx.file("empty.ndjson"), "").expect("written");
@@ -127,7 +74,7 @@ fn nginx_serves_objects_and_ranges_of_them() {
 
 #[test]
 fn nginx_compresses_on_the_fly_only_when_asked() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = Nginx::start("nginx_compresses_on_the_fly_only_when_asked") else { return };
     let text = lines(50_000);
     fs::write(nginx.file("a.ndjson"), &text).expect("written");
     assert!(read(&nginx.origin(HttpOptions::default(), "gzip/a.ndjson"), 0) == text.as_bytes());
@@ -139,7 +86,7 @@ fn nginx_compresses_on_the_fly_only_when_asked() {
 
 #[test]
 fn an_object_replaced_over_a_slow_link_is_seen() {
-    let Some(nginx) = Nginx::start() else { return };
+    let Some(nginx) = Nginx::start("an_object_replaced_over_a_slow_link_is_seen") else { return };
     let text = lines(50_000);
     fs::write(nginx.file("a.ndjson"), &text).expect("written");
     let origin = nginx.origin(HttpOptions::default().with_ahead_bytes(1 << 16), "slow/a.ndjson");

@@ -29,8 +29,9 @@ pub use restore::{RestoreError, RestoreJob, RestoreReport};
 use report::bundles_report;
 use target::{Held, Opening, Place, Target};
 
-/// One in so many bytes of the memory is for what is known of the URLs in the open Bundle.
-const FINGERPRINTS_PART: u64 = 4;
+/// One in so many bytes of the memory is for what is known of the URLs in the open Bundle; where the network leaves no room for that,
+/// half as much.
+const FINGERPRINTS_PARTS: [u64; 2] = [4, 8];
 
 /// Outputs that are listed in a report.
 const MOST_LISTED: usize = 1000;
@@ -189,10 +190,10 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan =
-            |bytes| MemoryPlan::setting_aside(FINGERPRINTS_PART, bytes, self.memory_bytes, self.threads);
-        let (usual, least) = self.network_bytes(false);
-        Ok(plan(usual).or_else(|_| plan(least))?)
+        let plan = |part, bytes| MemoryPlan::setting_aside(part, bytes, self.memory_bytes, self.threads);
+        let ((usual, least), [part, least_part]) = (self.network_bytes(false), FINGERPRINTS_PARTS);
+        let plans = plan(part, usual).or_else(|_| plan(part, least));
+        Ok(plans.or_else(|_| plan(least_part, least))?)
     }
 
     /// Writes all wanted resources, in the order of the sources, as FHIR Bundles.
@@ -223,21 +224,18 @@ impl Job {
         match &target.place {
             Place::Folder(_) => memory.map(Plan::local),
             #[cfg(feature = "cloud")]
-            Place::Prefix(_) if self.allow_incomplete => {
-                // What became of a source that is taken back could not be told from the open Bundle any more.
-                let why = "what went up cannot be read back, as --allow-incomplete may need".to_owned();
-                Err(JobError::BadDestination { name: target.name.clone(), why })
-            }
-            #[cfg(feature = "cloud")]
             Place::Prefix(_) => {
                 let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
-                let plan = |network_bytes, upload_bytes| {
-                    MemoryPlan::setting_aside(FINGERPRINTS_PART, network_bytes, ceiling_bytes, threads)?
-                        .with_more_uploads(upload_bytes)
-                };
                 let network_bytes = self.network_bytes(true);
-                let (memory, upload_bytes) =
-                    crate::prefix::plan_with_uploads(ceiling_bytes, network_bytes, plan)?;
+                let with = |part| {
+                    let plan = |network_bytes, upload_bytes| {
+                        MemoryPlan::setting_aside(part, network_bytes, ceiling_bytes, threads)?
+                            .with_more_uploads(upload_bytes)
+                    };
+                    crate::prefix::plan_with_uploads(ceiling_bytes, network_bytes, plan)
+                };
+                let [part, least_part] = FINGERPRINTS_PARTS;
+                let (memory, upload_bytes) = with(part).or_else(|_| with(least_part))?;
                 Ok(Plan { memory, upload_bytes })
             }
         }
@@ -301,6 +299,8 @@ impl Job {
             overwrite: to.overwrite,
             spool_dir: &spool_dir,
             upload_bytes: plan.upload_bytes,
+            // When a source is taken back, what stands in the open Bundle is found out from that.
+            copies: self.allow_incomplete,
             network: self.sources.network(),
             cancel: &self.cancel,
             on_wait: &mut |name, at_most| on_event(Event::Waiting { name, at_most }),

@@ -19,6 +19,9 @@ use crate::{FetchEvent, FetchReport, JobError};
 
 mod files;
 mod log;
+mod notes;
+#[cfg(feature = "cloud")]
+mod prefix_notes;
 mod run;
 mod split;
 

@@ -33,16 +33,22 @@ impl Prefix {
         }
     }
 
-    /// A store below it. Nothing is asked of the bucket yet.
+    #[cfg(feature = "http")]
+    pub(crate) fn at(url: ObjectUrl) -> Self {
+        Self { name: url.to_string(), url }
+    }
+
+    /// A store below it, which keeps copies if asked. Nothing is asked of the bucket yet.
     pub(crate) fn store(
         &self,
         network: &Network,
         spool_dir: &Path,
         upload_bytes: u64,
+        copies: bool,
     ) -> Result<CloudStore, JobError> {
         let bucket = CloudBucket::open(&self.url, network.cloud());
         let bucket = bucket.map_err(|error| refused(&self.name, &error))?;
-        let options = CloudStoreOptions::default().spool_folder(spool_dir);
+        let options = CloudStoreOptions::default().spool_folder(spool_dir).copies(copies);
         Ok(CloudStore::new(
             bucket,
             options.upload_bytes(upload_bytes).part_bytes(upload_bytes.min(PART_BYTES)),

@@ -11,6 +11,9 @@ use fhirline_route::Grouping;
 use fhirline_sink::{Encoding, StatsSink};
 
 #[cfg(feature = "http")]
+use fhirline_core::Store;
+
+#[cfg(feature = "http")]
 use crate::destination::{self, Holds};
 use crate::job::{Going, OnEvent};
 use crate::{Job, JobError, Report};
@@ -39,8 +42,12 @@ pub(crate) use target::lacks_feature;
 
 #[cfg(feature = "cloud")]
 use cloud::into_store;
+#[cfg(all(feature = "cloud", feature = "http"))]
+use cloud::present_prefix;
 #[cfg(not(feature = "cloud"))]
 use target::into_store;
+#[cfg(all(not(feature = "cloud"), feature = "http"))]
+use target::present_prefix;
 
 /// Decoded bytes between two checkpoints unless set otherwise.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
@@ -49,7 +56,7 @@ const CHECKPOINT_BYTES: u64 = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitJob {
     target: Target,
-    spool_dir: Option<PathBuf>,
+    pub(crate) spool_dir: Option<PathBuf>,
     encoding: Encoding,
     checksum: Option<ChecksumKind>,
     max_file_bytes: Option<u64>,
@@ -145,15 +152,12 @@ impl SplitJob {
         self
     }
 
-    /// The folder to write to.
+    /// The folder to write to, if it is one.
     #[cfg(feature = "http")]
-    pub(crate) fn folder(&self) -> Result<&Path, JobError> {
+    pub(crate) fn folder(&self) -> Option<&Path> {
         match &self.target {
-            Target::Folder(folder) => Ok(folder),
-            Target::Url(_) => {
-                let why = "exports are split into folders only".to_owned();
-                Err(JobError::BadDestination { name: self.name(), why })
-            }
+            Target::Folder(folder) => Some(folder),
+            Target::Url(_) => None,
         }
     }
 
@@ -222,26 +226,36 @@ fn into_folder(
 /// exported for a folder that is not free.
 #[cfg(feature = "http")]
 pub(crate) fn recorded_export(job: &Job, to: &SplitJob) -> Result<Option<Report>, JobError> {
-    let folder = to.folder()?;
-    check_places(job, to, folder)?;
-    if !folder.exists() {
-        return Ok(None);
-    }
-    let store = FolderStore::open(folder).map_err(to.failed("look into"))?;
-    match destination::look(&store).map_err(to.failed("look into"))? {
+    let store = match &to.target {
+        Target::Folder(folder) => present_folder(job, to, folder)?,
+        Target::Url(_) => present_prefix(job, to)?,
+    };
+    let Some(store) = store else { return Ok(None) };
+    match destination::look(&*store).map_err(to.failed("look into"))? {
         Holds::Others => Err(JobError::NotOurs { name: to.name() }),
         Holds::Complete(manifest) if !to.overwrite => {
             let differences = Known::of(job, to).differences(&manifest.extension.fhirline.options);
             if !differences.is_empty() {
                 return Err(JobError::OtherRun { name: to.name(), differences });
             }
-            match destination::damaged(&store, &manifest).map_err(to.failed("look into"))? {
+            match destination::damaged(&*store, &manifest).map_err(to.failed("look into"))? {
                 Some(file) => Err(JobError::Damaged { name: to.name(), file }),
                 None => Ok(Some(start::recorded(*manifest))),
             }
         }
         _ => Ok(None),
     }
+}
+
+/// The folder, if it is there.
+#[cfg(feature = "http")]
+fn present_folder(job: &Job, to: &SplitJob, folder: &Path) -> Result<Option<Box<dyn Store>>, JobError> {
+    check_places(job, to, folder)?;
+    if !folder.exists() {
+        return Ok(None);
+    }
+    let store = FolderStore::open(folder).map_err(to.failed("look into"))?;
+    Ok(Some(Box::new(store)))
 }
 
 /// Before anything is made or replaced; the walk says what was passed over.

@@ -89,6 +89,14 @@ pub enum CloudError {
         /// What the store said.
         answer: Answer,
     },
+    /// No connection to the store, tried several times, before anything had answered.
+    #[error("cannot reach the store of {url}: no connection (tried {attempts} times)")]
+    NeverAnswered {
+        /// The object.
+        url: String,
+        /// How many attempts failed, those of requests before this one too.
+        attempts: u32,
+    },
     /// The store listed what cannot be a key, or not in the order of its keys.
     #[error("cannot list {url}: {why}")]
     BadListing {
@@ -138,7 +146,7 @@ impl From<CloudError> for io::Error {
             CloudError::Refused { .. } | CloudError::NoCredentials { .. } => ErrorKind::PermissionDenied,
             CloudError::Short { .. } => ErrorKind::UnexpectedEof,
             CloudError::Conflict { .. } => ErrorKind::AlreadyExists,
-            CloudError::Unreachable { .. } => ErrorKind::NotConnected,
+            CloudError::Unreachable { .. } | CloudError::NeverAnswered { .. } => ErrorKind::NotConnected,
             CloudError::Changed { .. } | CloudError::BadListing { .. } | CloudError::Other { .. } => {
                 ErrorKind::Other
             }
@@ -163,8 +171,7 @@ const REFUSALS: [&str; 6] = [
     "AuthorizationHeaderMalformed",
 ];
 
-/// How a store cannot be reached that was never reached.
-const NO_ANSWER: &str = "no connection (tried 3 times)";
+const NO_CHECKSUMS: &str = "the store takes no checksums of uploads (set AWS_CHECKSUM_ALGORITHM=none)";
 
 impl CloudError {
     /// What the user may try; `None` where there is nothing to say.
@@ -176,9 +183,7 @@ impl CloudError {
                 "set the credentials as for the cloud's own tools (AWS_*, AZURE_*, GOOGLE_*)"
             }
             Self::Changed { .. } => "run again with a fresh destination, to read it from the beginning",
-            Self::Unreachable { how: NO_ANSWER, .. } => {
-                "check the endpoint, its name and port, and the network"
-            }
+            Self::NeverAnswered { .. } => "check the endpoint, its name and port, and the network",
             Self::Short { .. } | Self::Unreachable { .. } => "run again to go on where it broke off",
             _ => return None,
         })
@@ -207,6 +212,9 @@ impl CloudError {
         if find::<NoCredentials>(error).is_some() {
             return Self::NoCredentials { url };
         }
+        if let Some(&NeverAnswered { attempts }) = find(error) {
+            return Self::NeverAnswered { url, attempts };
+        }
         let text = error.to_string();
         let answer = Answer { status: status_in(&text), code: code_in(&text) };
         let refusal = answer.code.as_deref().is_some_and(|code| REFUSALS.contains(&code));
@@ -223,6 +231,8 @@ impl CloudError {
             _ if text.contains("redirect without LOCATION") => {
                 Self::Other { url, what: "its bucket is in another region (set AWS_REGION)", answer }
             }
+            // As stores say it that speak S3 but know no checksums: with the name of the header.
+            _ if text.contains("x-amz-checksum-") => Self::Other { url, what: NO_CHECKSUMS, answer },
             _ => match how_unreachable(error, answer.status) {
                 Some(how) => Self::Unreachable { url, how, answer },
                 None => Self::Other { url, what: "the store did not do what it was asked to", answer },
@@ -234,9 +244,6 @@ impl CloudError {
 fn how_unreachable(error: &object_store::Error, status: Option<u16>) -> Option<&'static str> {
     if status.is_some_and(|status| status >= 500 || status == 429 || status == 408) {
         return Some("it answers only with errors");
-    }
-    if find::<NeverAnswered>(error).is_some() {
-        return Some(NO_ANSWER);
     }
     match find::<HttpError>(error)?.kind() {
         HttpErrorKind::Connect => Some("no connection"),

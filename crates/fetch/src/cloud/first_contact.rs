@@ -30,14 +30,14 @@ impl FirstContact {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(server, Standing::Met);
     }
 
-    /// Whether there is to be no other attempt.
-    fn is_over(&self, server: String) -> bool {
+    /// An attempt failed: how many did, if there is to be no other one.
+    fn failed(&self, server: String) -> Option<NeverAnswered> {
         let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match servers.entry(server).or_insert(Standing::Strange(0)) {
-            Standing::Met => false,
+            Standing::Met => None,
             Standing::Strange(attempts) => {
                 *attempts += 1;
-                *attempts >= ATTEMPTS
+                (*attempts >= ATTEMPTS).then_some(NeverAnswered { attempts: *attempts })
             }
         }
     }
@@ -65,18 +65,22 @@ impl HttpService for Service {
                 self.servers.met(server);
                 Ok(response)
             }
-            Err(error) if error.kind() == HttpErrorKind::Connect && self.servers.is_over(server) => {
+            Err(error) if error.kind() == HttpErrorKind::Connect => Err(match self.servers.failed(server) {
                 // Of this kind none is tried again.
-                Err(HttpError::new(HttpErrorKind::Unknown, NeverAnswered))
-            }
+                Some(never) => HttpError::new(HttpErrorKind::Unknown, never),
+                None => error,
+            }),
             Err(error) => Err(error),
         }
     }
 }
 
-/// A server to which [`ATTEMPTS`] attempts to connect failed, and none before succeeded.
+/// A server to which so many attempts to connect failed, and none succeeded: [`ATTEMPTS`], and one more with each request behind
+/// them.
 #[derive(Debug)]
-pub(super) struct NeverAnswered;
+pub(super) struct NeverAnswered {
+    pub(super) attempts: u32,
+}
 
 impl fmt::Display for NeverAnswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,17 +15,22 @@ use super::pages::Pages;
 use super::{CloudError, CloudOptions, ObjectOrigin, ObjectUrl};
 use crate::manifest::{self, Document, Listed, ListedFile, ListedUrl, MANIFEST};
 use crate::manifest_form::{MAX_BYTES, MAX_OUTPUTS};
+use crate::manifest_source::Beside;
+use crate::network::Network;
 use crate::pattern::PathPattern;
-use crate::walk::kept_out_by_name;
+use crate::walk::{Item, kept_out_by_name};
 use crate::{FetchError, Found, FoundBy, SkipReason};
 
-type Item = Result<Found, FetchError>;
+/// What is asked for at a time when an object is looked at.
+const LOOK_BYTES: usize = 64 << 10;
 
 /// The sources that a URL names, one at a time, in the order of the bytes of their keys.
 ///
-/// - The object that has that key, if there is one (and it is not the empty mark of a folder);
+/// - The object that has that key, if there is one (and it is not the empty mark of a folder): data, or the files of the
+///   manifest that it is by its content, beside it or, if they are not there, at their URLs;
 /// - otherwise, if `*` or `[` is in it, what matches it as a pattern: as for files, `*` matches within one name but not a
-///   leading dot, `[...]` a choice of characters, and `**` folders at any depth (`?` begins a query, which is refused);
+///   leading dot, `[...]` a choice of characters, and `**` folders at any depth (`?` begins a query, which is refused). Of
+///   those, only names that end in `.json` are looked at whether they are manifests;
 /// - otherwise all objects below it, as if the slashes in their keys divided folders, by the rules of folders: names
 ///   that begin with `_` or `.` or end in `.partial` are skipped, and a folder that holds a `manifest.json` with an `output`
 ///   array is read through it (see [`Selection`](crate::Selection)). To find out, one request a folder is made.
@@ -56,6 +61,7 @@ type Item = Result<Found, FetchError>;
 pub struct Objects {
     state: State,
     exclude: Option<ObjectUrl>,
+    network: Network,
 }
 
 #[derive(Debug)]
@@ -70,13 +76,22 @@ impl Objects {
     /// What the URL names.
     #[must_use]
     pub fn of(url: &ObjectUrl, options: &CloudOptions) -> Self {
-        Self { state: State::Unopened(url.clone(), options.clone()), exclude: None }
+        Self::new(State::Unopened(url.clone(), options.clone()))
     }
 
     /// What the bucket's [root](CloudBucket::url) names.
     #[must_use]
     pub fn in_bucket(bucket: &CloudBucket) -> Self {
-        Self { state: State::Opened(bucket.clone()), exclude: None }
+        Self::new(State::Opened(bucket.clone()))
+    }
+
+    fn new(state: State) -> Self {
+        Self { state, exclude: None, network: Network::default() }
+    }
+
+    /// Asks like this for what a manifest names elsewhere.
+    pub(crate) fn with_network(self, network: Network) -> Self {
+        Self { network, ..self }
     }
 
     /// Leaves out what lies below a prefix (the destination) wherever it turns up below another one.
@@ -89,7 +104,7 @@ impl Objects {
         let exclude =
             self.exclude.as_ref().filter(|exclude| exclude.bucket_url() == bucket.url().bucket_url());
         let exclude = exclude.map(|exclude| folder_of(&exclude.path()));
-        Ok(State::Walking(Box::new(Walk::begin(bucket, exclude)?)))
+        Ok(State::Walking(Box::new(Walk::begin(bucket, exclude, self.network.clone())?)))
     }
 
     fn advance(&mut self) -> Result<Option<Found>, FetchError> {
@@ -149,7 +164,9 @@ struct Walk {
     bucket: CloudBucket,
     /// The destination's key, with a slash behind it.
     exclude: Option<String>,
-    single: Option<ObjectMeta>,
+    network: Network,
+    /// What is found at the place where the walk stands.
+    named: vec::IntoIter<Item>,
     pages: Option<Pages>,
     folders: Vec<Folder>,
     outputs: Option<Outputs>,
@@ -171,11 +188,12 @@ impl std::fmt::Debug for Walk {
 }
 
 impl Walk {
-    fn begin(bucket: CloudBucket, exclude: Option<String>) -> Result<Self, FetchError> {
+    fn begin(bucket: CloudBucket, exclude: Option<String>, network: Network) -> Result<Self, FetchError> {
         let mut walk = Self {
             bucket,
             exclude,
-            single: None,
+            network,
+            named: Vec::new().into_iter(),
             pages: None,
             folders: Vec::new(),
             outputs: None,
@@ -210,14 +228,14 @@ impl Walk {
         let path = url.path();
         let mut pages = match object {
             Some(meta) if meta.size > 0 => {
-                self.single = Some(meta);
+                self.named = self.found_in(&meta).into_iter();
                 return Ok(());
             }
             _ => Pages::below(&self.bucket, &path),
         };
         let first = pages.find(|item| !item.as_ref().is_ok_and(|meta| meta.location == path)).transpose()?;
         match (first, object) {
-            (None, Some(empty)) => self.single = Some(empty),
+            (None, Some(empty)) => self.named = vec![Ok(self.source(&empty, FoundBy::Name))].into_iter(),
             (None, None) => return Err(CloudError::Nothing { url: url.to_string() }.into()),
             (Some(first), _) => {
                 self.at = Some(first);
@@ -241,6 +259,30 @@ impl Walk {
     fn source(&self, meta: &ObjectMeta, by: FoundBy) -> Found {
         let url = self.bucket.url_of(&meta.location);
         Found::source(ObjectOrigin::new(self.bucket.clone(), url, Some(meta)), by)
+    }
+
+    /// What an object stands for that was named, or that a pattern matches: itself, or the files of the manifest that it is.
+    fn found_in(&self, meta: &ObjectMeta) -> Vec<Item> {
+        let url = self.bucket.url_of(&meta.location);
+        let open = || {
+            let bucket = self.bucket.clone().window_bytes(LOOK_BYTES);
+            ObjectOrigin::new(bucket, url.clone(), Some(meta)).open_at(0)
+        };
+        let said = if meta.size <= MAX_BYTES { manifest::said_by(&url.to_string(), open) } else { None };
+        let folder = meta.location.as_ref().rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = folder_of(&Path::parse(folder).unwrap_or_default());
+        let manifest = url.to_string();
+        let beside = Beside {
+            manifest: manifest.clone(),
+            find: |file: &ListedUrl| self.find_output(&manifest, &folder, file),
+            place: |meta: &ObjectMeta| meta.location.to_string(),
+            source: |listed| Ok(self.listed(listed)),
+        };
+        match said {
+            None => vec![Ok(self.source(meta, FoundBy::Name))],
+            Some(Ok(said)) => beside.found(said, &self.network),
+            Some(Err(error)) => vec![Err(error)],
+        }
     }
 
     fn skipped(&self, key: &str, why: SkipReason) -> Found {
@@ -273,7 +315,7 @@ impl Walk {
     fn next_output(&mut self) -> Option<Item> {
         let mut outputs = self.outputs.take()?;
         while let Some(file) = outputs.files.next() {
-            let found = self.find_output(&outputs, &file);
+            let found = self.find_output(&outputs.manifest, &outputs.folder, &file);
             let is_new = found.as_ref().is_ok_and(|meta| outputs.keys.insert(meta.location.to_string()));
             let Some(listed) = file.taken(found, is_new, &outputs.manifest) else { continue };
             self.outputs = Some(outputs);
@@ -290,17 +332,19 @@ impl Walk {
             Listed::File(file) => file,
             Listed::Skipped { name, why } => return Found::Skipped { name, why },
         };
+        let key = at.location.as_ref();
+        if self.exclude.as_ref().is_some_and(|exclude| key.starts_with(exclude.as_str())) {
+            return self.skipped(key, SkipReason::Destination);
+        }
         let url = self.bucket.url_of(&at.location);
         let origin = Box::new(ObjectOrigin::new(self.bucket.clone(), url, Some(&at)));
         Found::Source { origin, by: FoundBy::Manifest, role, declared }
     }
 
-    fn find_output(&self, outputs: &Outputs, file: &ListedUrl) -> Result<ObjectMeta, FetchError> {
-        for path in file.candidates(&outputs.manifest)? {
+    fn find_output(&self, manifest: &str, folder: &str, file: &ListedUrl) -> Result<ObjectMeta, FetchError> {
+        for path in file.candidates(manifest)? {
             let Some(below) = key_of(&path) else { continue };
-            let Ok(object) = self.bucket.url().with_key(&format!("{}{below}", outputs.folder)) else {
-                continue;
-            };
+            let Ok(object) = self.bucket.url().with_key(&format!("{folder}{below}")) else { continue };
             if object.is_prefix() {
                 continue;
             }
@@ -308,7 +352,7 @@ impl Walk {
                 return Ok(meta);
             }
         }
-        Err(manifest::missing(&outputs.manifest, &file.url))
+        Err(manifest::missing(manifest, &file.url))
     }
 
     /// Visits the object at which the walk stands. It stays there while folders on the way to it are entered.
@@ -336,22 +380,29 @@ impl Walk {
                 let name = name.to_owned();
                 self.visit_folder(meta, inner, &name)
             }
-            None => Ok(self.visit_object(&meta, below, folder)),
+            None => {
+                self.named = self.visit_object(&meta, below, folder).into_iter();
+                Ok(None)
+            }
         }
     }
 
-    fn visit_object(&self, meta: &ObjectMeta, name: &str, folder: &Folder) -> Option<Found> {
-        match &folder.rule {
-            Rule::Matches { pattern, .. } => {
-                let below = meta.location.as_ref().strip_prefix(pattern.base().to_str()?)?;
-                let matches = pattern.matches(path::Path::new(below), false);
-                matches.then(|| self.source(meta, FoundBy::Name))
-            }
-            _ => Some(match kept_out_by_name(name.as_bytes()) {
-                Some(why) => self.skipped(meta.location.as_ref(), why),
-                None => self.source(meta, FoundBy::Folder),
-            }),
+    fn visit_object(&self, meta: &ObjectMeta, name: &str, folder: &Folder) -> Vec<Item> {
+        let key = meta.location.as_ref();
+        if let Rule::Matches { pattern, .. } = &folder.rule {
+            let below = pattern.base().to_str().and_then(|base| key.strip_prefix(base));
+            let matches = below.is_some_and(|below| pattern.matches(path::Path::new(below), false));
+            return match matches {
+                false => Vec::new(),
+                // To look is one request more an object.
+                true if name.ends_with(".json") => self.found_in(meta),
+                true => vec![Ok(self.source(meta, FoundBy::Name))],
+            };
         }
+        vec![Ok(match kept_out_by_name(name.as_bytes()) {
+            Some(why) => self.skipped(key, why),
+            None => self.source(meta, FoundBy::Folder),
+        })]
     }
 
     /// Enters the folder `inner`, which the object at which the walk stands lies in, or passes over it.
@@ -389,8 +440,8 @@ impl Walk {
 
     /// The next step; `None` in the outer option at the end of the walk, in the inner one if there is nothing to say.
     fn advance(&mut self) -> Option<Option<Item>> {
-        if let Some(meta) = self.single.take() {
-            return Some(Some(Ok(self.source(&meta, FoundBy::Name))));
+        if let Some(item) = self.named.next() {
+            return Some(Some(item));
         }
         if let Some(item) = self.next_output() {
             return Some(Some(item));

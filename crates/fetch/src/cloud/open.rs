@@ -12,6 +12,7 @@ use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 
 use super::aws_profile::Profile;
+use super::checksums::{self, HashedUploads};
 use super::credentials::Credentials;
 use super::first_contact::FirstContact;
 use super::forgotten::Uploads;
@@ -67,10 +68,15 @@ fn s3(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
         .with_http_connector(FirstContact::default());
     let from_profile = needs_profile(options);
     for (key, value) in known::<AmazonS3ConfigKey>(options, "AWS_") {
-        // A token belongs to the keys that it came with.
-        if !(from_profile && key == AmazonS3ConfigKey::Token) {
+        // A token belongs to the keys that it came with, and of checksums more is said than the builder knows.
+        let is_elsewhere =
+            (from_profile && key == AmazonS3ConfigKey::Token) || key == AmazonS3ConfigKey::Checksum;
+        if !is_elsewhere {
             builder = builder.with_config(key, value);
         }
+    }
+    if let Some(checksum) = checksums::of_s3(options, profile.get("request_checksum_calculation"))? {
+        builder = builder.with_checksum_algorithm(checksum);
     }
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
@@ -108,7 +114,7 @@ fn gcs(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
         client(endpoint, options.is_on("GOOGLE_ALLOW_HTTP"), "GOOGLE_BASE_URL", "GOOGLE_ALLOW_HTTP")?;
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_client_options(client)
-        .with_http_connector(FirstContact::default());
+        .with_http_connector(HashedUploads::of_google(FirstContact::default()));
     if let Some(path) = options.get("SERVICE_ACCOUNT") {
         builder = builder.with_service_account_path(path);
     }
@@ -141,8 +147,11 @@ fn azure(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let endpoint = endpoint.map(|(_, endpoint)| endpoint.as_str());
     let client =
         client(endpoint, options.is_on("AZURE_ALLOW_HTTP"), "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP")?;
+    let account = settings.iter().rev().find(|(key, _)| *key == AzureConfigKey::AccountName);
+    let account = account.map(|(_, account)| account.clone()).unwrap_or_default();
+    let servers = FirstContact::default();
     let mut builder =
-        MicrosoftAzureBuilder::new().with_client_options(client).with_http_connector(FirstContact::default());
+        MicrosoftAzureBuilder::new().with_client_options(client).with_http_connector(servers.clone());
     for (key, value) in settings {
         builder = builder.with_config(key, value);
     }
@@ -150,10 +159,9 @@ fn azure(url: &ObjectUrl, options: &CloudOptions) -> Result<Faces, CloudError> {
     let credentials =
         built(builder.clone().with_retry(credentials_retry(options)).build(), "AZURE_STORAGE_*")?;
     let credentials = Credentials::of(Arc::clone(credentials.credentials()));
-    Ok(Faces::of(built(
-        builder.with_retry(retry(options)).with_credentials(credentials).build(),
-        "AZURE_STORAGE_*",
-    )?))
+    let hashed = HashedUploads::of_azure(servers, account, Arc::clone(&credentials));
+    let builder = builder.with_retry(retry(options)).with_credentials(credentials);
+    Ok(Faces::of(built(builder.with_http_connector(hashed).build(), "AZURE_STORAGE_*")?))
 }
 
 type AzureSettings = Vec<(AzureConfigKey, String)>;

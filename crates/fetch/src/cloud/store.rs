@@ -53,6 +53,7 @@ pub struct CloudStoreOptions {
     upload_bytes: u64,
     part_bytes: u64,
     lease_life: Duration,
+    copies: bool,
 }
 
 impl Default for CloudStoreOptions {
@@ -62,6 +63,7 @@ impl Default for CloudStoreOptions {
             upload_bytes: 2 * PART_BYTES,
             part_bytes: PART_BYTES,
             lease_life: Duration::from_secs(60),
+            copies: false,
         }
     }
 }
@@ -94,6 +96,15 @@ impl CloudStoreOptions {
     #[must_use]
     pub fn lease_life(mut self, life: Duration) -> Self {
         self.lease_life = life;
+        self
+    }
+
+    /// Keeps what goes up in the spool folder too, until its output is sealed or dropped: whoever writes an output can read it.
+    /// That takes as much of the disk as all outputs together. It is not so unless set, and not for outputs that another process
+    /// began.
+    #[must_use]
+    pub fn copies(mut self, kept: bool) -> Self {
+        self.copies = kept;
         self
     }
 
@@ -280,7 +291,8 @@ impl Shared {
         self.remove_replaced(name)?;
         let mut book = self.book()?;
         let serial = book.next_serial();
-        book.entries.insert(name.to_owned(), Entry::Open(Output::new(serial, aside, &self.spool)));
+        let output = Output::new(serial, aside, &self.spool).copied(self.options.copies);
+        book.entries.insert(name.to_owned(), Entry::Open(output));
         Ok(self.partial(name, serial))
     }
 

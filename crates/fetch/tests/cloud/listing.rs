@@ -139,6 +139,39 @@ fn what_a_manifest_lists_beside_its_data_has_its_role() {
 }
 
 #[test]
+fn a_manifest_that_is_named_is_its_files_by_its_content() {
+    let bucket = bucket_of(&["p/a.ndjson", "p/deleted/d.ndjson", "p/other.ndjson", "p/twice", "p/out/x"]);
+    let manifest = r#"{"transactionTime":"2026-01-01T00:00:00Z","output":[{"url":"a.ndjson"},
+        {"url":"https://server.invalid/b.ndjson?key=canary"}, {"url":"out/x"},
+        {"url":"https://server.invalid/1/twice"}, {"url":"https://server.invalid/2/twice"}],
+        "deleted":[{"url":"https://server.invalid/d.ndjson"}]}"#;
+    bucket.put("p/status.json", manifest.as_bytes()).expect("put");
+    let out = bucket.at("p/out").expect("a key");
+    let at = |key: &str| Objects::in_bucket(&bucket.at(key).expect("a key")).excluding(out.url());
+    let files = [
+        "listed p/a.ndjson",
+        "listed b.ndjson",
+        "skipped p/out/x: Destination",
+        "listed 1/twice",
+        "listed 2/twice",
+        "listed p/deleted/d.ndjson",
+    ];
+    assert_eq!(lines(at("p/status.json")), files);
+    let matched = lines(at("p/st*.json"));
+    assert_eq!(
+        (matched[0].as_str(), &matched[1..]),
+        ("skipped p/out: Destination", &files.map(str::to_owned)[..])
+    );
+    // Data is never taken for one, whatever it is called; and what lies in a folder is data.
+    for data in [r#"{"resourceType":"Basic","output":[],"transactionTime":"t"}"#, r#"{"output":[]}"#, "{"] {
+        bucket.put("p/manifest.json", data.as_bytes()).expect("put");
+        assert_eq!(lines(at("p/manifest.json")), ["named p/manifest.json"], "{data}");
+    }
+    bucket.put("p/manifest.json", br#"{"resourceType":"Basic"}"#).expect("put");
+    assert!(lines(at("p")).contains(&"source p/status.json".to_owned()));
+}
+
+#[test]
 fn more_objects_than_a_page_come_in_order_from_s3() {
     let Some(server) = Server::moto("more_objects_than_a_page_come_in_order_from_s3") else { return };
     server.s3_bucket("bucket");

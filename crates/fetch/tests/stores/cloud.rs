@@ -58,6 +58,29 @@ fn nothing_is_seen_before_the_seal_and_nothing_is_left_behind_it() {
     assert_eq!(bucket.uploads_under_way(), 0);
 }
 
+#[test]
+fn what_goes_up_is_read_where_copies_are_kept() {
+    let bucket = CloudBucket::in_memory();
+    let text: Vec<u8> = (0..100).collect();
+    for copies in [true, false] {
+        let one = CloudStore::new(bucket.clone(), options().copies(copies));
+        let mut output = one.create("a").expect("created");
+        text.chunks(7).for_each(|piece| output.append(piece).expect("appended"));
+        output.mark();
+        output.append(&[7; 50]).expect("appended");
+        output.truncate(100).expect("marked");
+        let (mut read, mut buffer) = (Vec::new(), [0; 11]);
+        while let Ok(count @ 1..) = output.read_at(read.len() as u64, &mut buffer) {
+            read.extend_from_slice(&buffer[..count]);
+        }
+        assert!(read == if copies { &text[..] } else { &[] }, "{} bytes", read.len());
+        // An earlier length can be gone back to as well: nothing was let go.
+        assert_eq!(output.truncate(PART_BYTES + 1).is_ok(), copies);
+        output.discard().expect("discarded");
+    }
+    assert_eq!(bucket.uploads_under_way(), 0);
+}
+
 /// All objects of a bucket, also those that a store does not tell.
 fn keys(bucket: &CloudBucket) -> Vec<String> {
     let all = ["a", "b", "_uploads.partial", "_fhirline-lock.partial"];

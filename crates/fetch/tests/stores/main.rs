@@ -1,8 +1,16 @@
 //! All stores against the contract, and what only folders have: modes, links, handles, other processes.
 
+#[cfg(all(feature = "cloud", feature = "http"))]
+mod checksums;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod conformance;
+#[cfg(all(feature = "cloud", feature = "http"))]
+#[path = "../support/fault_server.rs"]
+mod fault_server;
+#[cfg(all(feature = "cloud", feature = "http"))]
+#[path = "../support/servers.rs"]
+mod servers;
 mod spools;
 
 use std::fs;

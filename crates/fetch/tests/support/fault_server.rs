@@ -46,6 +46,23 @@ impl Asked {
         begin.parse().ok()
     }
 
+    /// What another server on this machine answers to the same request, but with that body.
+    pub(crate) fn passed_on(&self, port: u16, body: &[u8]) -> Reply {
+        let mut request = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n", self.method(), self.path());
+        let ours = ["host", "content-length", "connection"];
+        for (name, value) in self.head.lines().skip(1).filter_map(|line| line.split_once(':')) {
+            if !ours.contains(&name.to_ascii_lowercase().as_str()) {
+                write!(request, "{name}:{value}\r\n").expect("memory");
+            }
+        }
+        write!(request, "Connection: close\r\nContent-Length: {}\r\n\r\n", body.len()).expect("memory");
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the other server");
+        stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body)).expect("asked");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        Reply::of_answer(&answer)
+    }
+
     fn range_end(&self) -> Option<usize> {
         self.header("range")?.rsplit_once('-')?.1.parse().ok()
     }
@@ -92,9 +109,35 @@ impl Reply {
         Self { status, headers: Vec::new(), body: body.into(), length: Length::True, fate: Fate::Whole }
     }
 
+    /// An answer as it came over a connection that ended with it.
+    fn of_answer(answer: &[u8]) -> Self {
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let mut reply = Self::new(status, &answer[end..]);
+        for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(':')) {
+            match (name.to_ascii_lowercase().as_str(), value.trim()) {
+                ("connection", _) => {}
+                // That of what a HEAD asks about has no body.
+                ("content-length", length) => reply = reply.stated_length(length.parse().expect("a length")),
+                (name, value) => reply = reply.header(name, value),
+            }
+        }
+        reply
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    pub(crate) fn header_value(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(is, _)| is.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.status
     }
 
     pub(crate) fn without_header(mut self, name: &str) -> Self {

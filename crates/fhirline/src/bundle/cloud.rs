@@ -27,8 +27,8 @@ pub(super) fn target_at(path: &Path, url: &str) -> Result<Target, JobError> {
 impl Target {
     /// The same as for a folder. Of a run that was killed nothing is there but what it had given names to.
     pub(super) fn open_prefix(&self, prefix: &Prefix, opening: &mut Opening<'_>) -> Result<Held, JobError> {
-        let Opening { overwrite, spool_dir, upload_bytes, network, cancel, on_wait } = opening;
-        let store = prefix.store(network, spool_dir, *upload_bytes)?;
+        let Opening { overwrite, spool_dir, upload_bytes, copies, network, cancel, on_wait } = opening;
+        let store = prefix.store(network, spool_dir, *upload_bytes, *copies)?;
         let claim = prefix.claim(&store, cancel, &mut |at_most| on_wait(&self.name, at_most))?;
         let names = store.list().map_err(self.failed("look into"))?;
         if !names.iter().all(|name| self.is_ours(name) || name == SEALING) {

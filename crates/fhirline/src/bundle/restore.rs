@@ -176,6 +176,7 @@ impl RestoreJob {
             overwrite: self.overwrite,
             spool_dir: &target.spool_dir(self.spool_dir.as_deref()),
             upload_bytes,
+            copies: false,
             network: &self.network,
             cancel: &self.cancel,
             on_wait: &mut |_, _| (),

@@ -41,6 +41,8 @@ pub(super) struct Opening<'o> {
     /// Where bytes wait that are on their way to an object store, and how many of them in memory.
     pub(super) spool_dir: &'o Path,
     pub(super) upload_bytes: u64,
+    /// Whether what goes up has to be read while it is written.
+    pub(super) copies: bool,
     pub(super) network: &'o Network,
     pub(super) cancel: &'o Cancel,
     /// Told of a store that somebody else may be writing to, and how long it takes to see that.

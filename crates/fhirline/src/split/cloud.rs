@@ -31,7 +31,7 @@ pub(super) fn into_store(
         return Err(super::nothing_to_read(&job, plan, on_event));
     }
     let spool_dir = to.spool_dir.clone().unwrap_or_else(env::temp_dir);
-    let store = prefix.store(job.sources.network(), &spool_dir, upload_bytes)?;
+    let store = prefix.store(job.sources.network(), &spool_dir, upload_bytes, false)?;
     let name = store.name();
     // Held until the end, as with folders.
     let _claim = prefix.claim(&store, &job.cancel, &mut |at_most| {
@@ -39,6 +39,22 @@ pub(super) fn into_store(
     })?;
     let spools = Arc::new(FolderSpools::new(&spool_dir));
     Run { job: &job, to, plan, known, store: Arc::new(store), spools }.run(on_event)
+}
+
+impl SplitJob {
+    /// The prefix to write below.
+    #[cfg(feature = "http")]
+    pub(crate) fn prefix(&self) -> Result<Prefix, JobError> {
+        Prefix::parse(self.name(), self.target.text())
+    }
+}
+
+/// The prefix as a store, to be looked at.
+#[cfg(feature = "http")]
+pub(super) fn present_prefix(job: &Job, to: &SplitJob) -> Result<Option<Box<dyn Store>>, JobError> {
+    let spool_dir = to.spool_dir.clone().unwrap_or_else(env::temp_dir);
+    let store = to.prefix()?.store(job.sources.network(), &spool_dir, 0, false)?;
+    Ok(Some(Box::new(store)))
 }
 
 /// How the memory is divided, and what of it is for uploads.

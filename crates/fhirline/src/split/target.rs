@@ -21,6 +21,15 @@ impl Target {
         }
     }
 
+    /// As it was given.
+    #[cfg(all(feature = "cloud", feature = "http"))]
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Folder(folder) => folder.to_str().unwrap_or_default(),
+            Self::Url(url) => url,
+        }
+    }
+
     /// What to call it. Of a URL nothing is shown that may be a secret.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -43,6 +52,15 @@ pub(super) fn into_store(
     _: &str,
     _: &mut crate::OnEvent<'_>,
 ) -> Result<crate::Report, crate::JobError> {
+    Err(lacks_feature(to.name()))
+}
+
+/// Without the feature `cloud`.
+#[cfg(all(not(feature = "cloud"), feature = "http"))]
+pub(super) fn present_prefix(
+    _: &crate::Job,
+    to: &crate::SplitJob,
+) -> Result<Option<Box<dyn fhirline_core::Store>>, crate::JobError> {
     Err(lacks_feature(to.name()))
 }
 

@@ -84,6 +84,8 @@ pub(super) struct Output {
     pub(super) serial: u64,
     /// It is read back and never uploaded in parts.
     pub(super) aside: bool,
+    /// What went up stays on the local disk too, to be read.
+    copied: bool,
     pub(super) upload: Option<String>,
     pub(super) parts: Vec<Part>,
     parts_bytes: u64,
@@ -99,6 +101,7 @@ impl Output {
         Self {
             serial,
             aside,
+            copied: false,
             upload: None,
             parts: Vec::new(),
             parts_bytes: 0,
@@ -107,6 +110,11 @@ impl Output {
             mark: 0,
             states: Vec::new(),
         }
+    }
+
+    /// The same, and what goes up stays on the local disk if asked.
+    pub(super) fn copied(self, copied: bool) -> Self {
+        Self { copied, ..self }
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -127,12 +135,12 @@ impl Output {
         (self.parts.len() - 1, extent)
     }
 
-    /// A part is in the store. Its bytes are let go unless the mark lies within them.
+    /// A part is in the store. Its bytes are let go unless the mark lies within them, or they are to be read.
     pub(super) fn uploaded(&mut self, index: usize, id: String) {
         let marked = self.marked_part();
         if let Some(part) = self.parts.get_mut(index) {
             part.id = Some(id);
-            if marked != Some(index) {
+            if marked != Some(index) && !self.copied {
                 (part.extent, part.pieces) = (None, Vec::new());
             }
         }
@@ -163,6 +171,9 @@ impl Output {
 
     fn set_mark(&mut self, mark: u64) {
         self.mark = mark;
+        if self.copied {
+            return;
+        }
         let marked = self.marked_part();
         for (index, part) in self.parts.iter_mut().enumerate() {
             if part.id.is_some() && marked != Some(index) {
@@ -197,12 +208,14 @@ impl Output {
         Ok(())
     }
 
-    /// Reads what was not uploaded in parts.
+    /// Reads what was not uploaded in parts, or of which there is a copy.
     pub(super) fn read_at(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        match offset.checked_sub(self.parts_bytes) {
-            Some(offset) => self.tail.read_at(offset, into),
-            None => Err(not_read_back(name)),
+        if let Some(offset) = offset.checked_sub(self.parts_bytes) {
+            return self.tail.read_at(offset, into);
         }
+        let (index, start) = self.part_of(offset);
+        let copy = self.parts[index].extent.as_ref().filter(|_| self.copied);
+        copy.ok_or_else(|| not_read_back(name))?.read_at(offset - start, into)
     }
 
     /// What no pack holds yet of what another process would need: the tail, and the part that the mark lies in up to there.
@@ -357,7 +370,9 @@ impl Left {
         let parts: Vec<Part> = self.parts.into_iter().take(count).map(part).collect();
         let parts_bytes = parts.iter().map(|part| part.bytes).sum();
         let (aside, upload, states) = (self.aside, self.upload, Vec::new());
-        let mut output = Output { serial, aside, upload, parts, parts_bytes, tail, pieces, mark, states };
+        let copied = false;
+        let mut output =
+            Output { serial, aside, copied, upload, parts, parts_bytes, tail, pieces, mark, states };
         if let (Some(index), Some(extent)) = (output.marked_part(), marked) {
             output.parts[index].extent = Some(Arc::new(extent));
             output.parts[index].pieces = marked_pieces;

@@ -267,7 +267,7 @@ fn stored_events(chaos: &Chaos, answers: &[Value]) {
         match (answer["signed"].as_bool(), answer["status"].as_u64()) {
             (Some(true), Some(200)) => assert!(stored.contains(id), "{id} was answered, and is not stored"),
             (Some(false), Some(status)) => {
-                assert!([0, 401].contains(&status) && !stored.contains(id), "{id}")
+                assert!([0, 401].contains(&status) && !stored.contains(id), "{id}");
             }
             (Some(true), Some(0 | 503)) => {}
             other => panic!("{id}: {other:?}"),

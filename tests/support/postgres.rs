@@ -1,18 +1,14 @@
 //! A PostgreSQL server of our own, from Debian's packages.
 
-use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::servers::installed;
-
-/// Longer than it takes to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with an empty database, until it is dropped.
 pub(crate) struct Postgres {
@@ -52,35 +48,19 @@ impl Postgres {
             .spawn()
             .expect("postgres");
         let mut server = Self { child, port, _folder: folder };
-        server.wait(&programs);
+        server.wait();
         Some(server)
     }
 
-    fn wait(&mut self, programs: &Path) {
-        let begun = Instant::now();
-        let ask = || {
-            let port = self.port.to_string();
-            let mut ready = Command::new(programs.join("pg_isready"));
-            ready.args(["-q", "-h", "127.0.0.1", "-p", &port, "-d", "postgres", "-U", "fhirline"]);
-            ready.status().is_ok_and(|status| status.success())
-        };
-        while !ask() {
-            let ended = self.child.try_wait().expect("a child").is_some();
-            if ended || begun.elapsed() > PATIENCE {
-                let mut told = String::new();
-                let _ = self.child.kill();
-                if let Some(mut errors) = self.child.stderr.take() {
-                    let _ = errors.read_to_string(&mut told);
-                }
-                panic!("PostgreSQL did not start: {told}");
-            }
-            thread::yield_now();
+    /// Reads what it logs until it says that it is ready, and from then on for nobody.
+    fn wait(&mut self) {
+        let mut log = BufReader::new(self.child.stderr.take().expect("a log"));
+        let mut told = String::new();
+        while !told.contains("ready to accept connections") {
+            let count = log.read_line(&mut told).expect("a line");
+            assert!(count > 0, "PostgreSQL did not start: {told}");
         }
-        // Nobody reads it from now on.
-        if let Some(mut errors) = self.child.stderr.take() {
-            thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
-        }
-        TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -111,9 +91,9 @@ fn as_user(program: &Path) -> Command {
 
 /// The newest version of Debian's packages, or what is in the path.
 fn programs() -> PathBuf {
+    let has_all = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("postgres").is_file();
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let installed = versions.map(|version| version.path().join("bin"));
-    let in_path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path: Vec<_> = std::env::split_paths(&in_path).collect();
-    installed.chain(in_path).filter(|folder| folder.join("initdb").is_file()).max().unwrap_or_default()
+    let installed = versions.map(|version| version.path().join("bin")).filter(has_all).max();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    installed.or_else(|| std::env::split_paths(&path).find(has_all)).unwrap_or_default()
 }

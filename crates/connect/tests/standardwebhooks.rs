@@ -1,7 +1,6 @@
 //! Signatures against an implementation of Standard Webhooks that somebody else wrote: the Python package `standardwebhooks`.
 
 #[path = "../../fetch/tests/support/servers.rs"]
-#[allow(dead_code, reason = "only where programs are is needed")]
 mod servers;
 
 use std::io::{BufRead, BufReader, Write};

@@ -108,6 +108,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    #[expect(clippy::needless_pass_by_value, reason = "errors and texts are both given as they are")]
     pub(crate) fn value(name: impl Into<String>, why: impl ToString) -> Self {
         Self::Value { name: name.into(), why: why.to_string() }
     }

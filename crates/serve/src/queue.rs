@@ -85,10 +85,10 @@ impl Queue {
         let task = TaskBuilder::new(due.clone()).idempotency_key(due.key()).max_attempts(1_000_000).build();
         match &self.backend {
             Backend::Sqlite(pool) => {
-                self.of_sqlite(pool, lane).push_task(task).await.map_err(|error| ServeError::queue(error))
+                self.of_sqlite(pool, lane).push_task(task).await.map_err(ServeError::queue)
             }
             Backend::Postgres(pool) => {
-                self.of_postgres(pool, lane).push_task(task).await.map_err(|error| ServeError::queue(error))
+                self.of_postgres(pool, lane).push_task(task).await.map_err(ServeError::queue)
             }
         }
     }

@@ -72,10 +72,10 @@ impl Worker {
             self.metrics.export_ended(&ended, begun.elapsed());
             match &ended {
                 Ended::Finished { .. } | Ended::Stopped => {
-                    info!(export = %due.id, %state, "an export has ended")
+                    info!(export = %due.id, %state, "an export has ended");
                 }
                 Ended::Again { failure, .. } => {
-                    warn!(export = %due.id, failure, "an export is tried again later")
+                    warn!(export = %due.id, failure, "an export is tried again later");
                 }
                 Ended::Failed { failure, .. } | Ended::Expired { failure, .. } => {
                     error!(export = %due.id, %state, failure, "an export has ended without an output");
@@ -99,7 +99,7 @@ impl Worker {
         let (config, row) = (self.config.clone(), export.clone());
         let (seen, asked) = (progress.clone(), cancel.clone());
         let mut job =
-            tokio::task::spawn_blocking(move || attempt::attempt(&config, &row, &destination, asked, &seen));
+            tokio::task::spawn_blocking(move || attempt::attempt(&config, &row, &destination, &asked, &seen));
         let mut stop = self.stop.clone();
         loop {
             tokio::select! {

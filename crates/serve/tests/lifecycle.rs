@@ -20,7 +20,7 @@ fn no_such_link(simulator: &Simulator) -> String {
     format!("{}/bridge/fhir/ehi-export/gone/download/gone.jsonl", simulator.api_url())
 }
 
-fn event(id: &str, kind: &str, data: Value) -> Value {
+fn event(id: &str, kind: &str, data: &Value) -> Value {
     json!({ "api_mode": "test", "date": "2026-08-14T10:00:00Z", "id": id, "type": kind, "data": data })
 }
 
@@ -29,7 +29,7 @@ fn connected(id: &str, external_id: &str) -> Value {
         "org_connection_id": CONNECTION, "connection_status": "authorized", "platform_type": "epic",
         "request_id": "r1", "external_id": external_id,
     });
-    event(id, "patient.connection_success", data)
+    event(id, "patient.connection_success", &data)
 }
 
 #[test]
@@ -58,14 +58,14 @@ fn a_failure_is_told_with_what_to_do_and_a_later_success_counts() {
     let simulator = Simulator::start(place.simulated()).expect("a simulator");
     let service = Running::start(place.config(&simulator.api_url(), ""));
     let data = json!({ "org_connection_id": CONNECTION, "task_id": "t1", "failure_reason": "token_refresh_failure" });
-    assert_eq!(service.tell(&event("e1", "patient.ehi_export_failed", data.clone())), 200);
+    assert_eq!(service.tell(&event("e1", "patient.ehi_export_failed", &data)), 200);
     let export = service.export_in("failed");
     assert!(export["failure"].as_str().expect("a failure").contains("token_refresh_failure"), "{export:#}");
     assert!(export["action"].as_str().expect("an action").contains("reconnect"), "{export:#}");
     assert_eq!(service.tell(&success("e2", "t1", &link_of(&simulator))), 200);
     service.export_in("done");
     // A failure that comes late changes nothing.
-    assert_eq!(service.tell(&event("e3", "patient.ehi_export_failed", data)), 200);
+    assert_eq!(service.tell(&event("e3", "patient.ehi_export_failed", &data)), 200);
     assert_eq!(service.get("/api/v1/exports")["exports"][0]["state"], "done");
 }
 
@@ -106,7 +106,7 @@ fn exports_of_revoked_connections_are_held() {
     let service = Running::start(place.config(&simulator.api_url(), "on_revoked = \"hold\""));
     let revoked =
         json!({ "org_connection_id": CONNECTION, "connection_status": "revoked", "platform_type": "epic" });
-    assert_eq!(service.tell(&event("e1", "patient.authorization_revoked", revoked)), 200);
+    assert_eq!(service.tell(&event("e1", "patient.authorization_revoked", &revoked)), 200);
     assert_eq!(service.tell(&success("e2", "t1", &link_of(&simulator))), 200);
     let export = service.export_in("held");
     let path = format!("/api/v1/exports/{}/retry", export["id"].as_str().expect("an id"));
@@ -259,7 +259,7 @@ fn a_purge_takes_what_is_over_and_leaves_outputs() {
     let simulator = Simulator::start(place.simulated()).expect("a simulator");
     let service = Running::start(place.config(&simulator.api_url(), "on_revoked = \"hold\""));
     let revoked = json!({ "org_connection_id": "c2", "connection_status": "revoked" });
-    assert_eq!(service.tell(&event("e1", "patient.authorization_revoked", revoked)), 200);
+    assert_eq!(service.tell(&event("e1", "patient.authorization_revoked", &revoked)), 200);
     let mut held = success("e2", "t2", "https://api.connect.fastenhealth.com/x");
     held["data"]["org_connection_id"] = "c2".into();
     assert_eq!(service.tell(&held), 200);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sqlx::AnyConnection;
+use sqlx::error::DatabaseError;
 
 use super::{ExportRow, Store, StoreError, callbacks, requests, steps};
 use crate::State;
@@ -80,9 +81,7 @@ impl Store {
         let placed = "UPDATE exports SET destination = $2 WHERE id = $1 AND destination IS NULL";
         match sqlx::query(placed).bind(id).bind(destination).execute(&self.pool).await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
-                Ok(false)
-            }
+            Err(error) if is_taken(&error) => Ok(false),
             Err(error) => Err(StoreError::on("write to")(error)),
         }
     }
@@ -209,6 +208,11 @@ impl Ended {
             _ => None,
         }
     }
+}
+
+/// Whether another row has the value that is to be one row's only.
+fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(DatabaseError::is_unique_violation)
 }
 
 async fn write_end(c: &mut AnyConnection, export: &ExportRow, ended: &Ended, now: i64) -> sqlx::Result<bool> {

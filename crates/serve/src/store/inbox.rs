@@ -5,7 +5,8 @@ use sqlx::AnyConnection;
 use uuid::Uuid;
 
 use fhirline_connect::{
-    AuthorizationRevoked, ConnectionSuccess, Event, EventData, ExportFailed, ExportSuccess, Mode,
+    AuthorizationRevoked, ConnectionSuccess, Event, EventData, ExportFailed, ExportSuccess, FailureReason,
+    Mode,
 };
 
 use super::{Store, StoreError, steps};
@@ -211,7 +212,7 @@ async fn failed(c: &mut AnyConnection, taken: &Taken<'_>, export: &ExportFailed)
         .bind(State::Failed.name())
         .bind(&taken.event)
         .bind(format!("the export could not be made: {failure}"))
-        .bind(reason.map(|reason| reason.action()))
+        .bind(reason.map(FailureReason::action))
         .bind(taken.now)
         .execute(&mut *c)
         .await?;

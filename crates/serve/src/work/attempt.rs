@@ -15,7 +15,7 @@ pub(super) fn attempt(
     config: &Config,
     export: &ExportRow,
     destination: &str,
-    cancel: Cancel,
+    cancel: &Cancel,
     progress: &Progress,
 ) -> Ended {
     let place = Place::of(destination, export.generation);
@@ -26,7 +26,7 @@ pub(super) fn attempt(
         Err(error) => return verdict::of_io(config, export, &error),
     }
     let mut trouble = Trouble::default();
-    let done = run(config, export, &place, &cancel, progress, &mut trouble);
+    let done = run(config, export, &place, cancel, progress, &mut trouble);
     match done {
         Ok(report) => sealed(config, export, &place, &report, &trouble),
         Err(error) => verdict::of_error(config, export, &error, &trouble),

@@ -2,7 +2,7 @@
 //! resources that `serde_json` finds in them.
 
 use fhirline_bundle::{
-    Container, Ending, Framed, Framer, Kind, Lengths, Options, Part, Piece, Place, Tally, compact_in_place,
+    Container, Ending, Framed, Framer, Kind, Options, Part, Place, Tally, compact_in_place,
 };
 use fhirline_core::{Position, SourceId};
 use fhirline_parse::MAX_DEPTH;
@@ -27,7 +27,7 @@ pub(crate) fn check(input: &[u8]) {
 
     let held = Plan { options: Options { keep_bundles: flags[0], ..Options::default() }, ..plan };
     let all = held.check_cuts(text, &cuts);
-    assert_eq!(plan.resolved(plan.check_cuts(text, &cuts), noted(plan.framer(), text), text), all);
+    assert_eq!(plan.resolved(plan.check_cuts(text, &cuts), text), all);
     check_resources(text, &held);
     if text.len() <= SHORT {
         plan.check_cuts(text, &[1]);
@@ -83,9 +83,9 @@ impl Plan {
         if self.telling_lines { framer.telling_lines() } else { framer }
     }
 
-    /// Parts put together from their pieces, and looked at a second time where that is needed, with what was noted for that.
-    fn resolved(&self, all: Vec<Seen>, noted: Vec<Lengths>, text: &[u8]) -> Vec<Seen> {
-        let (mut resolved, mut noted) = (Vec::new(), noted.into_iter());
+    /// Parts put together from their pieces, and looked at a second time where that is needed.
+    fn resolved(&self, all: Vec<Seen>, text: &[u8]) -> Vec<Seen> {
+        let mut resolved = Vec::new();
         for seen in all {
             let Seen::Piece(at, offset, kind, bytes, last) = seen else {
                 resolved.push(seen);
@@ -99,30 +99,15 @@ impl Plan {
             assert!(whole.ends_with(&bytes));
             let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
             if let Kind::SecondLook(known) = kind {
-                let again = || Framer::again(known, at, line_ends, self.options);
-                let lengths = noted.next().expect("one for each second look");
-                let (framer, seen) = feed(again().knowing(lengths), whole, &[7, 300]);
-                let seen = end(framer, seen, length).0;
-                resolved.extend(self.resolved(seen, self::noted(again(), whole), text));
+                let (framer, seen) =
+                    feed(Framer::again(known, at, line_ends, self.options), whole, &[7, 300]);
+                resolved.extend(self.resolved(end(framer, seen, length).0, text));
             } else {
                 resolved.push(Seen::Part(at, kind, whole.to_vec(), line_ends));
             }
         }
         resolved
     }
-}
-
-/// What a framer notes of each part of a text that needs a second look.
-fn noted(mut framer: Framer, text: &[u8]) -> Vec<Lengths> {
-    framer.adopt(text.to_vec());
-    framer.finish();
-    let mut all = Vec::new();
-    while let Some(framed) = framer.next() {
-        if matches!(framed, Framed::Piece(Piece { kind: Kind::SecondLook(_), last: true, .. })) {
-            all.push(framer.take_lengths());
-        }
-    }
-    all
 }
 
 /// Gives a text to a framer, in pieces of these sizes.

@@ -5,7 +5,6 @@ use fhirline_core::{CHUNK_BYTES, Position, SourceId};
 use crate::anchors::{Among, Anchors};
 use crate::buffer::{Buffer, Taken};
 use crate::framed::{Begins, Container, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
-use crate::lengths::Lengths;
 use crate::line::{Indent, Line, line_ends_in};
 use crate::tally::Tally;
 use levels::{Expect, Level};
@@ -71,14 +70,10 @@ pub struct Framer {
     known: Option<Known>,
     /// How many line ends are still to come, where that is known: behind the last of them none is looked for.
     line_ends_left: Option<u64>,
-    second_look: Option<SecondLook>,
-    /// What was found out on the way to the last part that needs one.
-    lengths: Option<Box<Lengths>>,
+    is_second_look: bool,
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
-    open: Option<Box<Open>>,
-    /// The part before it, for the next one: it is large, and not to be moved about.
-    spare: Option<Box<Open>>,
+    open: Option<Open>,
     /// What is known of the part handed out last. It is large, and not to be moved about.
     proof: Proof,
     /// Which of the parts that begin are walked over.
@@ -91,13 +86,6 @@ pub struct Framer {
     finished: bool,
     broken_off: bool,
     tally: Tally,
-}
-
-/// What is known where all was skimmed before.
-struct SecondLook {
-    /// Where it begins.
-    from: u64,
-    lengths: Lengths,
 }
 
 /// In what something was wrong of what is open, so that its end may have been taken for something else.
@@ -123,13 +111,6 @@ enum Found {
     Told(Framed<'static>),
     Part { at: Position, kind: Kind, taken: Taken, line_ends: u64 },
     Piece { part_at: Position, offset: u64, kind: Kind, taken: Taken, line_ends: u64, last: bool },
-}
-
-impl SecondLook {
-    /// How long the object is that begins there, if the first look has noted it.
-    fn length_at(&mut self, at: Position) -> Option<usize> {
-        self.lengths.length_at(at.byte.saturating_sub(self.from))
-    }
 }
 
 impl Framer {
@@ -159,11 +140,9 @@ impl Framer {
             resources: 0,
             known: None,
             line_ends_left: None,
-            second_look: None,
-            lengths: None,
+            is_second_look: false,
             only_head: false,
             open: None,
-            spare: None,
             proof: Proof::default(),
             walks: Walks::From(0),
             lines: Lines::Unasked,
@@ -184,28 +163,12 @@ impl Framer {
         Self {
             known: Some(known),
             line_ends_left: Some(line_ends),
-            second_look: Some(SecondLook { from: at.byte, lengths: Lengths::default() }),
+            is_second_look: true,
             only_head,
             indent: None,
             line: Line::Other,
             ..Self::at(at, options)
         }
-    }
-
-    /// Lets a second look know what the first one has found out: the ends of resources that are noted there are not
-    /// searched for. Nothing else that comes out changes, as long as the bytes have not.
-    #[must_use]
-    pub fn knowing(mut self, found: Lengths) -> Self {
-        if let Some(second) = &mut self.second_look {
-            second.lengths = found;
-        }
-        self
-    }
-
-    /// What was found out about the part that was handed out last, if that is [`Kind::SecondLook`]; it is for the framer that
-    /// looks at it again ([`knowing`](Self::knowing)).
-    pub fn take_lengths(&mut self) -> Lengths {
-        self.lengths.take().map_or_else(Lengths::default, |lengths| *lengths)
     }
 
     /// Lets the first value of the source tell whether lines are records: see [`Framed::Lines`].

@@ -143,7 +143,6 @@ mod bundle_type;
 mod compact;
 mod framed;
 mod framer;
-mod lengths;
 mod line;
 mod look;
 mod nesting;
@@ -156,7 +155,6 @@ pub use bundle_type::BundleType;
 pub use compact::{Compactor, compact_in_place};
 pub use framed::{Begins, Container, Defect, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
 pub use framer::{Framer, Options, Place};
-pub use lengths::Lengths;
 // Who writes Bundles has to read what resources say of themselves, and needs no arrow to `parse` for it.
 pub use fhirline_parse::{Envelope, Proof, ScannedEnvelope, Scanner, envelope};
 pub use tally::{BlankTally, Tally};

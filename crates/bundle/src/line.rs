@@ -69,7 +69,7 @@ impl Indent {
 }
 
 /// What is known of the line that is being read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     /// There is nothing on it but that.
     Begun(Indent),
@@ -81,7 +81,6 @@ pub(crate) enum Line {
     Closing(Indent, Closing),
     /// There is nothing behind that but the end of an object, and that of an array.
     ClosingBoth(Indent, Closing),
-    #[default]
     Other,
 }
 

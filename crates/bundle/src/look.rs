@@ -48,11 +48,6 @@ impl Look {
         self.awaited.is_some()
     }
 
-    /// Whether the object may be a container, and its value behind that key what it contains, so that it will have a second look.
-    pub(crate) fn may_contain(&self, key: &Word) -> bool {
-        self.is_bundle != Some(false) && key.is("entry")
-    }
-
     /// Takes the value that was wanted; `None` if it is not a string.
     pub(crate) fn value(&mut self, text: Option<&Word>) {
         match self.awaited.take() {

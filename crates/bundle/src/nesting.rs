@@ -45,11 +45,6 @@ impl Nesting {
         true
     }
 
-    /// Leaves all containers.
-    pub(crate) fn leave_all(&mut self) {
-        self.depth = 0;
-    }
-
     /// Leaves the innermost container.
     #[inline]
     pub(crate) fn close(&mut self) {

@@ -6,7 +6,6 @@ use fhirline_core::{BadRecord, Fault};
 use fhirline_parse::{MAX_DEPTH, blank_length, first_value_length};
 
 use crate::anchors::{Among, Anchors};
-use crate::lengths::Lengths;
 use crate::line::{Indent, Line, line_ends_in};
 use crate::nesting::{DEEPEST, Nesting};
 use crate::word::Word;
@@ -17,7 +16,7 @@ use crate::word::Word;
 /// end where they should. Once it has seen that the value is broken, it goes by brackets and quotes alone, up to the
 /// value's end or to a line that begins with `{` or `}, {` where an element has an anchor, or with `{` in column 0, whichever
 /// comes first.
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Skim {
     state: State,
     nesting: Nesting,
@@ -42,9 +41,6 @@ pub(crate) struct Skim {
     anchors: Anchors,
     /// Whether objects within the value are jumped over.
     jumps: bool,
-    /// Whether how long these are is wanted, of those within the elements of the array that comes.
-    measures: bool,
-    lengths: Option<Box<Lengths>>,
 }
 
 /// Why the reading paused. Offsets are those in the window.
@@ -72,23 +68,9 @@ pub(crate) enum WayOut {
     Value,
 }
 
-/// What is passed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Over {
-    /// One value.
-    Value,
-    /// One object, whose keys are told.
-    Object,
-    /// One member: a key, which is told, and its value.
-    Member,
-    /// What is no value, up to the next line that is a way out.
-    Lost,
-}
-
 /// What may come next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    #[default]
     Value,
     /// A value, or the end of the array.
     FirstElement,
@@ -115,9 +97,6 @@ enum State {
     Lost,
 }
 
-/// How many containers are open around a member of an element of an array in the value.
-const IN_ELEMENT: u64 = 3;
-
 /// Where to read on, or why to pause.
 type Flow = ControlFlow<Seen, usize>;
 
@@ -129,38 +108,55 @@ pub(crate) struct Window<'w> {
 }
 
 impl Skim {
-    /// Begins anew. It is large, and what need not be cleared is not.
+    /// Passes over one value.
     #[inline]
-    pub(crate) fn restart(&mut self, over: Over) {
-        (self.state, self.listens_at) = match over {
-            Over::Value => (State::Value, None),
-            Over::Object => (State::Value, Some(1)),
-            Over::Member => (State::Key, Some(0)),
-            Over::Lost => (State::Lost, None),
-        };
-        self.fault = matches!(over, Over::Lost).then_some(BadRecord { fault: Fault::NotJson, at: 0 });
-        self.nesting.leave_all();
-        self.word.clear();
-        (self.wants_value, self.is_text, self.collects) = (false, false, false);
-        (self.line_at, self.line_ends, self.is_one_line) = (0, 0, true);
-        (self.measures, self.lengths) = (false, None);
+    pub(crate) fn value() -> Self {
+        Self::new(State::Value, None)
+    }
+
+    /// Passes over one object, and tells of its keys.
+    #[inline]
+    pub(crate) fn object() -> Self {
+        Self::new(State::Value, Some(1))
+    }
+
+    /// Passes over one member: a key, which is told, and its value.
+    #[inline]
+    pub(crate) fn member() -> Self {
+        Self::new(State::Key, Some(0))
+    }
+
+    /// Passes over what is no value, up to the next line that is a way out.
+    pub(crate) fn lost() -> Self {
+        let fault = Some(BadRecord { fault: Fault::NotJson, at: 0 });
+        Self { fault, ..Self::new(State::Lost, None) }
+    }
+
+    #[inline]
+    fn new(state: State, listens_at: Option<u64>) -> Self {
+        Self {
+            state,
+            nesting: Nesting::default(),
+            listens_at,
+            wants_value: false,
+            is_text: false,
+            collects: false,
+            word: Word::default(),
+            fault: None,
+            line: Line::Other,
+            line_at: 0,
+            line_ends: 0,
+            indent: None,
+            is_one_line: true,
+            anchors: Anchors::default(),
+            jumps: false,
+        }
     }
 
     /// Jumps over objects within the value whose end the walk of [`first_value_length`] finds in the window. That changes nothing but
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
     pub(crate) fn jump(&mut self, jumps: bool) {
         self.jumps = jumps;
-    }
-
-    /// Says whether it is to be noted how long the objects are in the elements of the array that is the value behind the key that
-    /// was just told. These are then jumped over one by one, and not with the element.
-    pub(crate) fn measure(&mut self, measures: bool) {
-        self.measures = measures;
-    }
-
-    /// What was noted.
-    pub(crate) fn take_lengths(&mut self) -> Option<Box<Lengths>> {
-        self.lengths.take()
     }
 
     /// Begins on a line with that indentation, behind what else is on that; and with those ways out of what is broken.
@@ -257,7 +253,6 @@ impl Skim {
                     && self.may_jump()
                     && let Ok(length) = first_value_length(&window.text[at..])
                 {
-                    self.note_length(window, at, length);
                     return self.ended(window, at + length);
                 }
                 if !self.nesting.open(first == b'{') {
@@ -282,18 +277,7 @@ impl Skim {
     fn may_jump(&self) -> bool {
         const DEEPEST_JUMP: u64 = (DEEPEST - MAX_DEPTH) as u64;
         let depth = self.nesting.depth();
-        let least = if self.measures { IN_ELEMENT } else { 1 };
-        self.jumps
-            && (least..=DEEPEST_JUMP).contains(&depth)
-            && self.listens_at.is_none_or(|told| told <= depth)
-    }
-
-    /// Takes the length of an object that was jumped over. A value that is held whole has no second look.
-    #[inline]
-    fn note_length(&mut self, window: Window<'_>, at: usize, length: usize) {
-        if self.measures && self.nesting.depth() == IN_ELEMENT && window.offset > 0 {
-            self.lengths.get_or_insert_default().note(window.offset + at as u64, length);
-        }
+        self.jumps && (1..=DEEPEST_JUMP).contains(&depth) && self.listens_at.is_none_or(|told| told <= depth)
     }
 
     #[inline]

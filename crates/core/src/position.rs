@@ -24,7 +24,6 @@ impl Position {
 
     /// The position `bytes` and `lines` further on in the same source.
     #[must_use]
-    #[inline]
     pub fn advanced(self, bytes: u64, lines: u64) -> Self {
         Self { source: self.source, byte: self.byte + bytes, line: self.line + lines }
     }

@@ -4,7 +4,6 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use fhirline_bundle::Lengths;
 use fhirline_core::{CHUNK_BYTES, CHUNK_LINES, MemorySpools, Position, RecordSpan, RejectSpan, Spools};
 use fhirline_line_split::ChunkSize;
 use fhirline_sink::Encoding;
@@ -353,9 +352,8 @@ pub(crate) const fn parts_lease_bytes() -> u64 {
     chunk_lease_bytes() + CHUNK_BYTES as u64
 }
 
-/// What framing costs beside the chunk: the buffer of a framer, that of a second one that takes another look, and what it knows
-/// from the first.
-pub(crate) const FRAMING_BYTES: u64 = (2 * (HELD_PART_BYTES + 2 * READ_BYTES) + Lengths::MAX_BYTES) as u64;
+/// What framing costs beside the chunk: the buffer of a framer, and that of a second one that takes another look.
+pub(crate) const FRAMING_BYTES: u64 = 2 * (HELD_PART_BYTES + 2 * READ_BYTES) as u64;
 
 /// What opening the longest line that is held costs, beside the line.
 const fn opening_bytes() -> u64 {

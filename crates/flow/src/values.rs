@@ -411,10 +411,7 @@ impl Values {
             None if self.looks.is_empty() => Input::Source,
             None => Input::Below,
         };
-        let first = self.looks.last_mut().map_or(self.base.as_mut(), |top| Some(&mut top.framer));
-        let found = first.map(Framer::take_lengths).unwrap_or_default();
-        let framer =
-            Framer::again(known, whole.at, whole.line_ends, self.options.framer_options()).knowing(found);
+        let framer = Framer::again(known, whole.at, whole.line_ends, self.options.framer_options());
         self.begin_look(framer, input, whole.at, whole.length, whole.end, 0);
     }
 }

@@ -4,14 +4,13 @@ use fhirline_core::{BadRecord, Fault, Position};
 
 use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
 use crate::look::{Look, Verdict};
-use crate::skim::{Over, Seen, Skim, WayOut, Window};
+use crate::skim::{Seen, Skim, WayOut, Window};
 
 use super::levels::{Expect, Level};
 use super::walk::{Proof, Walked, Walks};
 use super::{Flow, Found, Framer, Harm, LEAST_HELD_BYTES, Options, line_ends_of};
 
 /// The part that is being read.
-#[derive(Default)]
 pub(super) struct Open {
     pub(super) purpose: Purpose,
     pub(super) skim: Skim,
@@ -27,9 +26,8 @@ pub(super) struct Open {
 }
 
 /// What the part that is being read will be, unless it is broken.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) enum Purpose {
-    #[default]
     Resource,
     /// An object in which a Bundle may be found.
     Candidate(Look),
@@ -46,20 +44,14 @@ pub(super) enum Purpose {
 
 impl Framer {
     /// Begins a part at the first byte that is held.
-    pub(super) fn begin(&mut self, purpose: Purpose, over: Over) -> Flow {
+    pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
+        let (at, walks) = (self.at, self.walks);
+        let anchors = self.anchors.outermost(self.level.anchors());
         self.proof = Proof::default();
-        let mut open = self.spare.take().unwrap_or_default();
-        open.restart(purpose, over, self.at, self.walks);
-        open.skim.anchor(self.indent, self.line, self.anchors.outermost(self.level.anchors()));
-        self.open = Some(open);
+        let open = self.open.insert(Open { purpose, skim, at, offset: 0, line_ends: 0, read: 0, walks });
+        open.skim.jump(matches!(walks, Walks::From(_)));
+        open.skim.anchor(self.indent, self.line, anchors);
         Flow::On
-    }
-
-    /// No part is being read any more.
-    pub(super) fn close_part(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.spare = Some(open);
-        }
     }
 
     /// Reads on in the part that is open.
@@ -69,13 +61,8 @@ impl Framer {
         let room = open.room(&self.options);
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
         let is_all = self.finished || held.len() > room;
-        let walked = match &mut self.second_look {
-            Some(second) if matches!(open.purpose, Purpose::Resource) => {
-                open.walk_again(window.text, is_all, second.length_at(open.at))
-            }
-            _ => open.walk(window.text, is_all),
-        };
-        match walked {
+        // What comes to a second look was skimmed before.
+        match open.walk(window.text, is_all, self.is_second_look) {
             Walked::End(at, proof) => {
                 self.proof = proof;
                 return self.end_part(at);
@@ -111,8 +98,6 @@ impl Framer {
             Purpose::Candidate(look) => {
                 let is_wanted = look.key(open.skim.word());
                 open.skim.want_value(is_wanted);
-                let is_measured = look.may_contain(open.skim.word());
-                open.skim.measure(is_measured);
                 if look.verdict() == Some(Verdict::Providers) {
                     return self.find_providers(at);
                 }
@@ -198,7 +183,7 @@ impl Framer {
 
     /// The part is broken, and what is told begins at `at`.
     fn leave_part(&mut self, at: usize, way: WayOut) -> Flow {
-        let kind = self.open.as_ref().map_or(Kind::Undecided, |open| open.kind());
+        let kind = self.open.as_ref().map_or(Kind::Undecided, Open::kind);
         let flow = self.hand_out(at, kind);
         match way {
             WayOut::Element(among) => self.resume(among),
@@ -209,12 +194,12 @@ impl Framer {
 
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
-        let Some(open) = &mut self.open else { return Flow::On };
+        let Some(open) = &self.open else { return Flow::On };
+        // It is large, and taking it out would move it.
         let (begins_at, offset, line_ends_before) = (open.at, open.offset, open.line_ends);
         let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
         let left = open.skim.fault().map(|_| open.skim.anchors());
-        self.lengths = open.skim.take_lengths().filter(|_| matches!(kind, Kind::SecondLook(_)));
-        self.close_part();
+        self.open = None;
         if let Some(left) = left {
             self.harmed();
             self.anchors.keep(left, self.level.anchors());
@@ -260,7 +245,7 @@ impl Framer {
             why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
         };
         if let Purpose::Candidate(look) = open.purpose
-            && self.second_look.is_none()
+            && !self.is_second_look
             && fault.is_none()
         {
             // Its entries cannot be told from the rest any more, but that they are not all is certain.
@@ -278,15 +263,6 @@ impl Framer {
 }
 
 impl Open {
-    /// Begins with another part.
-    fn restart(&mut self, purpose: Purpose, over: Over, at: Position, walks: Walks) {
-        let Self { purpose: of, skim, at: begins_at, offset, line_ends, read, walks: by } = self;
-        (*of, *begins_at, *by) = (purpose, at, walks);
-        (*offset, *line_ends, *read) = (0, 0, 0);
-        skim.restart(over);
-        skim.jump(matches!(walks, Walks::From(_)));
-    }
-
     /// How many bytes may be held of it before a piece is handed out.
     fn room(&self, options: &Options) -> usize {
         if self.offset == 0 {

@@ -135,7 +135,7 @@ impl Framer {
     pub fn place(&self) -> Option<Place> {
         let in_pieces = self.open.as_ref().is_some_and(|open| open.offset > 0);
         let settled =
-            self.begun && self.queued.is_none() && self.second_look.is_none() && self.lines != Lines::Told;
+            self.begun && self.queued.is_none() && !self.is_second_look && self.lines != Lines::Told;
         if !settled || in_pieces || self.before == b'\r' {
             return None;
         }

@@ -29,12 +29,6 @@ pub(super) struct Proof {
     pub(super) resource_type: Option<ResourceType>,
 }
 
-impl Default for Walks {
-    fn default() -> Self {
-        Self::From(0)
-    }
-}
-
 impl Proof {
     fn of(first: &FirstValue<'_>) -> Self {
         // Which of several equal keys counts is for others to say.
@@ -54,32 +48,23 @@ pub(super) enum Walked {
 }
 
 impl Open {
-    /// Goes to the end of a resource that was skimmed before, in a first look that may have noted how long it is; if not,
-    /// quotes and brackets are enough to find its end. The proof is for whoever gets it.
-    pub(super) fn walk_again(&mut self, text: &[u8], is_all: bool, noted: Option<usize>) -> Walked {
-        let may_walk = matches!(self.walks, Walks::From(least) if is_all || least <= text.len());
-        if may_walk && self.is_walkable() && matches!(text.first(), Some(b'{' | b'[')) {
-            let length = match noted {
-                Some(length) if text.len() < length && !is_all => return Walked::Short,
-                Some(length) if ends_there(text, length) => Some(length),
-                _ => sound_value_length(text),
-            };
-            if let Some(length) = length {
-                return Walked::End(length, Proof::default());
-            }
-        }
-        self.walk(text, is_all)
-    }
-
     /// Walks over the part if that promises to come to its end. `text` is what is held of it, or may be, and `is_all` says
-    /// that no more will come.
-    pub(super) fn walk(&mut self, text: &[u8], is_all: bool) -> Walked {
+    /// that no more will come. Where all is known to be `is_sound`, quotes and brackets are enough to find the end of a
+    /// resource; the rest of the proof is for whoever gets it.
+    pub(super) fn walk(&mut self, text: &[u8], is_all: bool, is_sound: bool) -> Walked {
         let Walks::From(least) = self.walks else { return Walked::Stuck };
         if !self.is_walkable() {
             return Walked::Stuck;
         }
         if text.len() < least && !is_all {
             return Walked::Short;
+        }
+        if is_sound
+            && matches!(self.purpose, Purpose::Resource)
+            && matches!(text.first(), Some(b'{' | b'['))
+            && let Some(length) = sound_value_length(text)
+        {
+            return Walked::End(length, Proof::default());
         }
         match first_value(text) {
             Ok(first) if self.is_whole(&first) => return Walked::End(first.length, Proof::of(&first)),
@@ -108,9 +93,4 @@ impl Open {
         let is_known = first.duplicate_keys == 0 && first.resource_type.as_deref() != Some("Bundle");
         is_known || matches!(self.purpose, Purpose::Resource)
     }
-}
-
-/// Whether an object or array may be so long.
-fn ends_there(text: &[u8], length: usize) -> bool {
-    matches!(text.get(..length).and_then(<[u8]>::last), Some(b'}' | b']'))
 }

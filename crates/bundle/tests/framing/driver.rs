@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fhirline_bundle::{Container, Ending, Framed, Framer, Kind, Lengths, Options, Tally};
+use fhirline_bundle::{Container, Ending, Framed, Framer, Kind, Options, Tally};
 use fhirline_core::{Position, SourceId};
 use fhirline_parse::prove_value;
 
@@ -32,31 +32,21 @@ pub(crate) fn start() -> Position {
 }
 
 /// All that comes out of a text cut at these places, as it comes.
-pub(crate) fn frame(framer: Framer, text: &[u8], cuts: &[usize]) -> (Vec<Seen>, Tally) {
-    let (all, tally, _) = frame_noting(framer, text, cuts);
-    (all, tally)
-}
-
-/// The same, with what was found out about each part that needs a second look.
-pub(crate) fn frame_noting(
-    mut framer: Framer,
-    text: &[u8],
-    cuts: &[usize],
-) -> (Vec<Seen>, Tally, Vec<Lengths>) {
-    let (mut all, mut noted, mut from) = (Vec::new(), Vec::new(), 0);
+pub(crate) fn frame(mut framer: Framer, text: &[u8], cuts: &[usize]) -> (Vec<Seen>, Tally) {
+    let (mut all, mut from) = (Vec::new(), 0);
     for cut in cuts.iter().copied().chain([text.len()]) {
         let step = &text[from..cut.max(from)];
         framer.space(step.len() + 3)[..step.len()].copy_from_slice(step);
         framer.filled(step.len());
         from += step.len();
-        drain_noting(&mut framer, &mut all, &mut noted);
+        drain(&mut framer, &mut all);
     }
     framer.finish();
-    drain_noting(&mut framer, &mut all, &mut noted);
+    drain(&mut framer, &mut all);
     assert_eq!(framer.held_bytes(), 0);
     assert!(framer.next().is_none());
     assert_eq!(framer.tally().bytes(), text.len() as u64, "every byte is counted once");
-    (all, framer.tally(), noted)
+    (all, framer.tally())
 }
 
 /// All that comes out of a text before lines are told to be records, if they are, and where they begin.
@@ -84,17 +74,9 @@ pub(crate) fn frame_to_lines(mut framer: Framer, text: &[u8], cuts: &[usize]) ->
 }
 
 pub(crate) fn drain(framer: &mut Framer, all: &mut Vec<Seen>) {
-    drain_noting(framer, all, &mut Vec::new());
-}
-
-fn drain_noting(framer: &mut Framer, all: &mut Vec<Seen>, noted: &mut Vec<Lengths>) {
     while let Some(framed) = framer.next() {
         assert!(!format!("{framed:?}").contains("canary"));
-        let seen = seen(&framed);
-        if let Seen::Piece(_, _, Kind::SecondLook(_), _, true) = seen {
-            noted.push(framer.take_lengths());
-        }
-        all.push(seen);
+        all.push(seen(&framed));
     }
 }
 
@@ -118,9 +100,7 @@ fn seen(framed: &Framed<'_>) -> Seen {
 /// All that comes out of a text, with parts put together from their pieces, and looked at a second time where that is needed.
 pub(crate) fn resolve(framer: Framer, text: &[u8], cuts: &[usize], options: Options) -> Vec<Seen> {
     let (mut all, mut spool) = (Vec::new(), Vec::new());
-    let (found, _, noted) = frame_noting(framer, text, cuts);
-    let mut noted = noted.into_iter();
-    for seen in found {
+    for seen in frame(framer, text, cuts).0 {
         let Seen::Piece(at, offset, kind, bytes, last) = seen else {
             all.push(seen);
             continue;
@@ -133,11 +113,7 @@ pub(crate) fn resolve(framer: Framer, text: &[u8], cuts: &[usize], options: Opti
         let whole = std::mem::take(&mut spool);
         let line_ends = whole.iter().filter(|&&byte| byte == b'\n').count() as u64;
         if let Kind::SecondLook(known) = kind {
-            let noted = noted.next().expect("one for each second look");
-            let again = || Framer::again(known, at, line_ends, options);
-            let looked = resolve(again().knowing(noted), &whole, &[], options);
-            assert_eq!(looked, resolve(again(), &whole, &[], options), "what is known changes nothing");
-            all.extend(looked);
+            all.extend(resolve(Framer::again(known, at, line_ends, options), &whole, &[], options));
         } else {
             all.push(Seen::Part(at, kind, Text(whole), line_ends));
         }

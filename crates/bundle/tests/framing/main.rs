@@ -1,7 +1,6 @@
 //! The framer from outside: against an oracle, over every cut and limit, on broken sources and on sources as they are found.
 
 mod driver;
-mod lengths;
 mod lines;
 mod malformed;
 mod model;

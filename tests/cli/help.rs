@@ -14,6 +14,7 @@ fn help() {
             continue;
         }
         let name = match command {
+            "" if cfg!(feature = "serve") => "help_serve".to_owned(),
             "" if cfg!(feature = "connect") => "help_connect".to_owned(),
             "" => "help".to_owned(),
             // A server is asked by a build that can.

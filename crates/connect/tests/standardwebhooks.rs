@@ -27,7 +27,7 @@ struct Theirs {
 impl Theirs {
     fn start(test: &str) -> Option<Self> {
         let python = servers::python_with(test, "standardwebhooks")?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/standardwebhooks.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/their_signatures.py");
         let mut child = Command::new(python);
         let child = child.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = child.spawn().expect("python");

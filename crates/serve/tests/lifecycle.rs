@@ -118,18 +118,14 @@ fn exports_of_revoked_connections_are_held() {
 #[test]
 fn nothing_heard_of_what_was_requested_is_told() {
     let place = Place::new(30);
-    let simulator = Simulator::start(place.simulated()).expect("a simulator");
+    // It is ready at once, and no webhook says so.
+    let simulator = Simulator::start(place.simulated().export_takes(Duration::ZERO)).expect("a simulator");
     let more = "auto_export = true\npoll = { first_minutes = 0 }";
     let service = Running::start(place.config(&simulator.api_url(), more));
     assert_eq!(service.tell(&connected("e1", "x")), 200);
-    // The export may be pending at the first question; the next one comes in an hour.
-    let export = service
-        .exports_when(|all| all.len() == 1 && (all[0]["state"] == "failed" || all[0]["due_at"].is_string()));
-    if export[0]["state"] == "failed" {
-        assert!(export[0]["action"].as_str().expect("an action").contains("links come by webhook alone"));
-    } else {
-        assert_eq!(export[0]["state"], "requested");
-    }
+    let export = service.export_in("failed");
+    assert_eq!(export["failure"], "the export is ready, but no event has told of its links");
+    assert!(export["action"].as_str().expect("an action").contains("links come by webhook alone"));
 }
 
 #[test]

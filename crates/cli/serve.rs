@@ -41,8 +41,8 @@ enum ServeCommand {
         /// The configuration
         #[arg(long, value_name = "FILE", default_value = "fhirline.toml")]
         config: PathBuf,
-        /// Days to keep, instead of keep_days in the configuration
-        #[arg(long, value_name = "DAYS")]
+        /// Days to keep, instead of keep_days in the configuration: 2 or more, for deliveries of one event come for a day
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(2..))]
         keep_days: Option<u64>,
     },
 }

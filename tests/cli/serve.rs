@@ -335,6 +335,9 @@ fn a_service_ends_when_it_is_asked_to_and_serves_its_file_alone() {
     let pid = chaos.processes[0].id().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
     assert_eq!(chaos.processes[0].wait().expect("waited").code(), Some(0), "{}", chaos.log());
+    let unsaid = program(&chaos, &["serve", "purge"]);
+    let told = String::from_utf8_lossy(&unsaid.stderr).into_owned();
+    assert!(unsaid.status.code() == Some(2) && told.contains("error: keep_days: nothing says"), "{unsaid:?}");
     let purged = program(&chaos, &["serve", "purge", "--keep-days", "3"]);
     assert_eq!(String::from_utf8_lossy(&purged.stdout), "0 events, 0 exports, 0 messages were taken away\n");
 }

@@ -37,7 +37,6 @@ CREATE TABLE exports (
     due_at BIGINT,
     event_id TEXT,
     link TEXT,
-    content_type TEXT,
     -- The counts that the sender declares (JSON).
     stats TEXT,
     destination TEXT,

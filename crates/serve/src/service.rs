@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::ServeError;
 use crate::clock::now_ms;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::inbox::Inbox;
 use crate::lock::Lock;
 use crate::metrics::Metrics;
@@ -226,9 +226,10 @@ async fn purge(store: Store, queue: Queue, keep: Option<Duration>, mut stop: wat
 /// Takes away what is over and older than that, or than what the configuration keeps.
 ///
 /// # Errors
-/// [`ServeError`], when the database cannot be had.
+/// [`ServeError`], when neither says for how long things are kept, or when the database cannot be had.
 pub async fn purge_now(config: &Config, keep: Option<Duration>) -> Result<crate::Purged, ServeError> {
-    let keep = keep.or(config.keep).unwrap_or_default();
+    let why = "nothing says for how long events and reports are kept";
+    let keep = keep.or(config.keep).ok_or_else(|| ConfigError::value("keep_days", why))?;
     let store = Store::open(&config.store).await?;
     let before = now_ms().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
     let purged = store.purge(before).await?;

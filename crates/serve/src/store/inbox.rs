@@ -178,7 +178,7 @@ async fn ready(
     let stats = export.stats.as_ref().and_then(|stats| serde_json::to_string(stats).ok());
     sqlx::query(
         "UPDATE exports SET state = $2, generation = generation + 1, turn = turn + 1, attempts = 0, due_at = $3,
-         event_id = $4, link = $5, export_type = $6, content_type = $7, stats = $8, failure = NULL, action = NULL,
+         event_id = $4, link = $5, export_type = $6, stats = $7, failure = NULL, action = NULL,
          progress = NULL, report = NULL, started_at = NULL, finished_at = NULL WHERE id = $1",
     )
     .bind(&id)
@@ -187,7 +187,6 @@ async fn ready(
     .bind(&taken.event)
     .bind(link.url.expose())
     .bind(link.export_type.as_deref().unwrap_or(USUAL_TYPE))
-    .bind(link.content_type.as_deref())
     .bind(stats)
     .execute(&mut *c)
     .await?;

@@ -158,7 +158,7 @@ fn encode(criterion: &mut Criterion) {
     let input = input();
     let mut scratch = Scratch::default();
     let router = Router::default();
-    let batches: Vec<Batch> = chunks_of(&input)
+    let mut batches: Vec<Batch> = chunks_of(&input)
         .iter()
         .map(|lines| router.route(copy_of(lines), Batch::default(), &mut scratch).0)
         .collect();
@@ -173,7 +173,7 @@ fn encode(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut sink = SplitSink::new(Arc::new(Nowhere), options);
-                batches.iter().for_each(|batch| sink.commit(batch, &Inline).expect("nothing to fail"));
+                batches.iter_mut().for_each(|batch| sink.commit(batch, &Inline).expect("nothing to fail"));
                 sink.finish(&Inline).expect("nothing to fail").outputs().len()
             });
         });

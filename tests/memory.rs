@@ -498,7 +498,7 @@ impl Sink for Behind {
         self.sink.begin_source(source, name)
     }
 
-    fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError> {
         self.wait();
         self.sink.commit(batch, offload)
     }

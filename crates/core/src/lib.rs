@@ -52,7 +52,7 @@ pub use budget::{Budget, BudgetClosed, Lease};
 pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Content, Lines, PartKind, PartSpan, Parts};
 pub use fault::{BadRecord, Fault};
 pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally, SidecarTally};
-pub use long_line::{LongLine, Verdict};
+pub use long_line::{LongLine, LongReader, Verdict};
 pub use mapped::{MAPPED_BYTES, mapped_buffer};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};

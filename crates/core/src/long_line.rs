@@ -1,3 +1,5 @@
+use std::fmt;
+use std::io::{self, Read};
 use std::ops::Range;
 
 use crate::{BadRecord, Destination, Ledger, Position, Spool};
@@ -20,6 +22,53 @@ pub struct LongLine {
     pub ledger: Ledger,
     /// Its bytes, without line end.
     pub spool: Box<dyn Spool>,
+}
+
+impl LongLine {
+    /// If it is delivered: where to, and its bytes, without line end and surrounding white space.
+    pub fn delivered(&mut self) -> Option<(Destination, LongReader<'_>)> {
+        match &self.verdict {
+            Verdict::Delivered { destination, record } => {
+                Some((*destination, LongReader { spool: &mut *self.spool, left: record.clone() }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a record that was too long to be held. Made by [`LongLine::delivered`].
+pub struct LongReader<'l> {
+    spool: &'l mut dyn Spool,
+    left: Range<u64>,
+}
+
+impl LongReader<'_> {
+    /// Bytes that are left to be read.
+    #[must_use]
+    pub fn bytes_left(&self) -> u64 {
+        self.left.end - self.left.start
+    }
+}
+
+impl Read for LongReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let wanted = into.len().min(usize::try_from(self.bytes_left()).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let count = self.spool.read_at(self.left.start, &mut into[..wanted])?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left.start += count as u64;
+        Ok(count)
+    }
+}
+
+impl fmt::Debug for LongReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongReader").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 /// What becomes of a line that was too long to be held. Ranges count from the first byte of the line.

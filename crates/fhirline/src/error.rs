@@ -134,6 +134,12 @@ pub enum JobError {
         /// The destination as given.
         name: String,
     },
+    /// Sources were not whole, so what was handed out of them is not all that they should hold.
+    #[error("{sources} of the sources could not be read to the end")]
+    Incomplete {
+        /// How many.
+        sources: u64,
+    },
     /// The run had to stop.
     #[error(transparent)]
     Run(RunError),
@@ -146,6 +152,7 @@ impl JobError {
         match self {
             Self::Run(RunError::Cancelled) => ExitStatus::Interrupted,
             Self::Run(error) if error.is_closed() => ExitStatus::Complete,
+            Self::Incomplete { .. } => ExitStatus::Incomplete,
             #[cfg(feature = "http")]
             Self::Export(error) => status_of_export(error),
             Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
@@ -194,7 +201,7 @@ impl JobError {
             Self::Export(error) => error.hint().map(str::to_owned),
             #[cfg(feature = "http")]
             Self::NoExport { .. } => Some("name the folder that the export was to be fetched to".into()),
-            Self::BadDestination { .. } => None,
+            Self::BadDestination { .. } | Self::Incomplete { .. } => None,
         }
     }
 }

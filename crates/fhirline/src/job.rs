@@ -3,7 +3,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fhirline_core::{Origin, SourceRole, Spools};
@@ -12,7 +12,7 @@ use fhirline_flow::{
     Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, RunError, note_base, run,
 };
 use fhirline_line_split::ChunkSize;
-use fhirline_route::{Grouping, IdRule, Proof, Router, Selection};
+use fhirline_route::{Filter, Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
 use crate::expectation::DeclaredCounts;
@@ -71,6 +71,7 @@ pub struct Job {
     pub(crate) keep_bundles: bool,
     pub(crate) proof: Proof,
     pub(crate) selection: Selection,
+    pub(crate) filter: Option<Arc<dyn Filter>>,
     pub(crate) expectation: Option<Expectation>,
     pub(crate) cancel: Cancel,
     /// For tests: the product uses the default.
@@ -148,6 +149,7 @@ impl Job {
             keep_bundles: false,
             proof: Proof::Full,
             selection: Selection::default(),
+            filter: None,
             expectation: None,
             cancel: Cancel::new(),
             chunk_size: ChunkSize::default(),
@@ -224,6 +226,13 @@ impl Job {
     #[must_use]
     pub fn select(mut self, selection: Selection) -> Self {
         self.selection = selection;
+        self
+    }
+
+    /// Which resources of the wanted types are kept: the caller's own rule, asked once for each.
+    #[must_use]
+    pub fn filter(mut self, filter: impl Filter + 'static) -> Self {
+        self.filter = Some(Arc::new(filter));
         self
     }
 
@@ -352,7 +361,7 @@ impl Job {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Ran, JobError> {
         let (proof, selection, ids) = (self.proof, self.selection.clone(), going.ids);
-        let router = Router { proof, selection, grouping, ids };
+        let router = Router { proof, selection, grouping, ids, filter: self.filter.clone() };
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
@@ -444,6 +453,14 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
         Ok(Found::Skipped { name, why }) => Entry::Skipped { name, why: why.to_string() },
         Err(error) => Entry::Lost { name: name_of(&error), error: Box::new(error) },
     })
+}
+
+/// Starts a thread for a job.
+pub(crate) fn spawned<T: Send + 'static>(
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, JobError> {
+    let thread = thread::Builder::new().name("fhirline-job".into());
+    thread.spawn(job).map_err(|error| JobError::Run(RunError::Threads(error.into())))
 }
 
 /// What to call something that could not be found.

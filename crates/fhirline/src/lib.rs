@@ -32,6 +32,7 @@
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+mod batches;
 mod bundle;
 mod destination;
 mod error;
@@ -42,13 +43,21 @@ mod export;
 mod fetch;
 mod job;
 mod manifest;
+mod own_sink;
 #[cfg(feature = "cloud")]
 mod prefix;
 mod replay;
 mod report;
+mod run;
+#[cfg(feature = "async")]
+mod running;
 pub mod sample;
+pub mod sink;
 mod split;
 
+#[cfg(feature = "async")]
+pub use batches::BatchStream;
+pub use batches::{Batch, Batches, Rejected, Rejects, Resources};
 pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob, RestoreReport};
 pub use error::JobError;
 pub use exit::ExitStatus;
@@ -72,13 +81,17 @@ pub use fhirline_flow::{
     Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
     resident_bytes,
 };
-pub use fhirline_route::Selection;
+pub use fhirline_route::{Body, Filter, Resource, ResourceError, ResourceReader, Selection, Spooled, Value};
 pub use fhirline_sink::{Codec, Encoding, LevelOutOfRange};
 pub use job::{Job, OnEvent};
+pub use own_sink::SinkJob;
 pub use replay::ReplayError;
 pub use report::{
     Account, BytesReport, ContainersReport, FailureReport, FaultReport, LedgerReport, LengthReport,
     MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SidecarsReport,
     SkippedReport, SourcesReport, TypeReport,
 };
+pub use run::{JobRun, Output};
+#[cfg(feature = "async")]
+pub use running::Running;
 pub use split::SplitJob;

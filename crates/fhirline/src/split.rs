@@ -34,7 +34,7 @@ mod interrupted;
 #[cfg(test)]
 mod tests;
 
-use known::Known;
+pub(crate) use known::Known;
 use run::Run;
 pub(crate) use target::Target;
 #[cfg(not(feature = "cloud"))]
@@ -50,7 +50,7 @@ use target::into_store;
 use target::present_prefix;
 
 /// Decoded bytes between two checkpoints unless set otherwise.
-const CHECKPOINT_BYTES: u64 = 64 << 20;
+pub(crate) const CHECKPOINT_BYTES: u64 = 64 << 20;
 
 /// Where a split writes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

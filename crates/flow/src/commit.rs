@@ -154,10 +154,12 @@ impl<'c> Commit<'c> {
         for reject in batch.rejects() {
             self.tell_reject(reject.why, reject.position, reject.bytes.len() as u64);
         }
+        // The sink may keep the batch.
+        let (end, read) = (batch.end, batch.ledger.bytes.read);
         if self.open {
             self.sink.commit(batch, offload)?;
         }
-        self.committed(batch.end, batch.ledger.bytes.read, stored, standing)
+        self.committed(end, read, stored, standing)
     }
 
     pub(crate) fn long(
@@ -223,6 +225,10 @@ impl<'c> Commit<'c> {
     /// The end of the last source.
     pub(crate) fn finish(mut self) -> Result<Outcome, RunError> {
         self.check_rejects(true)?;
+        if self.open {
+            let progress = self.noted_progress()?;
+            self.sink.complete(&progress)?;
+        }
         self.outcome.totals = self.before;
         Ok(self.outcome)
     }

@@ -5,7 +5,7 @@ use fhirline_core::{BadRecord, Position};
 use crate::{SourceError, Totals};
 
 /// What a run tells while it goes on. Holds no byte of a record.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'e> {
     /// A source begins.

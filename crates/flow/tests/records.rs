@@ -75,7 +75,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         self.follow(batch.at, batch.end);
         for run in &batch.runs {
             self.records.extend(batch.records(run).map(|record| text(record.bytes)));

@@ -37,7 +37,7 @@ impl Sink for Notes {
         Ok(())
     }
 
-    fn commit(&mut self, _batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, _batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         for run in &batch.runs {
             batch.records(run).for_each(|record| self.push(run.destination.name(), record.bytes));
         }

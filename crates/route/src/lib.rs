@@ -29,18 +29,24 @@
 //! The batch is as large as the chunk; its lists have at most one entry a line. A line that is a chunk of its own is
 //! not copied but handed on in the buffer in which it came.
 
+mod filter;
 mod ids;
 mod long;
 mod parts;
 mod place;
+mod pointer;
+mod resource;
 mod role;
 mod router;
 mod selection;
 
 // The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
 pub use fhirline_parse::{Proof, Shape, envelope, shape};
+pub use filter::Filter;
 pub use ids::IdRule;
 pub use long::{LongRoute, RoutedLine};
 pub use place::Scratch;
+pub use pointer::Value;
+pub use resource::{Body, Resource, ResourceError, ResourceReader, Spooled};
 pub use router::{Grouping, Router};
 pub use selection::Selection;

@@ -76,7 +76,7 @@ impl LongRoute {
         let mut ledger = Ledger::default();
         ledger.bytes.read = length + u64::from(terminator_bytes);
         ledger.bytes.terminators = u64::from(terminator_bytes);
-        let mut is_bundle = false;
+        let (mut is_bundle, mut of_type) = (false, None);
         let verdict = if length > max_line_bytes {
             rejected(BadRecord { fault: Fault::TooLong, at: 0 }, length, &mut ledger)
         } else if self.scanner.is_blank() {
@@ -91,6 +91,7 @@ impl LongRoute {
                         Some(sidecar) => place_beside(sidecar, &found, length, &mut ledger),
                         None => {
                             is_bundle = found.resource_type == "Bundle";
+                            of_type = Some(destination_of(&found.resource_type));
                             router.place_long(&found, length, &mut ledger)
                         }
                     }
@@ -98,7 +99,7 @@ impl LongRoute {
                 Err(why) => rejected(why, length, &mut ledger),
             }
         };
-        RoutedLine { verdict, ledger, is_bundle }
+        RoutedLine { verdict, ledger, is_bundle, of_type }
     }
 
     /// What becomes of what was pushed if it is no record but a line for a sidecar: an object, with a type or without.
@@ -114,7 +115,7 @@ impl LongRoute {
                 Verdict::Delivered { destination: sidecar, record: 0..length }
             }
         };
-        RoutedLine { verdict, ledger, is_bundle: false }
+        RoutedLine { verdict, ledger, is_bundle: false, of_type: None }
     }
 }
 
@@ -127,6 +128,8 @@ pub struct RoutedLine {
     pub ledger: Ledger,
     /// Whether it is a sound FHIR Bundle, and a record.
     pub is_bundle: bool,
+    /// Where it would go by its type, if it is a sound record.
+    pub of_type: Option<Destination>,
 }
 
 impl Router {
@@ -238,6 +241,7 @@ mod tests {
             selection,
             grouping,
             ids: IdRule::Any,
+            filter: None,
         })
     }
 

@@ -1,12 +1,12 @@
 //! What was found in containers, placed.
 
 use fhirline_bundle::compact_in_place;
-use fhirline_core::{BadRecord, Destination, Fault, Ledger, PartKind, PartSpan, Parts, SourceRole};
+use fhirline_core::{BadRecord, Destination, Fault, Ledger, PartKind, PartSpan, Parts, Position, SourceRole};
 use fhirline_parse::{Proof, envelope};
 
 use crate::place::{Place, Scratch, destination_of};
-use crate::router::{Judged, note_beside, place_beside, place_in, reject};
-use crate::{Grouping, IdRule, Router};
+use crate::router::{Judged, note_beside, place_beside, reject};
+use crate::{Grouping, IdRule, Resource, Router};
 
 impl Router {
     /// Where records go that are left out, in the words of the sidecar of entries.
@@ -16,16 +16,20 @@ impl Router {
     /// Where entries go that have no resource.
     pub const ENTRIES: &'static str = "_entries";
 
-    /// The name of the output to which a record goes.
+    /// The name of the output to which a record goes that stands there.
     #[must_use]
-    pub fn output_name(&self, record: &[u8], proof: Proof) -> String {
+    pub fn output_name(&self, record: &[u8], at: Position, proof: Proof) -> String {
         let destination = match self.judged(record, proof, |_| None) {
             Ok(Judged::Record(found)) => destination_of(&found.resource_type),
             Ok(Judged::Beside(sidecar)) => sidecar,
             Err(_) => return Self::QUARANTINED.to_owned(),
         };
+        let keeps = || match &self.filter {
+            Some(filter) => filter.keeps(&Resource::inline(destination, at, record)),
+            None => true,
+        };
         match self.grouping {
-            _ if !self.selection.wants(&destination) => Self::FILTERED.to_owned(),
+            _ if !self.selection.wants(&destination) || !keeps() => Self::FILTERED.to_owned(),
             Grouping::ByType => destination.name().to_owned(),
             Grouping::Together => Destination::Together.name().to_owned(),
         }
@@ -47,7 +51,7 @@ impl Router {
             match (part.kind, known) {
                 (PartKind::Resource, Some(known)) if self.ids == IdRule::Any && sidecar.is_none() => {
                     let group = self.group_of_type(known, scratch);
-                    place_delivered(group, bytes, part, scratch, ledger);
+                    self.place_delivered(group, bytes, part, scratch, ledger);
                 }
                 (PartKind::Resource, _) => self.place_resource(bytes, part, sidecar, scratch, ledger),
                 (PartKind::Line, _) => self.place_line(bytes, place_of(part), role, scratch, ledger),
@@ -82,8 +86,21 @@ impl Router {
             // It is kept as it was.
             Err(why) => return set_aside(part, why, scratch, ledger),
         };
-        let delivered = place_delivered(group, bytes, part, scratch, ledger);
+        let delivered = self.place_delivered(group, bytes, part, scratch, ledger);
         ledger.duplicate_keys += delivered * u64::from(has_duplicates);
+    }
+
+    /// Places a sound resource, on one line; returns whether it is delivered (1) or left out (0).
+    fn place_delivered(
+        &self,
+        group: u32,
+        bytes: &mut [u8],
+        part: &PartSpan,
+        scratch: &mut Scratch,
+        ledger: &mut Ledger,
+    ) -> u64 {
+        let length = on_one_line(bytes, part, ledger) as usize;
+        self.place_in(group, place_of(part), &bytes[..length], scratch, ledger)
     }
 
     /// An entry without a resource is no record, and is kept as it is.
@@ -109,18 +126,6 @@ impl Router {
 /// Whether the fault is one that only a sound object can have.
 pub(crate) fn is_about_type(fault: Fault) -> bool {
     matches!(fault, Fault::NoResourceType | Fault::ResourceTypeNotString | Fault::ResourceTypeEmpty)
-}
-
-/// Places a sound resource, on one line; returns whether it is delivered (1) or left out (0).
-fn place_delivered(
-    group: u32,
-    bytes: &mut [u8],
-    part: &PartSpan,
-    scratch: &mut Scratch,
-    ledger: &mut Ledger,
-) -> u64 {
-    let length = on_one_line(bytes, part, ledger);
-    place_in(group, place_of(part), length, scratch, ledger)
 }
 
 fn place_of(part: &PartSpan) -> Place {

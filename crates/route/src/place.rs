@@ -1,10 +1,12 @@
 use std::collections::HashMap;
 
-use fhirline_core::{Destination, RecordSpan, RejectSpan, ResourceType};
+use fhirline_core::{Destination, Position, RecordSpan, RejectSpan, ResourceType};
 
 /// What a worker needs beside the chunk and the batch; kept from one chunk to the next so that nothing is allocated.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// Where the chunk begins.
+    pub(crate) at: Position,
     /// Delivered records in source order.
     pub(crate) placed: Vec<Placed>,
     /// Rejected records in source order, each with its place in the chunk's buffer.
@@ -64,6 +66,13 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     pub(crate) destination: Destination,
     pub(crate) wanted: bool,
+    pub(crate) placed: Amount,
+    pub(crate) left_out: Amount,
+}
+
+/// How many records, and their bytes without line ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Amount {
     pub(crate) records: u64,
     pub(crate) bytes: u64,
 }
@@ -97,7 +106,8 @@ impl Groups {
         let number = *self.numbers.entry(destination).or_insert(next);
         if number == next {
             let wanted = wanted(&destination);
-            self.all.push(Group { destination, wanted, records: 0, bytes: 0 });
+            let (placed, left_out) = Default::default();
+            self.all.push(Group { destination, wanted, placed, left_out });
         }
         self.latest = Some(number);
         number

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use fhirline_core::{
     BadRecord, Batch, CHUNK_BYTES, Chunk, Content, Destination, Filtered, Ledger, Lines, Position,
     RecordSpan, RejectSpan, ResourceType, Run, SourceRole,
@@ -6,7 +8,7 @@ use fhirline_parse::{Envelope, Proof, envelope};
 
 use crate::place::{Group, Place, Placed, Scratch, destination_of};
 use crate::role::sidecar_of_line;
-use crate::{IdRule, Selection};
+use crate::{Filter, IdRule, Selection};
 
 /// How delivered records are regrouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Router {
     pub grouping: Grouping,
     /// Which ids are good enough.
     pub ids: IdRule,
+    /// Which resources of the wanted types are kept; all, unless given.
+    pub filter: Option<Arc<dyn Filter>>,
 }
 
 /// What something sound is found to be.
@@ -51,11 +55,13 @@ impl Router {
         let bytes = match &mut content {
             Content::Lines(lines) => {
                 (into.at, into.end) = (lines.at, end_of(lines));
+                scratch.at = into.at;
                 into.ledger = self.place_lines(lines, role, scratch);
                 &mut lines.bytes
             }
             Content::Parts(parts) => {
                 (into.at, into.end) = (parts.at, parts.end);
+                scratch.at = into.at;
                 into.providers.append(&mut parts.providers);
                 into.ledger = parts.ledger;
                 self.place_parts(parts, role, scratch, &mut into.ledger);
@@ -96,10 +102,12 @@ impl Router {
         match self.judged(record, self.proof, |found| sidecar_of_line(role, found, content)) {
             Ok(judged) => {
                 ledger.bytes.white_space += (content.len() - record.len()) as u64;
-                let (at, length) = (at.behind(lead as u32), record.len() as u32);
+                let at = at.behind(lead as u32);
                 match judged {
-                    Judged::Record(found) => self.place_record(at, length, &found, scratch, ledger),
-                    Judged::Beside(sidecar) => place_beside(sidecar, at, length, scratch, ledger),
+                    Judged::Record(found) => self.place_record(at, record, &found, scratch, ledger),
+                    Judged::Beside(sidecar) => {
+                        place_beside(sidecar, at, record.len() as u32, scratch, ledger);
+                    }
                 }
             }
             Err(mut why) => {
@@ -130,14 +138,43 @@ impl Router {
     pub(crate) fn place_record(
         &self,
         at: Place,
-        length: u32,
+        record: &[u8],
         found: &Envelope<'_>,
         scratch: &mut Scratch,
         ledger: &mut Ledger,
     ) {
         let group = self.group_of(found, scratch);
         ledger.duplicate_keys +=
-            place_in(group, at, length, scratch, ledger) * u64::from(found.duplicate_keys > 0);
+            self.place_in(group, at, record, scratch, ledger) * u64::from(found.duplicate_keys > 0);
+    }
+
+    /// Notes a record of that group, and says whether it is delivered (1) or left out (0).
+    pub(crate) fn place_in(
+        &self,
+        number: u32,
+        at: Place,
+        record: &[u8],
+        scratch: &mut Scratch,
+        ledger: &mut Ledger,
+    ) -> u64 {
+        let keeps = self.keeps(number, at, record, scratch);
+        let length = record.len() as u64;
+        let group = &mut scratch.groups.all[number as usize];
+        ledger.records.read += 1;
+        if !group.wanted || !keeps {
+            group.left_out.records += 1;
+            group.left_out.bytes += length;
+            ledger.records.filtered += 1;
+            ledger.bytes.filtered += length;
+            return 0;
+        }
+        group.placed.records += 1;
+        group.placed.bytes += length;
+        ledger.records.delivered += 1;
+        ledger.bytes.delivered += length;
+        ledger.unknown_types += u64::from(group.destination == Destination::Unknown);
+        scratch.placed.push(Placed { group: number, span: at.span(length as u32), from: at.from });
+        1
     }
 
     /// The number of the group that a record belongs to.
@@ -160,31 +197,6 @@ impl Router {
     }
 }
 
-/// Notes a record of that group, and says whether it is delivered (1) or left out (0).
-pub(crate) fn place_in(
-    group: u32,
-    at: Place,
-    length: u32,
-    scratch: &mut Scratch,
-    ledger: &mut Ledger,
-) -> u64 {
-    let number = group;
-    let group = &mut scratch.groups.all[number as usize];
-    group.records += 1;
-    group.bytes += u64::from(length);
-    ledger.records.read += 1;
-    if !group.wanted {
-        ledger.records.filtered += 1;
-        ledger.bytes.filtered += u64::from(length);
-        return 0;
-    }
-    ledger.records.delivered += 1;
-    ledger.bytes.delivered += u64::from(length);
-    ledger.unknown_types += u64::from(group.destination == Destination::Unknown);
-    scratch.placed.push(Placed { group: number, span: at.span(length), from: at.from });
-    1
-}
-
 /// Notes what is no record and goes to a sidecar.
 pub(crate) fn place_beside(
     sidecar: Destination,
@@ -201,8 +213,8 @@ pub(crate) fn place_beside(
 pub(crate) fn note_beside(sidecar: Destination, at: Place, length: u32, scratch: &mut Scratch) {
     let group = scratch.groups.number(sidecar, |_| true);
     let beside = &mut scratch.groups.all[group as usize];
-    beside.records += 1;
-    beside.bytes += u64::from(length);
+    beside.placed.records += 1;
+    beside.placed.bytes += u64::from(length);
     scratch.placed.push(Placed { group, span: at.span(length), from: at.from });
 }
 
@@ -257,8 +269,8 @@ fn take_whole(bytes: &mut Vec<u8>, from: usize, length: usize, into: &mut Vec<u8
 }
 
 fn note_filtered(scratch: &Scratch, batch: &mut Batch) {
-    for group in scratch.groups.all.iter().filter(|group| !group.wanted) {
-        let (destination, records, bytes) = (group.destination, group.records, group.bytes);
+    for group in scratch.groups.all.iter().filter(|group| group.left_out.records > 0) {
+        let (destination, records, bytes) = (group.destination, group.left_out.records, group.left_out.bytes);
         batch.filtered.push(Filtered { destination, records, bytes });
     }
 }
@@ -294,14 +306,14 @@ fn runs_of(groups: &[Group], grouping: Grouping, runs: &mut Vec<Run>) -> Vec<usi
         let known = if together { runs.iter().position(|run| run.destination == destination) } else { None };
         let number = known.unwrap_or(runs.len());
         numbers.push(number);
-        if !group.wanted {
+        if group.placed.records == 0 {
             continue;
         }
         if number == runs.len() {
             runs.push(Run { destination, bytes: 0..0, spans: 0..0 });
         }
-        runs[number].bytes.end += (group.bytes + group.records) as usize;
-        runs[number].spans.end += group.records as usize;
+        runs[number].bytes.end += (group.placed.bytes + group.placed.records) as usize;
+        runs[number].spans.end += group.placed.records as usize;
     }
     numbers
 }

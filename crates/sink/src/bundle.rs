@@ -191,7 +191,7 @@ impl Sink for BundleSink {
         self.quarantine.begin_source(&*self.store, name)
     }
 
-    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             for record in batch.records(run) {
                 self.add(record.bytes, record.position)?;

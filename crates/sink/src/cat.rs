@@ -26,7 +26,7 @@ impl Sink for CatSink<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             self.out.write_all(batch.run_bytes(run)).map_err(write_error)?;
         }

@@ -52,6 +52,12 @@ pub enum SinkError {
         #[source]
         why: Refused,
     },
+    /// A sink of somebody else's cannot go on.
+    #[error("the sink cannot go on")]
+    Own {
+        /// What it says. It is shown to users, so it must hold nothing of a record.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A compression job was lost: the worker that ran it has ended.
     #[error("a worker ended before it gave its result back")]
     WorkerLost,
@@ -114,6 +120,11 @@ pub enum ResumeError {
 }
 
 impl SinkError {
+    /// For sinks of others, by `map_err`: what made them stop.
+    pub fn own(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Own { source: error.into() }
+    }
+
     /// For `map_err`: what was tried on which output.
     pub(crate) fn store(action: &'static str, name: &str) -> impl FnOnce(io::Error) -> Self {
         let name = name.to_owned();

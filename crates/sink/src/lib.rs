@@ -15,10 +15,10 @@
 //! let lines = Lines { at: Position::start_of(SourceId(0)), ends: vec![bytes.len() as u32], bytes };
 //! let (role, lease) = (SourceRole::Data, Lease::free_of_charge());
 //! let chunk = Chunk { sequence: 0, role, content: lines.into(), lease };
-//! let (batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
+//! let (mut batch, _) = Router::default().route(chunk, Batch::default(), &mut Scratch::default());
 //!
 //! let mut out = Vec::new();
-//! CatSink::new(&mut out).commit(&batch, &Inline)?;
+//! CatSink::new(&mut out).commit(&mut batch, &Inline)?;
 //! assert_eq!(out, b"{\"resourceType\":\"Goal\"}\n");
 //! # Ok::<(), fhirline_sink::SinkError>(())
 //! ```
@@ -61,6 +61,8 @@ mod bundle;
 mod cat;
 mod checkpoint;
 mod checksum;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod encode;
 mod error;
 mod lengths;
@@ -94,20 +96,35 @@ pub use stats::{StatsSink, TypeStats};
 use fhirline_core::{Batch, LongLine, SourceId};
 
 /// Takes batches in sequence order.
+///
+/// The engine calls [`begin_source`](Self::begin_source) for each source, then [`commit`](Self::commit) and
+/// [`commit_long`](Self::commit_long) for what it holds, in order, and either goes on with the next source, or
+/// [abandons](Self::abandon_source) or [fails](Self::fail_source) this one; [`complete`](Self::complete) comes last. Anybody may
+/// implement it: the feature `conformance` has a suite of tests for sinks.
 pub trait Sink {
+    /// Whether the sink goes on where an earlier run stopped, and then the `progress` of the [`checkpoint`](Self::checkpoint) that it
+    /// goes on from. Asked before anything else. A sink that cannot be taken up again has nothing to say.
+    ///
+    /// # Errors
+    /// When the sink cannot be taken up.
+    fn noted(&mut self) -> Result<Option<Vec<u8>>, SinkError> {
+        Ok(None)
+    }
+
     /// A source begins. What was committed so far is what [`abandon_source`](Self::abandon_source) goes back to.
     ///
     /// # Errors
     /// When the sink cannot go on.
     fn begin_source(&mut self, source: SourceId, name: &str) -> Result<(), SinkError>;
 
-    /// Takes the next batch.
+    /// Takes the next batch: its [runs](Batch::runs) of resources and of lines for sidecars, and its [rejects](Batch::rejects). A sink
+    /// that wants to keep the batch itself leaves another in its place, whose memory is used again.
     ///
     /// # Errors
     /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
-    fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError>;
+    fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError>;
 
-    /// Takes a record that was too long to be held: a batch of one record.
+    /// Takes a record that was too long to be held: a batch of one record. [`LongLine::delivered`] reads it.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
@@ -139,6 +156,16 @@ pub trait Sink {
     /// When the sink cannot go on.
     fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
         let _ = (progress, sync);
+        Ok(())
+    }
+
+    /// All sources were read to their ends, and whatever was not whole was taken back. `progress` is that of a last checkpoint: a run
+    /// that is taken up from there has nothing left to do.
+    ///
+    /// # Errors
+    /// When the sink cannot come to its end.
+    fn complete(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+        let _ = progress;
         Ok(())
     }
 }

@@ -371,7 +371,7 @@ impl Sink for SplitSink {
         self.quarantine.begin_source(&*self.store, name)
     }
 
-    fn commit(&mut self, batch: &Batch, offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError> {
         for run in &batch.runs {
             self.commit_run(batch, run, offload)?;
         }

@@ -41,7 +41,7 @@ impl Sink for StatsSink {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         for run in batch.runs.iter().filter(|run| !run.destination.is_sidecar()) {
             let lengths = self.lengths(run.destination);
             batch.lengths(run).for_each(|length| lengths.add(u64::from(length)));

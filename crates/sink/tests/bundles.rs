@@ -56,7 +56,8 @@ impl Run {
             if line.long {
                 self.sink.commit_long(&mut self.long(line, at, end), &Inline)?;
             } else {
-                self.sink.commit(&self.batch(bytes, at), &Inline)?;
+                let mut batch = self.batch(bytes, at);
+                self.sink.commit(&mut batch, &Inline)?;
             }
             at = end;
         }

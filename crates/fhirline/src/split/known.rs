@@ -18,8 +18,11 @@ use crate::{Job, SplitJob};
 /// Where the options tell which export the sources are from.
 pub(super) const EXPORT: &str = "export";
 
+/// Where they tell the name of the filter.
+const FILTER: &str = "filter";
+
 /// The options as they are written down, and as users give them.
-const OPTIONS: [(&str, &str); 18] = [
+const OPTIONS: [(&str, &str); 19] = [
     ("types", "--type"),
     ("exceptTypes", "--exclude-type"),
     ("compress", "--compress"),
@@ -38,23 +41,24 @@ const OPTIONS: [(&str, &str); 18] = [
     ("expected", "--expect"),
     ("replay", "the quarantine that is run again"),
     (EXPORT, "the export"),
+    (FILTER, "the filter"),
 ];
 
 /// What is known of a run before it begins.
-pub(super) struct Known {
-    pub(super) options: Value,
+pub(crate) struct Known {
+    pub(crate) options: Value,
     /// A hash of the options and of what is known about the sources; `None` if one of them is a stream, which nobody can tell
     /// from another.
-    pub(super) fingerprint: Option<String>,
+    pub(crate) fingerprint: Option<String>,
     /// When the newest source was last changed.
-    pub(super) newest: Option<SystemTime>,
+    pub(crate) newest: Option<SystemTime>,
     /// Whether there is a source at all, be it one that cannot be read.
-    pub(super) any_source: bool,
+    pub(crate) any_source: bool,
 }
 
 impl Known {
     /// Looks at the options and the sources, without reading any.
-    pub(super) fn of(job: &Job, to: &SplitJob) -> Self {
+    pub(crate) fn of(job: &Job, to: &SplitJob) -> Self {
         let options = options_of(job, to);
         let mut hash = Sha256::new();
         hash.update(options.to_string());
@@ -80,14 +84,14 @@ impl Known {
     }
 
     /// What a run must have in common with this one to be continued by it, beside the sources.
-    pub(super) fn run(&self) -> Box<RawValue> {
+    pub(crate) fn run(&self) -> Box<RawValue> {
         // Strings, numbers and lists of them into memory: nothing here can fail.
         to_raw_value(&json!({ "version": env!("CARGO_PKG_VERSION"), "options": self.options }))
             .unwrap_or_default()
     }
 
     /// In what an interrupted run differs from this one; empty if in nothing.
-    pub(super) fn differences_to_run(&self, run: &RawValue) -> Vec<String> {
+    pub(crate) fn differences_to_run(&self, run: &RawValue) -> Vec<String> {
         let run: Value = serde_json::from_str(run.get()).unwrap_or_default();
         match run["version"].as_str() {
             Some(env!("CARGO_PKG_VERSION")) => self.differences(&run["options"]),
@@ -96,7 +100,7 @@ impl Known {
     }
 
     /// In which options another run differs from this one.
-    pub(super) fn differences(&self, theirs: &Value) -> Vec<String> {
+    pub(crate) fn differences(&self, theirs: &Value) -> Vec<String> {
         if self.options == *theirs {
             return Vec::new();
         }
@@ -152,6 +156,9 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
     // Not there for all others, so that they are as they were.
     if let Some(export) = &job.export {
         options[EXPORT] = json!(export);
+    }
+    if let Some(filter) = &job.filter {
+        options[FILTER] = json!(filter.name());
     }
     options
 }

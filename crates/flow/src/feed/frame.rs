@@ -211,6 +211,7 @@ impl Feed<'_> {
         let end = at.advanced(routed.ledger.bytes.read, 1);
         let line =
             LongLine { at, end, length, lines: 1, verdict: routed.verdict, ledger: routed.ledger, spool };
+        let line = self.router.filtered_long(line, routed.of_type);
         Ok(Some(Step::Long {
             line: Box::new(line),
             stored_bytes: self.stored_bytes(),

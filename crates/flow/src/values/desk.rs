@@ -113,7 +113,7 @@ impl Desk<'_> {
             Kind::Resource => {
                 if self.story.open_bundle().is_some() {
                     let proof = if part.proven { Proof::Trusted } else { self.options.router.proof };
-                    self.story.output(self.options.router.output_name(part.bytes, proof).as_str());
+                    self.story.output(self.options.router.output_name(part.bytes, part.at, proof).as_str());
                 }
                 self.push(PartKind::Resource, part);
             }

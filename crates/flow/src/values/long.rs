@@ -103,7 +103,7 @@ impl Finish<'_> {
         ledger.bytes.quarantined = whole.length;
         ledger.records.read = 1;
         ledger.records.quarantined = 1;
-        let routed = RoutedLine { verdict: Verdict::Rejected(why), ledger, is_bundle: false };
+        let routed = RoutedLine { verdict: Verdict::Rejected(why), ledger, is_bundle: false, of_type: None };
         self.delivered(whole, routed, raw)
     }
 
@@ -143,7 +143,7 @@ impl Finish<'_> {
         routed: RoutedLine,
         raw: &mut Raw<'_>,
     ) -> io::Result<LongLine> {
-        let RoutedLine { verdict, mut ledger, .. } = routed;
+        let RoutedLine { verdict, mut ledger, of_type, .. } = routed;
         let destination = match verdict {
             Verdict::Delivered { destination, .. } if whole.line_ends > 0 => destination,
             verdict => {
@@ -151,7 +151,8 @@ impl Finish<'_> {
                     Some(spool) => spool,
                     None => self.copied(whole, raw)?,
                 };
-                return Ok(line(whole, whole.length, verdict, ledger, spool));
+                let line = line(whole, whole.length, verdict, ledger, spool);
+                return Ok(self.router.filtered_long(line, of_type));
             }
         };
         let (mut on_one_line, mut length) = (self.spools.create()?, 0);
@@ -166,7 +167,8 @@ impl Finish<'_> {
         ledger.bytes.white_space = 0;
         ledger.add(&dropped);
         let verdict = Verdict::Delivered { destination, record: 0..length };
-        Ok(line(whole, length, verdict, ledger, on_one_line))
+        let line = line(whole, length, verdict, ledger, on_one_line);
+        Ok(self.router.filtered_long(line, of_type))
     }
 
     fn scanned(&self, whole: Whole, raw: &mut Raw<'_>) -> io::Result<LongRoute> {

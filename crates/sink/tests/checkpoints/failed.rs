@@ -176,9 +176,9 @@ fn a_sink_without_checkpoints_keeps_it_too() {
     let store = MemoryStore::new();
     let mut sink = SplitSink::new(Arc::new(store.clone()), compressed());
     let line = crate::support::line(2, 0, 10);
-    let batch = crate::support::batch_of([(2, line.clone())].into_iter(), Default::default());
+    let mut batch = crate::support::batch_of([(2, line.clone())].into_iter(), Default::default());
     sink.begin_source(fhirline_core::SourceId(0), "source").expect("in memory");
-    sink.commit(&batch, &Inline).expect("in memory");
+    sink.commit(&mut batch, &Inline).expect("in memory");
     sink.fail_source(Some(b"{}")).expect("in memory");
     drop(sink);
     assert_eq!(contents(&store).len(), 1);

@@ -21,7 +21,7 @@ fn commit_all(sink: &mut dyn Sink) {
     let at = Position::start_of(SourceId(0));
     let lines = mixed().into_iter().map(|(kind, length)| (kind, line(kind, 0, length.into())));
     sink.begin_source(SourceId(0), "source").expect("in memory");
-    sink.commit(&batch_of(lines, at), &Inline).expect("in memory");
+    sink.commit(&mut batch_of(lines, at), &Inline).expect("in memory");
     for kind in [13, 14, 15, 2] {
         sink.commit_long(&mut long_line(kind, 300, 1, at), &Inline).expect("in memory");
     }

@@ -158,14 +158,14 @@ fn take(sink: &mut SplitSink, steps: &[Step], place: usize, threads: bool) -> Re
                 (kind, line(kind, place * 31 + number, usize::from(length)))
             };
             let lines = lines.iter().enumerate().map(text);
-            sink.commit(&batch_of(lines, at), offload)
+            sink.commit(&mut batch_of(lines, at), offload)
         }
         Step::Types(types) => {
             let letter = |number: u16, power| char::from(b'a' + (number / 26_u16.pow(power) % 26) as u8);
             let name = |number| (0..3).map(|power| letter(number, power)).collect::<String>();
             let lines =
                 types.clone().map(|number| (0, format!("{{\"resourceType\":\"T{}\"}}\n", name(number))));
-            sink.commit(&batch_of(lines, at), offload)
+            sink.commit(&mut batch_of(lines, at), offload)
         }
         Step::Long(kind, length) => sink.commit_long(&mut long_line(*kind, *length, place, at), offload),
         Step::Abandon => sink.abandon_source(),

@@ -1,0 +1,60 @@
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use fhirline_core::{Batch as Regrouped, LongLine, NoSpools, SourceId, Spools};
+use fhirline_sink::{Offload, Sink, SinkError};
+
+use super::Batch;
+
+/// Hands each batch on as it is: what the router copied is copied no more. In its place it leaves the memory of one that was used up.
+pub(super) struct HandOver<G> {
+    give: G,
+    source: Arc<str>,
+    spent: Receiver<Regrouped>,
+    back: Sender<Regrouped>,
+}
+
+impl<G: FnMut(Batch) -> bool> HandOver<G> {
+    pub(super) fn new(give: G) -> Self {
+        let (back, spent) = channel();
+        Self { give, source: Arc::from(""), spent, back }
+    }
+
+    fn give(&mut self, batch: Batch) -> Result<(), SinkError> {
+        if (self.give)(batch) { Ok(()) } else { Err(SinkError::Closed) }
+    }
+}
+
+impl<G: FnMut(Batch) -> bool> Sink for HandOver<G> {
+    fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
+        self.source = Arc::from(name);
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &mut Regrouped, _offload: &dyn Offload) -> Result<(), SinkError> {
+        let next = self.spent.try_recv().unwrap_or_default();
+        let batch = mem::replace(batch, next);
+        let batch = Batch::regrouped(&self.source, batch, self.back.clone());
+        self.give(batch)
+    }
+
+    fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
+        let nothing = NoSpools.create().map_err(SinkError::own)?;
+        let spool = mem::replace(&mut line.spool, nothing);
+        let batch = Batch::long(&self.source, line, spool);
+        self.give(batch)
+    }
+
+    fn abandon_source(&mut self) -> Result<(), SinkError> {
+        // What was handed out is not ours any more; the report tells.
+        Ok(())
+    }
+}
+
+impl<G> fmt::Debug for HandOver<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandOver").field("source", &self.source).finish_non_exhaustive()
+    }
+}

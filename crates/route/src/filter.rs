@@ -1,0 +1,73 @@
+use std::fmt;
+use std::sync::Mutex;
+
+use fhirline_core::{Destination, LongLine, Verdict};
+
+use crate::place::{Place, Scratch};
+use crate::{Resource, Router};
+
+/// Decides which resources of the wanted types are kept. What is left out is counted as filtered.
+///
+/// It is asked by any worker, in any order, and once for each resource of a wanted type that is sound; so it has to say the same of
+/// the same resource each time, or outputs depend on chance.
+///
+/// ```
+/// use fhirline_route::{Filter, Resource};
+///
+/// /// What is about one of these patients.
+/// #[derive(Debug)]
+/// struct Patients(Vec<String>);
+///
+/// impl Filter for Patients {
+///     fn name(&self) -> String {
+///         "patients of the study".into()
+///     }
+///
+///     fn keeps(&self, resource: &Resource<'_>) -> bool {
+///         let about = |pointer| resource.get(pointer).ok().flatten().and_then(|found| found.text().map(String::from));
+///         let subject = about("/subject/reference").or_else(|| about("/patient/reference"));
+///         subject.is_some_and(|subject| self.0.contains(&subject))
+///     }
+/// }
+/// ```
+pub trait Filter: Send + Sync + fmt::Debug {
+    /// What tells this filter from others, and from itself when it would decide otherwise (a hash of its list, say). It is written down
+    /// with an output, and a run that goes on, or that is run again, wants the same; so nothing in it may be private.
+    fn name(&self) -> String;
+
+    /// Whether the resource is kept.
+    fn keeps(&self, resource: &Resource<'_>) -> bool;
+}
+
+impl Router {
+    /// Whether the filter, if there is one, keeps a record of that group. It is not asked about what is not wanted anyway.
+    pub(crate) fn keeps(&self, group: u32, at: Place, record: &[u8], scratch: &Scratch) -> bool {
+        let Some(filter) = &self.filter else { return true };
+        let group = &scratch.groups.all[group as usize];
+        let position = scratch.at.advanced(u64::from(at.offset), u64::from(at.line));
+        !group.wanted || filter.keeps(&Resource::inline(group.destination, position, record))
+    }
+
+    /// Asks the filter, if there is one, about a record that was too long to be held.
+    #[must_use]
+    pub fn filtered_long(&self, mut line: LongLine, of_type: Option<Destination>) -> LongLine {
+        let (Some(filter), Verdict::Delivered { destination, record }) = (&self.filter, &line.verdict) else {
+            return line;
+        };
+        if destination.is_sidecar() {
+            return line;
+        }
+        let (destination, record) = (of_type.unwrap_or(*destination), record.clone());
+        let spool = Mutex::new(line.spool);
+        let keeps = filter.keeps(&Resource::spooled(destination, line.at, &spool, record.clone()));
+        line.spool = spool.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if !keeps {
+            let (records, bytes) = (&mut line.ledger.records, &mut line.ledger.bytes);
+            (records.filtered, records.delivered) = (records.delivered, 0);
+            (bytes.filtered, bytes.delivered) = (bytes.delivered, 0);
+            (line.ledger.duplicate_keys, line.ledger.unknown_types) = (0, 0);
+            line.verdict = Verdict::Filtered { destination, record };
+        }
+        line
+    }
+}

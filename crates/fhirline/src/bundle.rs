@@ -190,7 +190,7 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn bundle_memory_plan(&self) -> Result<MemoryPlan, JobError> {
-        let plan = |part, bytes| MemoryPlan::setting_aside(part, bytes, self.memory_bytes, self.threads);
+        let plan = |part, bytes| MemoryPlan::setting_aside(part, bytes, self.memory, self.threads);
         let ((usual, least), [part, least_part]) = (self.network_bytes(false), FINGERPRINTS_PARTS);
         let plans = plan(part, usual).or_else(|_| plan(part, least));
         Ok(plans.or_else(|_| plan(least_part, least))?)
@@ -225,14 +225,14 @@ impl Job {
             Place::Folder(_) => memory.map(Plan::local),
             #[cfg(feature = "cloud")]
             Place::Prefix(_) => {
-                let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
+                let (ceiling, threads) = (self.memory, self.threads);
                 let network_bytes = self.network_bytes(true);
                 let with = |part| {
                     let plan = |network_bytes, upload_bytes| {
-                        MemoryPlan::setting_aside(part, network_bytes, ceiling_bytes, threads)?
+                        MemoryPlan::setting_aside(part, network_bytes, ceiling, threads)?
                             .with_more_uploads(upload_bytes)
                     };
-                    crate::prefix::plan_with_uploads(ceiling_bytes, network_bytes, plan)
+                    crate::prefix::plan_with_uploads(ceiling, network_bytes, plan)
                 };
                 let [part, least_part] = FINGERPRINTS_PARTS;
                 let (memory, upload_bytes) = with(part).or_else(|_| with(least_part))?;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use fhirline_core::{Origin, SourceRole, Spools};
 use fhirline_fetch::{FetchError, FolderSpools, Found, FoundBy, Network, Selection as Sources, SkipReason};
 use fhirline_flow::{
-    Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, RunError, note_base, run,
+    Cancel, Ceiling, Entry, Event, FlowOptions, MemoryPlan, Outcome, Progress, RejectLimit, RunError,
+    note_base, run,
 };
 use fhirline_line_split::ChunkSize;
 use fhirline_route::{Filter, Grouping, IdRule, Proof, Router, Selection};
@@ -24,6 +25,9 @@ use crate::{Expectation, JobError, Report};
 /// Workers that are started unless more are asked for. One thread reads and one commits, so more would wait, and each
 /// takes a little of the memory.
 const MOST_USUAL_THREADS: usize = 8;
+
+/// What a job takes unless more or less is asked for.
+pub(crate) const USUAL_MEMORY_BYTES: u64 = 56 << 20;
 
 /// What the network takes, for sources or a store, beside their bytes: its code, threads, and the buffers of connections. Measured:
 /// 2 to 3 MiB more of the program are in memory than without, and 1 MiB is allocated.
@@ -62,7 +66,7 @@ pub struct Job {
     /// A hash of the request for the export whose files the sources are, if they are.
     pub(crate) export: Option<String>,
     pub(crate) threads: usize,
-    pub(crate) memory_bytes: u64,
+    pub(crate) memory: Ceiling,
     pub(crate) max_line_bytes: Option<u64>,
     pub(crate) max_ratio: Option<u64>,
     pub(crate) max_decoded_bytes: Option<u64>,
@@ -140,7 +144,7 @@ impl Job {
             replay: None,
             export: None,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MOST_USUAL_THREADS),
-            memory_bytes: 64 << 20,
+            memory: Ceiling::beside(USUAL_MEMORY_BYTES),
             max_line_bytes: None,
             max_ratio: None,
             max_decoded_bytes: None,
@@ -164,10 +168,20 @@ impl Job {
         self
     }
 
-    /// The ceiling on resident memory, in bytes; 64 MiB unless set. Decoded outputs do not depend on it.
+    /// A ceiling on the resident memory of the whole process, in bytes: for a program that does nothing else. What it held before
+    /// its first job is taken off first. Decoded outputs do not depend on it.
     #[must_use]
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
-        self.memory_bytes = bytes;
+        self.memory = bytes.into();
+        self
+    }
+
+    /// What the job may take beside all that the process holds otherwise, in bytes; 56 MiB unless this or
+    /// [`memory_bytes`](Self::memory_bytes) is set, which in a small program comes to 64 MiB. Jobs that run at the same time take as
+    /// much each. Decoded outputs do not depend on it.
+    #[must_use]
+    pub fn memory_beside_bytes(mut self, bytes: u64) -> Self {
+        self.memory = Ceiling::beside(bytes);
         self
     }
 
@@ -282,7 +296,7 @@ impl Job {
     /// this machine.
     pub(crate) fn network_bytes(&self, far: bool) -> (u64, u64) {
         if self.sources.is_remote() {
-            let usual = (self.memory_bytes / 32 * 3).clamp(LEAST_HELD_BYTES, MOST_HELD_BYTES);
+            let usual = (self.memory.bytes() / 32 * 3).clamp(LEAST_HELD_BYTES, MOST_HELD_BYTES);
             return (CONNECTION_BYTES + usual, CONNECTION_BYTES + LEAST_HELD_BYTES);
         }
         let bytes = if far { CONNECTION_BYTES } else { 0 };
@@ -308,8 +322,8 @@ impl Job {
     /// # Errors
     /// [`JobError::Memory`] if it is too little.
     pub fn memory_plan(&self, encoding: Encoding) -> Result<MemoryPlan, JobError> {
-        let (ceiling_bytes, threads) = (self.memory_bytes, self.threads);
-        let plan = |bytes| MemoryPlan::with_network(bytes, 0, ceiling_bytes, threads, encoding);
+        let (ceiling, threads) = (self.memory, self.threads);
+        let plan = |bytes| MemoryPlan::with_network(bytes, 0, ceiling, threads, encoding);
         let (usual, least) = self.network_bytes(false);
         Ok(plan(usual).or_else(|_| plan(least))?)
     }

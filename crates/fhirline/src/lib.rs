@@ -25,7 +25,8 @@
 //!
 //! # Memory
 //!
-//! [`Job::memory_bytes`] is a ceiling on the resident memory of the process, whatever the size and number of the sources.
+//! A job takes no more than it may, whatever the size and number of the sources: [`Job::memory_beside_bytes`] says how much that is beside
+//! what the process holds otherwise, and [`Job::memory_bytes`] sets a ceiling on the resident memory of the whole process.
 
 /// The examples of the README, which are compiled with the others.
 #[cfg(doctest)]
@@ -78,7 +79,7 @@ pub use fhirline_fetch::{
     HttpError, HttpOptions, KeyFile, KickOffMethod, Netrc, Retry, SmartOptions,
 };
 pub use fhirline_flow::{
-    Cancel, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
+    Cancel, Ceiling, Changed, Event, MemoryPlan, NotLines, RejectLimit, RunError, SourceChanged, SourceError,
     resident_bytes,
 };
 pub use fhirline_route::{Body, Filter, Resource, ResourceError, ResourceReader, Selection, Spooled, Value};

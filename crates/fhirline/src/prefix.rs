@@ -6,7 +6,7 @@ use std::time::Duration;
 use fhirline_fetch::{
     CloudBucket, CloudClaim, CloudError, CloudStore, CloudStoreOptions, Network, ObjectUrl,
 };
-use fhirline_flow::{Cancel, MemoryPlan, RunError, TooLittleMemory};
+use fhirline_flow::{Cancel, Ceiling, MemoryPlan, RunError, TooLittleMemory};
 
 use crate::{Job, JobError};
 
@@ -88,7 +88,7 @@ fn refused(name: &str, error: &CloudError) -> JobError {
 /// How the memory is divided, and what of it is for uploads. `network_bytes` are what is usual for the network beside them, and the
 /// least that does.
 pub(crate) fn plan_with_uploads(
-    memory_bytes: u64,
+    ceiling: Ceiling,
     network_bytes: (u64, u64),
     plan: impl Fn(u64, u64) -> Result<MemoryPlan, TooLittleMemory>,
 ) -> Result<(MemoryPlan, u64), TooLittleMemory> {
@@ -96,7 +96,7 @@ pub(crate) fn plan_with_uploads(
         |network_bytes, upload_bytes| plan(network_bytes, upload_bytes).map(|plan| (plan, upload_bytes));
     let (usual, least) = network_bytes;
     let choices = [(usual, PART_BYTES), (least, PART_BYTES), (least, LEAST_PART_BYTES)];
-    let first = with(usual, (memory_bytes / UPLOADS_PART).max(PART_BYTES));
+    let first = with(usual, (ceiling.bytes() / UPLOADS_PART).max(PART_BYTES));
     choices.into_iter().fold(first, |plans, (network, uploads)| plans.or_else(|_| with(network, uploads)))
 }
 

@@ -83,7 +83,8 @@ pub use error::{NotLines, RunError, SourceError};
 pub use event::Event;
 pub use outcome::{Outcome, ResumedAt, Skipped, SourceFailure};
 pub use plan::{
-    FlowOptions, HELD_LINE_BYTES, MemoryPlan, Places, RejectLimit, TooLittleMemory, note_base, resident_bytes,
+    Ceiling, FlowOptions, HELD_LINE_BYTES, MemoryPlan, Places, RejectLimit, TooLittleMemory, note_base,
+    resident_bytes,
 };
 pub use progress::{Progress, SourceChanged};
 pub use records::{EqualRecords, RecordLines};

@@ -183,13 +183,46 @@ impl Default for MemoryPlan {
     }
 }
 
+/// A ceiling on memory, and how much of it is gone already when a run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    bytes: u64,
+    base_bytes: u64,
+}
+
+impl Ceiling {
+    /// So many bytes for runs beside what the process holds otherwise, whatever that is. A plan counts them with the 8 MiB that a
+    /// small program holds, so what it leaves does not depend on the process.
+    #[must_use]
+    pub fn beside(bytes: u64) -> Self {
+        Self { bytes: bytes.saturating_add(USUAL_BASE_BYTES), base_bytes: USUAL_BASE_BYTES }
+    }
+
+    /// The whole, in bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+}
+
+impl From<u64> for Ceiling {
+    /// A ceiling on all that the process holds, what it held before its first run included.
+    fn from(bytes: u64) -> Self {
+        Self { bytes, base_bytes: base_bytes() }
+    }
+}
+
 impl MemoryPlan {
-    /// Divides `ceiling_bytes`.
+    /// Divides a ceiling.
     ///
     /// # Errors
     /// [`TooLittleMemory`], which names the least that would do.
-    pub fn new(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> Result<Self, TooLittleMemory> {
-        Self::with_network(0, 0, ceiling_bytes, threads, encoding)
+    pub fn new(
+        ceiling: impl Into<Ceiling>,
+        threads: usize,
+        encoding: Encoding,
+    ) -> Result<Self, TooLittleMemory> {
+        Self::with_network(0, 0, ceiling, threads, encoding)
     }
 
     /// The same for what comes or goes over a network: `download_bytes` are for downloads and the network itself, and count as
@@ -201,12 +234,13 @@ impl MemoryPlan {
     pub fn with_network(
         download_bytes: u64,
         upload_bytes: u64,
-        ceiling_bytes: u64,
+        ceiling: impl Into<Ceiling>,
         threads: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
-        let request = Request::new(base_bytes(), threads, encoding);
-        Request { download_bytes, upload_bytes, ..request }.plan(ceiling_bytes)
+        let Ceiling { bytes, base_bytes } = ceiling.into();
+        let request = Request::new(base_bytes, threads, encoding);
+        Request { download_bytes, upload_bytes, ..request }.plan(bytes)
     }
 
     /// The same for plain outputs, downloads and a sink that remembers things: one in `part` bytes of the ceiling is its own.
@@ -216,11 +250,12 @@ impl MemoryPlan {
     pub fn setting_aside(
         part: u64,
         download_bytes: u64,
-        ceiling_bytes: u64,
+        ceiling: impl Into<Ceiling>,
         threads: usize,
     ) -> Result<Self, TooLittleMemory> {
-        let request = Request::new(base_bytes(), threads, Encoding::plain());
-        Request { download_bytes, set_aside_part: part, ..request }.plan(ceiling_bytes)
+        let Ceiling { bytes, base_bytes } = ceiling.into();
+        let request = Request::new(base_bytes, threads, Encoding::plain());
+        Request { download_bytes, set_aside_part: part, ..request }.plan(bytes)
     }
 
     /// The same ceiling, of which so much is for outputs on their way to a store that is far away; it is set aside.

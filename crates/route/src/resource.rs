@@ -125,7 +125,7 @@ impl<'r> Resource<'r> {
         &self.body
     }
 
-    /// Its bytes, if they are held: all but those of resources that are longer than a chunk (1 MiB).
+    /// Its bytes, if they are held. Those of long resources are not: of more than 4 MiB on a line, of more than 1 MiB in a container.
     #[must_use]
     pub fn bytes(&self) -> Option<&'r [u8]> {
         match &self.body {

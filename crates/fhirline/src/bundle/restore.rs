@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use fhirline_core::Destination;
 use fhirline_fetch::Network;
-use fhirline_flow::{Cancel, MemoryPlan, RunError};
+use fhirline_flow::{Cancel, Ceiling, MemoryPlan, RunError};
 use fhirline_sink::{BundleFiles, Encoding};
 
 use super::MOST_LISTED;
 use super::target::{Held, Opening, Place, Target};
 #[cfg(feature = "cloud")]
-use crate::job::CONNECTION_BYTES;
+use crate::job::{CONNECTION_BYTES, USUAL_MEMORY_BYTES};
 use crate::manifest::{self, Manifest};
 use crate::report::output_report;
 use crate::{ExitStatus, JobError, OutputReport};
@@ -68,7 +68,7 @@ pub struct RestoreJob {
     pretty: bool,
     durable: bool,
     overwrite: bool,
-    memory_bytes: u64,
+    memory: Ceiling,
     spool_dir: Option<PathBuf>,
     network: Network,
     cancel: Cancel,
@@ -104,7 +104,7 @@ impl RestoreJob {
             pretty: false,
             durable: true,
             overwrite: false,
-            memory_bytes: 64 << 20,
+            memory: Ceiling::beside(USUAL_MEMORY_BYTES),
             spool_dir: None,
             network: Network::default(),
             cancel: Cancel::new(),
@@ -132,10 +132,11 @@ impl RestoreJob {
         self
     }
 
-    /// The ceiling on resident memory, in bytes; 64 MiB unless set.
+    /// A ceiling on the resident memory of the whole process, in bytes; unless set, the job may take 56 MiB beside what the process
+    /// holds otherwise.
     #[must_use]
     pub fn memory_bytes(mut self, bytes: u64) -> Self {
-        self.memory_bytes = bytes;
+        self.memory = bytes.into();
         self
     }
 
@@ -193,14 +194,14 @@ impl RestoreJob {
     /// How the memory is divided, and how much of it is for uploads.
     fn plan(&self, target: &Target) -> Result<(MemoryPlan, u64), JobError> {
         let plan = |network_bytes, upload_bytes| {
-            MemoryPlan::with_network(network_bytes, upload_bytes, self.memory_bytes, 1, Encoding::plain())
+            MemoryPlan::with_network(network_bytes, upload_bytes, self.memory, 1, Encoding::plain())
         };
         match target.place {
             Place::Folder(_) => Ok((plan(0, 0)?, 0)),
             #[cfg(feature = "cloud")]
             Place::Prefix(_) => {
                 let network_bytes = (CONNECTION_BYTES, CONNECTION_BYTES);
-                Ok(crate::prefix::plan_with_uploads(self.memory_bytes, network_bytes, plan)?)
+                Ok(crate::prefix::plan_with_uploads(self.memory, network_bytes, plan)?)
             }
         }
     }

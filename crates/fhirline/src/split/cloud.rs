@@ -59,9 +59,9 @@ pub(super) fn present_prefix(job: &Job, to: &SplitJob) -> Result<Option<Box<dyn 
 
 /// How the memory is divided, and what of it is for uploads.
 pub(super) fn memory_plan(job: &Job, to: &SplitJob) -> Result<(MemoryPlan, u64), JobError> {
-    let (ceiling_bytes, threads) = (job.memory_bytes, job.threads);
+    let (ceiling, threads) = (job.memory, job.threads);
     let plan = |network_bytes, upload_bytes| {
-        MemoryPlan::with_network(network_bytes, upload_bytes, ceiling_bytes, threads, to.encoding)
+        MemoryPlan::with_network(network_bytes, upload_bytes, ceiling, threads, to.encoding)
     };
-    Ok(plan_with_uploads(ceiling_bytes, job.network_bytes(true), plan)?)
+    Ok(plan_with_uploads(ceiling, job.network_bytes(true), plan)?)
 }

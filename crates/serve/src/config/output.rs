@@ -42,7 +42,7 @@ impl Default for OutputFile {
     fn default() -> Self {
         Self {
             // A service holds more than a run of the command line, and several runs.
-            memory_mib: 128,
+            memory_mib: 64,
             threads: None,
             compress: None,
             level: None,
@@ -85,7 +85,7 @@ impl OutputConfig {
     /// The job with these options.
     pub(crate) fn applied_to(&self, job: Job) -> Job {
         let job = job
-            .memory_bytes(self.memory_bytes)
+            .memory_beside_bytes(self.memory_bytes)
             .keep_bundles(self.keep_bundles)
             .select(self.selection.clone());
         let job = match self.threads {

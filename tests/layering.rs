@@ -65,6 +65,9 @@ const ONLY_FROM: &[(&str, &[&str])] = &[
     ("native-tls", &[]),
     ("openssl", &[]),
     ("openssl-sys", &[]),
+    ("object_store", &[]),
+    ("sqlx-core", &[]),
+    ("libsqlite3-sys", &[]),
 ];
 
 /// The crates that may know an async runtime.

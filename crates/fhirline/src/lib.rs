@@ -1,18 +1,19 @@
 //! Stream FHIR exports (JSONL/NDJSON) of any size: one clean stream per resource type, flat memory, nothing lost.
 //!
 //! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
-//! outputs ([`Job::split`]), to FHIR Bundles ([`Job::bundle`], and back with [`RestoreJob`]), to one stream ([`Job::cat`]), or to numbers
-//! ([`Job::stats`]), or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. The command line is a thin user of it.
+//! outputs ([`SplitJob`]), to FHIR Bundles ([`BundleJob`], and back with [`RestoreJob`]), to one stream, to numbers, or to a
+//! [sink](sink) of the caller's, or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. Or it hands the resources out,
+//! [batch by batch](Job::batches). The [cookbook] has recipes. The command line is a thin user of this crate.
 //!
 //! ```
-//! use fhirline::Job;
 //! use fhirline::sample::Sample;
+//! use fhirline::{Job, Output};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let export = folder.path().join("export.jsonl");
 //! let counts = Sample::new(7).write_to(&mut std::fs::File::create(&export)?)?;
 //!
-//! let report = Job::new([&export])?.stats(&mut |_| {})?;
+//! let report = Job::new([&export])?.to(Output::Stats).run()?;
 //! assert_eq!(report.account.ledger.records.read, counts.resources + counts.broken);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -35,6 +36,7 @@ mod readme {}
 
 mod batches;
 mod bundle;
+pub mod cookbook;
 mod destination;
 mod error;
 mod exit;

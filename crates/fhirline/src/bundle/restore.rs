@@ -14,7 +14,8 @@ use fhirline_sink::{BundleFiles, Encoding};
 use super::MOST_LISTED;
 use super::target::{Held, Opening, Place, Target};
 #[cfg(feature = "cloud")]
-use crate::job::{CONNECTION_BYTES, USUAL_MEMORY_BYTES};
+use crate::job::CONNECTION_BYTES;
+use crate::job::USUAL_MEMORY_BYTES;
 use crate::manifest::{self, Manifest};
 use crate::report::output_report;
 use crate::{ExitStatus, JobError, OutputReport};

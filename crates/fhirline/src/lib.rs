@@ -34,6 +34,11 @@
 #[doc = include_str!("../../../README.md")]
 mod readme {}
 
+/// And those of the tour.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/tour.md")]
+mod tour {}
+
 mod batches;
 mod bundle;
 pub mod cookbook;

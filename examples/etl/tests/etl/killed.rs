@@ -48,14 +48,18 @@ impl Gates {
     /// Asks until somebody waits, at that gate or for the end of another run. There is no wait in between: each answer takes its time.
     #[track_caller]
     fn until_waiting(&mut self, child: &mut Child, at_gate: Option<i64>) {
-        let command = "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        let command = "SELECT CASE locktype WHEN 'advisory' THEN objid::bigint ELSE 0 END FROM pg_locks WHERE NOT granted";
         loop {
             let waiting = self.0.query(command, &[]).expect("locks");
-            let mut waiting = waiting.iter().map(|row| row.get::<_, i64>(0));
-            let is_gate = |lock: i64| KILLS.contains(&lock);
+            let waiting: Vec<i64> = waiting.iter().map(|row| row.get(0)).collect();
+            let at_gates = waiting.iter().filter(|lock| KILLS.contains(*lock)).count();
+            assert!(!waiting.contains(&0), "two runs write one export at once");
             let there = match at_gate {
-                Some(gate) => waiting.any(|lock| lock == gate),
-                None => waiting.any(|lock| !is_gate(lock)),
+                Some(gate) => waiting.contains(&gate),
+                None => {
+                    assert!(at_gates < 2, "a run did not wait for the end of another");
+                    waiting.len() > at_gates
+                }
             };
             if there {
                 return;

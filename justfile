@@ -14,15 +14,23 @@ ci:
 # put the code in form
 fmt:
     cargo fmt --all
+    cargo fmt --manifest-path examples/etl/Cargo.toml
+    cargo fmt --manifest-path examples/models/Cargo.toml
 
 # what clippy says, warnings denied
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings
+    cargo fmt --manifest-path examples/etl/Cargo.toml --check
+    cargo clippy --manifest-path examples/etl/Cargo.toml --all-targets -- -D warnings
 
 # all tests, doc tests included; arguments go to cargo test
 test *ARGS:
     cargo test --workspace --all-features {{ ARGS }}
+
+# the example ETL and its tests, which start a PostgreSQL of their own; arguments go to cargo test
+etl *ARGS:
+    cargo test --manifest-path examples/etl/Cargo.toml {{ ARGS }}
 
 # the documentation, as the gate builds it
 doc *ARGS:

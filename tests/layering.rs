@@ -211,6 +211,12 @@ fn impurities(source: &str) -> Vec<&'static str> {
     IMPURE.iter().copied().filter(|path| names(&code, path)).collect()
 }
 
+/// The crates of ours that the code names.
+fn ours(source: &str) -> BTreeSet<&str> {
+    let words = source.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-');
+    words.filter(|word| word.replace('-', "_").starts_with("fhirline")).collect()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -263,6 +269,23 @@ fn test_pure_crates_name_nothing_impure() {
         }
     }
     assert!(scanned > 4, "only {scanned} files found");
+}
+
+#[test]
+fn test_the_example_of_others_names_only_what_is_for_them() {
+    let example = root().join("examples/etl");
+    let for_others =
+        ["fhirline", "fhirline-connect", "fhirline_connect", "fhirline-example-etl", "fhirline_example_etl"];
+    let mut named = 0;
+    let code = ["src", "tests"].into_iter().flat_map(|folder| sources(&example.join(folder)));
+    for file in code.chain([example.join("Cargo.toml")]) {
+        let source = fs::read_to_string(&file).expect("a readable file");
+        let source = if file.extension().is_some_and(|ext| ext == "rs") { code_of(&source) } else { source };
+        let inner: Vec<_> = ours(&source).into_iter().filter(|name| !for_others.contains(name)).collect();
+        assert_eq!(inner, Vec::<&str>::new(), "{}", file.display());
+        named += ours(&source).len();
+    }
+    assert!(named > 8, "only {named} crates of ours are named");
 }
 
 /// A graph in which declared and resolved edges are the same.
@@ -329,6 +352,12 @@ fn test_impure_code_is_seen() {
     assert_eq!(impurities("use std::time::{Duration, Instant};"), ["std::time::Instant"]);
     assert_eq!(impurities("let now = SystemTime::now();"), ["SystemTime::now"]);
     assert_eq!(impurities("#[cfg(test)]\nmod tests;\nuse std::net::TcpStream;"), ["std::net"]);
+}
+
+#[test]
+fn test_crates_of_ours_are_seen() {
+    let code = "use fhirline::Job;\nuse fhirline_route::Filter;\nfhirline-core = { path = \"core\" }";
+    assert_eq!(ours(code).into_iter().collect::<Vec<_>>(), ["fhirline", "fhirline-core", "fhirline_route"]);
 }
 
 #[test]

@@ -34,9 +34,19 @@ impl LongLine {
             _ => None,
         }
     }
+
+    /// If it is rejected: why, and its bytes, without line end.
+    pub fn rejected(&mut self) -> Option<(BadRecord, LongReader<'_>)> {
+        match &self.verdict {
+            Verdict::Rejected(why) => {
+                Some((*why, LongReader { spool: &mut *self.spool, left: 0..self.length }))
+            }
+            _ => None,
+        }
+    }
 }
 
-/// Reads a record that was too long to be held. Made by [`LongLine::delivered`].
+/// Reads a record that was too long to be held. Made by [`LongLine::delivered`] and [`LongLine::rejected`].
 pub struct LongReader<'l> {
     spool: &'l mut dyn Spool,
     left: Range<u64>,
@@ -92,4 +102,35 @@ pub enum Verdict {
     },
     /// It is set aside, whole.
     Rejected(BadRecord),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Fault, MemorySpools, Spools};
+
+    fn line(verdict: Verdict) -> LongLine {
+        let mut spool = MemorySpools.create().expect("in memory");
+        spool.append(b" {} ").expect("in memory");
+        let (at, ledger) = (Position::default(), Ledger::default());
+        LongLine { at, end: at.advanced(5, 1), length: 4, lines: 1, verdict, ledger, spool }
+    }
+
+    fn read(reader: Option<LongReader<'_>>) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        reader?.read_to_end(&mut bytes).expect("in memory");
+        Some(bytes)
+    }
+
+    #[test]
+    fn what_is_delivered_is_the_record_and_what_is_rejected_the_whole_line() {
+        let why = BadRecord { fault: Fault::NotJson, at: 1 };
+        let mut rejected = line(Verdict::Rejected(why));
+        assert_eq!(rejected.rejected().map(|(why, _)| why), Some(why));
+        assert_eq!(read(rejected.rejected().map(|(_, reader)| reader)).as_deref(), Some(&b" {} "[..]));
+        assert!(rejected.delivered().is_none());
+        let mut delivered = line(Verdict::Delivered { destination: Destination::Unknown, record: 1..3 });
+        assert_eq!(read(delivered.delivered().map(|(_, reader)| reader)).as_deref(), Some(&b"{}"[..]));
+        assert!(delivered.rejected().is_none());
+    }
 }

@@ -124,7 +124,8 @@ pub trait Sink {
     /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
     fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError>;
 
-    /// Takes a record that was too long to be held: a batch of one record. [`LongLine::delivered`] reads it.
+    /// Takes a record that was too long to be held: a batch of one record. [`LongLine::delivered`] reads it, and
+    /// [`LongLine::rejected`] one that goes to quarantine.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).

@@ -8,6 +8,7 @@ use fhirline::Cancel;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::aside::aside;
 use crate::clock::{after, now_ms};
 use crate::config::{Config, TemplateValues};
 use crate::metrics::Metrics;
@@ -98,8 +99,8 @@ impl Worker {
         let cancel = Cancel::new();
         let (config, row) = (self.config.clone(), export.clone());
         let (seen, asked) = (progress.clone(), cancel.clone());
-        let mut job =
-            tokio::task::spawn_blocking(move || attempt::attempt(&config, &row, &destination, &asked, &seen));
+        let attempt = move || attempt::attempt(&config, &row, &destination, &asked, &seen);
+        let mut job = std::pin::pin!(aside("fhirline-export", attempt));
         let mut stop = self.stop.clone();
         loop {
             tokio::select! {

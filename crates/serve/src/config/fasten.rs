@@ -1,8 +1,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use fhirline::{HttpOptions, Retry};
 use fhirline_connect::{ApiKeys, Client, ClientOptions, Mode, PerMode, SigningSecret, Verifier};
 
 use super::{ConfigError, secret};
@@ -56,6 +58,7 @@ impl<T> OneOrMany<T> {
 pub(super) fn both(
     test: Option<FastenFile>,
     live: Option<FastenFile>,
+    network_retry: Duration,
     folder: &Path,
 ) -> Result<PerMode<FastenConfig>, ConfigError> {
     let mut all = PerMode::default();
@@ -67,7 +70,7 @@ pub(super) fn both(
             let why = "is that of test mode: each mode has a signing secret of its own";
             return Err(ConfigError::value(format!("{mode}.signing_secret"), why));
         }
-        all = all.with(mode, file.into_config(mode, &own, folder)?);
+        all = all.with(mode, file.into_config(mode, &own, network_retry, folder)?);
         secrets.extend(own);
     }
     match (all.get(Mode::Test), all.get(Mode::Live)) {
@@ -80,6 +83,10 @@ pub(super) fn both(
 }
 
 impl FastenFile {
+    pub(super) fn secret_variables(&self) -> Vec<String> {
+        self.private_key_env.iter().chain(self.signing_secret_env.all()).cloned().collect()
+    }
+
     fn signing_secrets(&self, mode: Mode, folder: &Path) -> Result<Vec<String>, ConfigError> {
         let name = format!("{mode}.signing_secret");
         let (variables, files) = (self.signing_secret_env.all(), self.signing_secret_file.all());
@@ -100,6 +107,7 @@ impl FastenFile {
         self,
         mode: Mode,
         signing_secrets: &[String],
+        network_retry: Duration,
         folder: &Path,
     ) -> Result<FastenConfig, ConfigError> {
         let path = self.path.unwrap_or_else(|| format!("/webhooks/fasten/{mode}"));
@@ -119,7 +127,9 @@ impl FastenFile {
         let private_key = secret::required(&name, variable, file, "FASTEN_PRIVATE_KEY", folder)?;
         let keys = ApiKeys::new(mode, public_id, private_key.into())
             .map_err(|error| ConfigError::value(mode.name(), error))?;
-        let mut options = ClientOptions::default();
+        let http =
+            HttpOptions::default().with_retry(Retry { max_elapsed: network_retry, ..Retry::default() });
+        let mut options = ClientOptions { http, ..ClientOptions::default() };
         if let Some(base) = self.api_base_url.or_else(|| std::env::var("FASTEN_API_BASE_URL").ok()) {
             options.base_url = base;
         }

@@ -29,7 +29,7 @@ pub(super) fn attempt(
     let done = run(config, export, &place, cancel, progress, &mut trouble);
     match done {
         Ok(report) => sealed(config, export, &place, &report, &trouble),
-        Err(error) => verdict::of_error(config, export, &error, &trouble),
+        Err(error) => verdict::of_error(config, export, &error, &mut trouble),
     }
 }
 

@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use super::{Worker, next_attempt};
 use crate::State;
+use crate::aside::aside;
 use crate::clock::{after, now_ms};
 use crate::store::{Due, StoreError};
 
@@ -70,13 +71,13 @@ struct Refusal {
     is_final: bool,
 }
 
-/// Asks on a thread that may wait.
+/// Asks, and waits elsewhere for the answer.
 async fn ask<T: Send + 'static>(
     client: &Client,
     question: impl FnOnce(&Client) -> Result<T, ConnectError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let client = client.clone();
-    let asked = tokio::task::spawn_blocking(move || question(&client)).await;
+    let asked = aside("fhirline-errand", move || question(&client)).await;
     match asked {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use fhirline_connect::Simulator;
 
@@ -14,6 +15,8 @@ use super::stores::Beside;
 struct Serving {
     beside: Beside,
     bucket: &'static str,
+    /// Where the simulator has the export from.
+    _folder: TempDir,
     simulator: Simulator,
     chaos: Chaos,
     connection: String,
@@ -31,7 +34,7 @@ impl Serving {
         let destination = format!("s3://{bucket}/{{api_mode}}/{{org_connection_id}}/{{task_id}}");
         let mut chaos = Chaos::with(&simulator.api_url(), &format!("destination = \"{destination}\""));
         chaos.environment.extend(beside.server.s3_settings());
-        Some(Self { beside, bucket, simulator, chaos, connection, task })
+        Some(Self { beside, bucket, _folder: folder, simulator, chaos, connection, task })
     }
 
     fn start(&mut self) {
@@ -61,6 +64,7 @@ impl Serving {
     fn export_when(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         self.chaos.wait_for(|| {
             let export = self.chaos.get("/api/v1/exports")["exports"][0].clone();
+            assert_ne!(export["state"], "failed", "{export:#}");
             wanted(&export).then_some(export)
         })
     }

@@ -83,7 +83,7 @@ impl Serving {
         assert!(below.iter().any(|(name, _)| name == "manifest.json"));
         let below = but_manifest(below);
         assert!(below == but_manifest(self.beside.place.contents("folder")) && below.len() == 3);
-        assert_eq!(self.beside.contents("").len(), 4, "nothing is left elsewhere");
+        assert_eq!(self.beside.contents("test").len(), 4, "nothing is left elsewhere");
         assert_eq!(self.beside.server.s3_left(self.bucket), Vec::<String>::new());
     }
 }

@@ -229,7 +229,7 @@ impl File {
             destination: Template::parse(&self.destination)
                 .map_err(|error| ConfigError::value("destination", error))?
                 .below(folder),
-            output: self.split.into_config()?,
+            output: self.split.into_config(folder)?,
             rules,
             re_request: self.re_request,
             max_jobs: self.max_jobs,

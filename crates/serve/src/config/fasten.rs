@@ -16,6 +16,8 @@ pub struct FastenConfig {
     pub path: String,
     /// Asks the API with its keys.
     pub client: Client,
+    /// The same for downloads, which gives up sooner: the next attempt goes on where it was.
+    pub downloads: Client,
     /// Checks its signatures.
     pub verifier: Verifier,
 }
@@ -127,19 +129,20 @@ impl FastenFile {
         let private_key = secret::required(&name, variable, file, "FASTEN_PRIVATE_KEY", folder)?;
         let keys = ApiKeys::new(mode, public_id, private_key.into())
             .map_err(|error| ConfigError::value(mode.name(), error))?;
-        let http =
-            HttpOptions::default().with_retry(Retry { max_elapsed: network_retry, ..Retry::default() });
-        let mut options = ClientOptions { http, ..ClientOptions::default() };
+        let mut options = ClientOptions::default();
         if let Some(base) = self.api_base_url.or_else(|| std::env::var("FASTEN_API_BASE_URL").ok()) {
             options.base_url = base;
         }
-        let client = Client::new(keys, &options)
-            .map_err(|error| ConfigError::value(format!("{mode}.api_base_url"), error))?;
+        let bad = |error| ConfigError::value(format!("{mode}.api_base_url"), error);
+        let client = Client::new(keys.clone(), &options).map_err(bad)?;
+        let retry = Retry { max_elapsed: network_retry, ..Retry::default() };
+        options.http = HttpOptions::default().with_retry(retry);
+        let downloads = Client::new(keys, &options).map_err(bad)?;
         let secrets = signing_secrets.iter().map(|text| SigningSecret::parse(text));
         let secrets = secrets
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| ConfigError::value(format!("{mode}.signing_secret"), error))?;
-        Ok(FastenConfig { path, client, verifier: Verifier::new(secrets) })
+        Ok(FastenConfig { path, client, downloads, verifier: Verifier::new(secrets) })
     }
 }
 

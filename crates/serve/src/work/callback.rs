@@ -31,7 +31,7 @@ pub(super) async fn call(worker: &Worker, due: &Due) -> Result<(), StoreError> {
         warn!(export = %callback.export_id, failure, "the end of an export could not be told");
     }
     let more = failure.is_some() && callback.attempts + 1 < on_complete.max_attempts;
-    let due_at = more.then(|| next_attempt(worker.config.first_retry, callback.attempts + 1));
+    let due_at = more.then(|| next_attempt(worker.config.first_retry, callback.attempts + 1, Duration::ZERO));
     worker.store.called(&callback, failure.as_deref(), due_at).await
 }
 

@@ -1,5 +1,7 @@
 //! What is asked of the API: exports, and what became of them.
 
+use std::time::Duration;
+
 use fhirline_connect::{Client, ConnectError, ExportState, ExportTask};
 use tracing::{info, warn};
 
@@ -27,7 +29,8 @@ pub(super) async fn request(worker: &Worker, due: &Due) -> Result<(), StoreError
         Err(failure) => {
             warn!(failure = %failure.text, "an export could not be requested");
             let more = !failure.is_final && request.attempts + 1 < attempts_of(worker);
-            let due_at = more.then(|| next_attempt(worker.config.first_retry, request.attempts + 1));
+            let first = worker.config.first_retry;
+            let due_at = more.then(|| next_attempt(first, request.attempts + 1, Duration::ZERO));
             worker.store.request_failed(&request, &failure.text, due_at).await
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fhirline::{Event, ExitStatus, HttpError, JobError, Report, RunError};
 use serde_json::{Value, json};
 
-use super::{LONGEST_WAIT, next_attempt};
+use super::next_attempt;
 use crate::State;
 use crate::clock::{after, now_ms};
 use crate::config::Config;
@@ -136,8 +136,7 @@ fn again(
         let failure = format!("{failure} (tried {} times)", export.attempts);
         return Ended::Failed { failure, action };
     }
-    let asked = after(now_ms(), trouble.asked_wait.min(LONGEST_WAIT));
-    Ended::Again { failure, due_at: next_attempt(config.first_retry, export.attempts).max(asked) }
+    Ended::Again { failure, due_at: next_attempt(config.first_retry, export.attempts, trouble.asked_wait) }
 }
 
 /// All causes, from the outermost on. Errors of this program hold no secrets and no record.

@@ -90,6 +90,7 @@ pub(crate) fn work(args: &RunArgs) -> anyhow::Result<ExitStatus> {
 
 fn run(runtime: &Runtime, config: Config, args: &RunArgs, listens: bool) -> anyhow::Result<ExitStatus> {
     log(args.log_format)?;
+    fhirline_serve::forbid_core_dumps(&config)?;
     runtime.block_on(async {
         // Before anything is started: a request to stop is heard from the first moment on.
         let mut asked = [SignalKind::interrupt(), SignalKind::terminate()]

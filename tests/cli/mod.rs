@@ -35,6 +35,10 @@ mod restore;
 mod roles;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "serve")]
+mod serve_process;
+#[cfg(all(feature = "serve", feature = "cloud"))]
+mod serve_stores;
 mod sources;
 mod stats;
 #[cfg(feature = "cloud")]

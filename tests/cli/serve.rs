@@ -7,13 +7,15 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use assert_cmd::cargo::cargo_bin;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use fhirline_connect::{ApiKeys, Client, ClientOptions, ExportState, Mode, Simulator, SimulatorOptions};
+use fhirline_connect::{
+    ApiKeys, Client, ClientOptions, ExportState, Mode, SigningSecret, Simulator, SimulatorOptions,
+};
 
 use crate::support::postgres::Postgres;
 
@@ -27,37 +29,45 @@ const EVENTS: usize = 500;
 const KILLS: usize = 20;
 
 /// A folder with a configuration, and processes that run by it.
-struct Chaos {
+pub(super) struct Chaos {
     folder: TempDir,
-    port: u16,
+    pub(super) port: u16,
+    /// What they have in their environment beside what is there.
+    pub(super) environment: Vec<(&'static str, String)>,
     /// `serve`, and then workers.
-    processes: Vec<Child>,
+    pub(super) processes: Vec<Child>,
 }
 
 impl Chaos {
-    fn new(api_url: &str, store: &str) -> Self {
+    pub(super) fn new(api_url: &str, store: &str) -> Self {
+        Self::with(api_url, &format!("store = \"{store}\""))
+    }
+
+    /// The same, with more of the configuration before its parts.
+    pub(super) fn with(api_url: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let config = format!(
-            "listen = \"127.0.0.1:{port}\"\nstore = \"{store}\"\nlease_seconds = 2\nfirst_retry_seconds = 0.1\n\
+            "listen = \"127.0.0.1:{port}\"\n{more}\nlease_seconds = 2\nfirst_retry_seconds = 0.1\n\
              [split]\ndurable = false\n[test]\npublic_id = \"public_test_us\"\napi_base_url = \"{api_url}\"\n"
         );
         fs::write(folder.path().join("fhirline.toml"), config).expect("written");
-        Self { folder, port, processes: Vec::new() }
+        let environment =
+            vec![("FASTEN_PRIVATE_KEY", KEY.to_owned()), ("FASTEN_SIGNING_SECRET", SECRET.to_owned())];
+        Self { folder, port, environment, processes: Vec::new() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Starts `serve` or `work`; what is logged is kept, to be looked through.
-    fn start(&self, command: &str) -> Child {
+    pub(super) fn start(&self, command: &str) -> Child {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a log");
         let mut child = Command::new(cargo_bin("fhirline"))
             .args([command, "--config"])
             .arg(self.path("fhirline.toml"))
-            .env("FASTEN_PRIVATE_KEY", KEY)
-            .env("FASTEN_SIGNING_SECRET", SECRET)
+            .envs(self.environment.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -71,17 +81,17 @@ impl Chaos {
         child
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    fn kill_and_start(&mut self, which: usize) {
+    pub(super) fn kill_and_start(&mut self, which: usize) {
         self.processes[which].kill().expect("killed");
         self.processes[which].wait().expect("waited");
         self.processes[which] = self.start(if which == 0 { "serve" } else { "work" });
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(super) fn get(&self, path: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
         let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("sent");
@@ -92,8 +102,37 @@ impl Chaos {
         serde_json::from_str(body).expect("JSON")
     }
 
+    /// Delivers an event as Fasten does.
+    pub(super) fn tell(&self, event: &Value) {
+        let (id, body) = (event["id"].as_str().expect("an id"), event.to_string());
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+        let signature = SigningSecret::parse(SECRET).expect("a secret").sign(id, now, body.as_bytes());
+        let head = format!(
+            "POST /webhooks/fasten/test HTTP/1.1\r\nhost: x\r\nwebhook-id: {id}\r\nwebhook-timestamp: {now}\r\n\
+             webhook-signature: {signature}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    /// Looks until that is there.
+    pub(super) fn wait_for<T>(&self, mut wanted: impl FnMut() -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = wanted() {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}", self.log());
+            thread::sleep(LOOK);
+        }
+    }
+
     /// How many exports are in each state.
-    fn counts(&self) -> BTreeMap<String, u64> {
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
         let summary = self.get("/api/v1/summary");
         let rows = summary["exports"].as_array().expect("counts");
         rows.iter()
@@ -114,7 +153,16 @@ impl Drop for Chaos {
 }
 
 /// The API, with an export that is ready for each of the connections.
-fn simulated(folder: &Path, connections: usize) -> (Simulator, Vec<(String, String)>) {
+pub(super) fn simulated(folder: &Path, connections: usize) -> (Simulator, Vec<(String, String)>) {
+    simulated_so(folder, connections, |options| options)
+}
+
+/// The same, as those options are changed.
+pub(super) fn simulated_so(
+    folder: &Path,
+    connections: usize,
+    so: impl Fn(SimulatorOptions) -> SimulatorOptions,
+) -> (Simulator, Vec<(String, String)>) {
     let mut export = String::new();
     for number in 0..40 {
         let kind = ["Patient", "Observation", "Condition"][number % 3];
@@ -131,7 +179,7 @@ fn simulated(folder: &Path, connections: usize) -> (Simulator, Vec<(String, Stri
         .keys(keys.clone())
         .connections(ids.clone())
         .export_takes(Duration::ZERO);
-    let simulator = Simulator::start(options).expect("a simulator");
+    let simulator = Simulator::start(so(options)).expect("a simulator");
     let client =
         Client::new(keys, &ClientOptions { base_url: simulator.api_url(), ..ClientOptions::default() });
     let client = client.expect("a client");

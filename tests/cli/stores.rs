@@ -19,14 +19,14 @@ mod servers;
 use servers::Server;
 
 /// A folder to run in, beside a bucket.
-struct Beside {
-    place: Place,
-    server: Server,
+pub(super) struct Beside {
+    pub(super) place: Place,
+    pub(super) server: Server,
     bucket: &'static str,
 }
 
 impl Beside {
-    fn new(test: &str, bucket: &'static str) -> Option<Self> {
+    pub(super) fn new(test: &str, bucket: &'static str) -> Option<Self> {
         let server = Server::moto(test)?;
         server.s3_bucket(bucket);
         Some(Self { place: Place::new(), server, bucket })
@@ -39,7 +39,7 @@ impl Beside {
         command
     }
 
-    fn run(&self, line: &str) -> Ran {
+    pub(super) fn run(&self, line: &str) -> Ran {
         Ran::new(line, self.command(line).output().expect("run"))
     }
 
@@ -68,7 +68,7 @@ impl Beside {
     }
 
     /// All that lies below a prefix; nothing of it only serves the program.
-    fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn contents(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let bucket = self.open(prefix);
         for name in ["_uploads.partial", "_fhirline-lock.partial"] {
             let object = bucket.object(&format!("{prefix}/{name}")).expect("a key");

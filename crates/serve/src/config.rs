@@ -48,6 +48,8 @@ pub struct Config {
     pub(crate) poll: PollConfig,
     pub(crate) page_token: Option<secrecy::SecretString>,
     pub(crate) on_complete: Option<OnComplete>,
+    /// Whether a crash may leave the memory of the process in a file.
+    pub core_dumps: bool,
 }
 
 /// When the API is asked for what became of an export.
@@ -128,6 +130,7 @@ struct File {
     max_jobs: usize,
     max_attempts: u64,
     first_retry_seconds: f64,
+    network_retry_seconds: f64,
     lease_seconds: u64,
     stop_seconds: u64,
     keep_days: Option<u64>,
@@ -137,6 +140,7 @@ struct File {
     poll: PollConfig,
     page: Page,
     on_complete: Option<after::OnCompleteFile>,
+    core_dumps: bool,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
@@ -167,6 +171,8 @@ impl Default for File {
             max_jobs: 2,
             max_attempts: 8,
             first_retry_seconds: 5.0,
+            // What takes longer than a moment is for the next attempt, which goes on where this one ended.
+            network_retry_seconds: 10.0,
             lease_seconds: 30,
             stop_seconds: 30,
             keep_days: None,
@@ -176,6 +182,7 @@ impl Default for File {
             poll: PollConfig::default(),
             page: Page::default(),
             on_complete: None,
+            core_dumps: false,
         }
     }
 }
@@ -206,7 +213,9 @@ impl Config {
 impl File {
     fn into_config(self, folder: &Path) -> Result<Config, ConfigError> {
         self.check()?;
-        let on_complete = self.on_complete.map(|file| file.into_config(folder)).transpose()?;
+        let hidden = self.secret_variables();
+        let network_retry = Duration::from_secs_f64(self.network_retry_seconds);
+        let on_complete = self.on_complete.map(|file| file.into_config(folder, hidden)).transpose()?;
         let rules = Rules {
             export_type: self.export_type,
             auto_export: self.auto_export,
@@ -216,11 +225,11 @@ impl File {
         Ok(Config {
             listen: self.listen,
             store: store(&self.store, self.store_env.as_deref(), folder)?,
-            fasten: fasten::both(self.test, self.live, folder)?,
+            fasten: fasten::both(self.test, self.live, network_retry, folder)?,
             destination: Template::parse(&self.destination)
                 .map_err(|error| ConfigError::value("destination", error))?
                 .below(folder),
-            output: self.split.into_config()?,
+            output: self.split.into_config(folder)?,
             rules,
             re_request: self.re_request,
             max_jobs: self.max_jobs,
@@ -232,7 +241,16 @@ impl File {
             poll: self.poll,
             page_token: page_token(&self.listen, &self.page, folder)?,
             on_complete,
+            core_dumps: self.core_dumps,
         })
+    }
+
+    /// The variables that are named as those of secrets.
+    fn secret_variables(&self) -> Vec<String> {
+        let modes = [&self.test, &self.live].into_iter().flatten();
+        let own = [&self.store_env, &self.page.token_env].into_iter().flatten().cloned();
+        let after = self.on_complete.iter().flat_map(after::OnCompleteFile::secret_variables);
+        own.chain(modes.flat_map(fasten::FastenFile::secret_variables)).chain(after).collect()
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -243,8 +261,12 @@ impl File {
         if self.lease_seconds < 2 {
             return Err(ConfigError::value("lease_seconds", "must be 2 or more"));
         }
-        if !(0.0..=3600.0).contains(&self.first_retry_seconds) {
-            return Err(ConfigError::value("first_retry_seconds", "must be from 0 to 3600"));
+        let seconds = [
+            ("first_retry_seconds", self.first_retry_seconds),
+            ("network_retry_seconds", self.network_retry_seconds),
+        ];
+        if let Some((name, _)) = seconds.into_iter().find(|(_, value)| !(0.0..=3600.0).contains(value)) {
+            return Err(ConfigError::value(name, "must be from 0 to 3600"));
         }
         if self.keep_days.is_some_and(|days| days < LEAST_KEEP_DAYS) {
             let why = "must be 2 or more: deliveries of one event come for a day, and are told apart by what is kept";

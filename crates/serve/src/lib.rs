@@ -27,6 +27,8 @@
 //! Cut this way, the service knows nothing of pipelines but `fhirline`'s `Job`, and nothing of Fasten but what `fhirline-connect` says.
 
 #[cfg(feature = "service")]
+mod aside;
+#[cfg(feature = "service")]
 mod clock;
 #[cfg(feature = "service")]
 mod config;
@@ -38,6 +40,8 @@ mod inbox;
 mod lock;
 #[cfg(feature = "service")]
 mod metrics;
+#[cfg(feature = "service")]
+mod process;
 #[cfg(feature = "service")]
 mod queue;
 #[cfg(feature = "service")]
@@ -61,6 +65,8 @@ pub use config::{
 };
 #[cfg(feature = "service")]
 pub use error::ServeError;
+#[cfg(feature = "service")]
+pub use process::forbid_core_dumps;
 #[cfg(feature = "service")]
 pub use replay::{Replayed, SavedDelivery, replay};
 #[cfg(feature = "service")]

@@ -31,13 +31,16 @@ mod steps;
 
 /// The tables, as SQLite takes them.
 const TABLES: &str = include_str!("../migrations/0001_tables.sql");
-/// Connections to the database; one of them writes at a time in SQLite.
+/// Connections to the database.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: AnyPool,
+    reads: AnyPool,
+    /// One connection in SQLite, of which one writes at a time: whoever waits for it here has his turn, and is woken for it. Whoever waits for
+    /// the lock of the file looks again every now and then, up to 100 ms later.
+    writes: AnyPool,
 }
 
 /// The database refused. No value of a row is in it.
@@ -59,11 +62,9 @@ impl Store {
     pub(crate) async fn open(place: &StorePlace) -> Result<Self, StoreError> {
         install_default_drivers();
         let options: AnyConnectOptions = place.url().parse().map_err(StoreError::on("open"))?;
-        let pool = AnyPoolOptions::new().max_connections(MAX_CONNECTIONS);
-        let pool = pool.acquire_timeout(Duration::from_secs(30));
-        let pool = if place.is_sqlite() { of_sqlite(pool) } else { pool };
-        let pool = pool.connect_with(options).await.map_err(StoreError::on("open"))?;
-        let store = Self { pool };
+        let reads = connect(place, &options, MAX_CONNECTIONS).await?;
+        let writes = if place.is_sqlite() { connect(place, &options, 1).await? } else { reads.clone() };
+        let store = Self { reads, writes };
         store.migrate(place).await?;
         Ok(store)
     }
@@ -80,19 +81,26 @@ impl Store {
         )]);
         // In PostgreSQL the queue has its migrations in the same table.
         migrator.set_ignore_missing(true);
-        migrator.run(&self.pool).await.map_err(|error| StoreError::on("make the tables of")(error.into()))
+        migrator.run(&self.writes).await.map_err(|error| StoreError::on("make the tables of")(error.into()))
     }
 
     /// Whether it answers.
     pub(crate) async fn answers(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map_err(StoreError::on("ask"))?;
+        sqlx::query("SELECT 1").execute(&self.reads).await.map_err(StoreError::on("ask"))?;
         Ok(())
     }
 
     /// Ends all connections.
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
+        self.writes.close().await;
+        self.reads.close().await;
     }
+}
+
+async fn connect(place: &StorePlace, options: &AnyConnectOptions, most: u32) -> Result<AnyPool, StoreError> {
+    let pool = AnyPoolOptions::new().max_connections(most).acquire_timeout(Duration::from_secs(30));
+    let pool = if place.is_sqlite() { of_sqlite(pool) } else { pool };
+    pool.connect_with(options.clone()).await.map_err(StoreError::on("open"))
 }
 
 /// A commit is on the disk before it is told, and whoever finds the database locked waits.

@@ -8,6 +8,7 @@ use fhirline::Cancel;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::aside::aside;
 use crate::clock::{after, now_ms};
 use crate::config::{Config, TemplateValues};
 use crate::metrics::Metrics;
@@ -98,8 +99,8 @@ impl Worker {
         let cancel = Cancel::new();
         let (config, row) = (self.config.clone(), export.clone());
         let (seen, asked) = (progress.clone(), cancel.clone());
-        let mut job =
-            tokio::task::spawn_blocking(move || attempt::attempt(&config, &row, &destination, &asked, &seen));
+        let attempt = move || attempt::attempt(&config, &row, &destination, &asked, &seen);
+        let mut job = std::pin::pin!(aside("fhirline-export", attempt));
         let mut stop = self.stop.clone();
         loop {
             tokio::select! {
@@ -125,9 +126,10 @@ impl Worker {
     }
 }
 
-/// When the attempt after so many is due: each wait is twice the one before, and none is exactly like another.
-pub(crate) fn next_attempt(first: Duration, attempts: i64) -> i64 {
+/// When the attempt after so many is due: each wait is twice the one before, and none is exactly like another. None is shorter than a server has
+/// asked for.
+pub(crate) fn next_attempt(first: Duration, attempts: i64, asked: Duration) -> i64 {
     let doublings = u32::try_from(attempts.saturating_sub(1).clamp(0, 20)).unwrap_or_default();
     let wait = first.saturating_mul(1 << doublings).min(LONGEST_WAIT);
-    after(now_ms(), wait.mul_f64(0.8 + 0.4 * fastrand::f64()))
+    after(now_ms(), wait.mul_f64(0.8 + 0.4 * fastrand::f64()).max(asked.min(LONGEST_WAIT)))
 }

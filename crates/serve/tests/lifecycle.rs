@@ -5,7 +5,8 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -210,6 +211,59 @@ fn a_message_of_the_end_is_signed_and_sent_until_it_is_taken() {
         ids.push(id.expect("an id"));
     }
     assert_eq!(ids[0], ids[1], "the same message");
+}
+
+/// A server that gives the same answer to all, and how often it was asked.
+fn always(answer: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/export.ndjson", listener.local_addr().expect("an address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or_default() == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            counted.fetch_add(1, Ordering::Relaxed);
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            // Who has gone will not read it.
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn what_does_not_answer_is_left_to_the_next_attempt() {
+    let place = Place::new(1);
+    let (url, asked) = always("302 Found\r\nlocation: http://127.0.0.1:9/signed".to_owned());
+    let config = place.config("http://127.0.0.1:9", "network_retry_seconds = 0\nmax_attempts = 3");
+    let service = Running::start(config);
+    assert_eq!(service.tell(&success("e1", "t1", &url)), 200);
+    let export = service.export_in("failed");
+    assert!(export["failure"].as_str().expect("a failure").ends_with("(tried 3 times)"), "{export:#}");
+    // An attempt looks what lies there, and begins to read it: by three requests at most, none of which is repeated.
+    let asked = asked.load(Ordering::Relaxed);
+    assert!((3..=9).contains(&asked), "asked {asked} times");
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is() {
+    let place = Place::new(1);
+    let (url, _) = always("503 Busy\r\nretry-after: 1000".to_owned());
+    let config = place.config("http://127.0.0.1:9", "network_retry_seconds = 1");
+    let service = Running::start(config);
+    let told_at = SystemTime::now();
+    assert_eq!(service.tell(&success("e1", "t1", &url)), 200);
+    let all = service.exports_when(|all| all[0]["failure"].is_string());
+    let due_at = humantime::parse_rfc3339(all[0]["due_at"].as_str().expect("a time")).expect("a time");
+    assert!(due_at >= told_at + Duration::from_secs(1000), "{:#}", all[0]);
 }
 
 #[test]

@@ -105,6 +105,11 @@ impl Server {
         self.expect("PUT", &format!("/{name}"), &[SIGNED], b"");
     }
 
+    /// Removes a bucket from moto. There must be nothing in it.
+    pub fn s3_remove_bucket(&self, name: &str) {
+        self.expect("DELETE", &format!("/{name}"), &[SIGNED], b"");
+    }
+
     /// Puts an object into moto.
     pub fn s3_put(&self, bucket: &str, key: &str, content: &[u8]) {
         self.expect("PUT", &format!("/{bucket}/{key}"), &[SIGNED], content);

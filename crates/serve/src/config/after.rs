@@ -8,6 +8,9 @@ use fhirline_connect::SigningSecret;
 
 use super::{ConfigError, secret};
 
+/// The variable of our secret, if no other one is named.
+const USUAL_VARIABLE: &str = "FHIRLINE_CALLBACK_SECRET";
+
 /// Who is told that exports have ended.
 #[derive(Clone)]
 pub struct OnComplete {
@@ -18,8 +21,13 @@ pub struct OnComplete {
 
 #[derive(Clone)]
 pub(crate) enum Receiver {
-    /// A program and its arguments, not by a shell.
-    Command(Vec<String>),
+    /// A program, not by a shell.
+    Command {
+        /// Its name and its arguments.
+        argv: Vec<String>,
+        /// Variables of our environment that it is not to see.
+        hidden: Vec<String>,
+    },
     /// A URL, with a secret of ours.
     Post { url: String, secret: SigningSecret },
 }
@@ -46,9 +54,11 @@ fn usual_attempts() -> i64 {
 }
 
 impl OnCompleteFile {
-    pub(super) fn into_config(self, folder: &Path) -> Result<OnComplete, ConfigError> {
+    pub(super) fn into_config(self, folder: &Path, hidden: Vec<String>) -> Result<OnComplete, ConfigError> {
         let receiver = match (&self.command, &self.url) {
-            (Some(command), None) if !command.is_empty() => Receiver::Command(command.clone()),
+            (Some(command), None) if !command.is_empty() => {
+                Receiver::Command { argv: command.clone(), hidden }
+            }
             (None, Some(url)) => Receiver::Post { url: checked(url)?, secret: self.secret(folder)? },
             _ => {
                 return Err(ConfigError::value("on_complete", "needs either a command, as a list, or a url"));
@@ -61,10 +71,14 @@ impl OnCompleteFile {
         })
     }
 
+    pub(super) fn secret_variables(&self) -> Vec<String> {
+        self.signing_secret_env.iter().cloned().chain([USUAL_VARIABLE.to_owned()]).collect()
+    }
+
     fn secret(&self, folder: &Path) -> Result<SigningSecret, ConfigError> {
         let name = "on_complete.signing_secret";
         let (variable, file) = (self.signing_secret_env.as_deref(), self.signing_secret_file.as_deref());
-        let text = secret::required(name, variable, file, "FHIRLINE_CALLBACK_SECRET", folder)?;
+        let text = secret::required(name, variable, file, USUAL_VARIABLE, folder)?;
         SigningSecret::parse(&text).map_err(|error| ConfigError::value(name, error))
     }
 }
@@ -89,7 +103,7 @@ fn checked(url: &str) -> Result<String, ConfigError> {
 impl fmt::Debug for OnComplete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.receiver {
-            Receiver::Command(_) => "OnComplete(command)",
+            Receiver::Command { .. } => "OnComplete(command)",
             Receiver::Post { .. } => "OnComplete(url)",
         })
     }

@@ -1,8 +1,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use fhirline::{HttpOptions, Retry};
 use fhirline_connect::{ApiKeys, Client, ClientOptions, Mode, PerMode, SigningSecret, Verifier};
 
 use super::{ConfigError, secret};
@@ -14,6 +16,8 @@ pub struct FastenConfig {
     pub path: String,
     /// Asks the API with its keys.
     pub client: Client,
+    /// The same for downloads, which gives up sooner: the next attempt goes on where it was.
+    pub downloads: Client,
     /// Checks its signatures.
     pub verifier: Verifier,
 }
@@ -56,6 +60,7 @@ impl<T> OneOrMany<T> {
 pub(super) fn both(
     test: Option<FastenFile>,
     live: Option<FastenFile>,
+    network_retry: Duration,
     folder: &Path,
 ) -> Result<PerMode<FastenConfig>, ConfigError> {
     let mut all = PerMode::default();
@@ -67,7 +72,7 @@ pub(super) fn both(
             let why = "is that of test mode: each mode has a signing secret of its own";
             return Err(ConfigError::value(format!("{mode}.signing_secret"), why));
         }
-        all = all.with(mode, file.into_config(mode, &own, folder)?);
+        all = all.with(mode, file.into_config(mode, &own, network_retry, folder)?);
         secrets.extend(own);
     }
     match (all.get(Mode::Test), all.get(Mode::Live)) {
@@ -80,6 +85,10 @@ pub(super) fn both(
 }
 
 impl FastenFile {
+    pub(super) fn secret_variables(&self) -> Vec<String> {
+        self.private_key_env.iter().chain(self.signing_secret_env.all()).cloned().collect()
+    }
+
     fn signing_secrets(&self, mode: Mode, folder: &Path) -> Result<Vec<String>, ConfigError> {
         let name = format!("{mode}.signing_secret");
         let (variables, files) = (self.signing_secret_env.all(), self.signing_secret_file.all());
@@ -100,6 +109,7 @@ impl FastenFile {
         self,
         mode: Mode,
         signing_secrets: &[String],
+        network_retry: Duration,
         folder: &Path,
     ) -> Result<FastenConfig, ConfigError> {
         let path = self.path.unwrap_or_else(|| format!("/webhooks/fasten/{mode}"));
@@ -123,13 +133,16 @@ impl FastenFile {
         if let Some(base) = self.api_base_url.or_else(|| std::env::var("FASTEN_API_BASE_URL").ok()) {
             options.base_url = base;
         }
-        let client = Client::new(keys, &options)
-            .map_err(|error| ConfigError::value(format!("{mode}.api_base_url"), error))?;
+        let bad = |error| ConfigError::value(format!("{mode}.api_base_url"), error);
+        let client = Client::new(keys.clone(), &options).map_err(bad)?;
+        let retry = Retry { max_elapsed: network_retry, ..Retry::default() };
+        options.http = HttpOptions::default().with_retry(retry);
+        let downloads = Client::new(keys, &options).map_err(bad)?;
         let secrets = signing_secrets.iter().map(|text| SigningSecret::parse(text));
         let secrets = secrets
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| ConfigError::value(format!("{mode}.signing_secret"), error))?;
-        Ok(FastenConfig { path, client, verifier: Verifier::new(secrets) })
+        Ok(FastenConfig { path, client, downloads, verifier: Verifier::new(secrets) })
     }
 }
 

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 
 use fhirline::{Codec, Encoding, Job, RejectLimit, ResourceType, Selection, SplitJob};
@@ -15,6 +17,7 @@ pub struct OutputConfig {
     keep_entry_metadata: bool,
     selection: Selection,
     durable: bool,
+    spool_dir: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -29,6 +32,7 @@ pub(super) struct OutputFile {
     keep_entry_metadata: bool,
     types: Vec<String>,
     durable: bool,
+    spool_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -51,12 +55,13 @@ impl Default for OutputFile {
             keep_entry_metadata: false,
             types: Vec::new(),
             durable: true,
+            spool_dir: None,
         }
     }
 }
 
 impl OutputFile {
-    pub(super) fn into_config(self) -> Result<OutputConfig, ConfigError> {
+    pub(super) fn into_config(self, folder: &Path) -> Result<OutputConfig, ConfigError> {
         let codec = match self.compress {
             None => Codec::None,
             Some(Compress::Gzip) => Codec::Gzip,
@@ -77,6 +82,7 @@ impl OutputFile {
             keep_entry_metadata: self.keep_entry_metadata,
             selection: Selection { only: types.collect::<Result<_, _>>()?, except: Default::default() },
             durable: self.durable,
+            spool_dir: self.spool_dir.map(|spools| folder.join(spools)),
         })
     }
 }
@@ -101,5 +107,6 @@ impl OutputConfig {
             .encoding(self.encoding)
             .keep_entry_metadata(self.keep_entry_metadata)
             .durable(self.durable)
+            .spool_dir(self.spool_dir.clone())
     }
 }

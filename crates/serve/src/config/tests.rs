@@ -67,6 +67,7 @@ fn values_that_make_no_sense_are_refused() {
         ("lease_seconds = 1", "lease_seconds"),
         ("keep_days = 1", "keep_days"),
         ("first_retry_seconds = -1.0", "first_retry_seconds"),
+        ("network_retry_seconds = nan", "network_retry_seconds"),
         ("destination = \"out/{external_id}\"", "destination"),
         ("listen = \"0.0.0.0:8080\"", "listen"),
         ("split.level = 3", "split.level"),

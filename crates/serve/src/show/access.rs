@@ -24,6 +24,9 @@ use serde::Deserialize;
 
 use super::{Site, pages};
 use crate::clock::{after, now_ms};
+use failures::Failures;
+
+mod failures;
 
 const COOKIE: &str = "fhirline_session";
 /// Whoever has given the token is known for so long.
@@ -38,6 +41,9 @@ pub(super) struct Access(Option<Token>);
 struct Token {
     key: hmac::Key,
     own: hmac::Tag,
+    /// Wrong ones of people and of programs, apart: who guesses at the form keeps no program out.
+    by_form: Failures,
+    by_header: Failures,
 }
 
 /// Why an answer is refused.
@@ -49,6 +55,8 @@ enum Refusal {
     OtherSite,
     /// Neither token nor session.
     Unknown,
+    /// So many were wrong that none is looked at for so long.
+    TooMany(Duration),
 }
 
 impl Access {
@@ -57,7 +65,7 @@ impl Access {
             let token = token.expose_secret().as_bytes();
             let key = hmac::Key::new(hmac::HMAC_SHA256, token);
             let own = hmac::sign(&key, &token_text(token));
-            Token { key, own }
+            Token { key, own, by_form: Failures::default(), by_header: Failures::default() }
         }))
     }
 
@@ -81,10 +89,15 @@ impl Access {
     /// Whether whoever asks has the token, or had it not long ago.
     fn knows(&self, headers: &HeaderMap, now: i64) -> Result<(), Refusal> {
         let Some(token) = &self.0 else { return Ok(()) };
-        let bearer = text_of(headers, &header::AUTHORIZATION).and_then(bearer);
-        let known = bearer.is_some_and(|text| token.is(text))
-            || sessions(headers).any(|text| token.has_signed(text, now));
-        if known { Ok(()) } else { Err(Refusal::Unknown) }
+        if sessions(headers).any(|text| token.has_signed(text, now)) {
+            return Ok(());
+        }
+        let bearer = text_of(headers, &header::AUTHORIZATION).and_then(bearer).ok_or(Refusal::Unknown)?;
+        match token.by_header.unless_too_many(now, || token.is(bearer)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Refusal::Unknown),
+            Err(wait) => Err(Refusal::TooMany(wait)),
+        }
     }
 }
 
@@ -178,11 +191,20 @@ fn refused(refusal: Refusal, path: &str) -> Response {
             (StatusCode::UNAUTHORIZED, ask, Json(told("the token is missing or wrong"))).into_response()
         }
         Refusal::Unknown => pages::login(StatusCode::UNAUTHORIZED, path, None),
+        Refusal::TooMany(wait) => {
+            (StatusCode::TOO_MANY_REQUESTS, retry_after(wait), Json(told("too many tokens were wrong")))
+                .into_response()
+        }
         Refusal::OtherName => forbidden(
             "the service is not called by the name of this machine: without a token it answers to localhost only",
         ),
         Refusal::OtherSite => forbidden("this was sent by a page of another site"),
     }
+}
+
+/// Whole seconds, so that none comes too early.
+fn retry_after(wait: Duration) -> [(HeaderName, HeaderValue); 1] {
+    [(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1))]
 }
 
 fn forbidden(why: &str) -> Response {
@@ -217,11 +239,19 @@ async fn log_in(From(access): From<Arc<Access>>, headers: HeaderMap, form: Bytes
         let mut fields = url::form_urlencoded::parse(&form);
         fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
-    let to = field("to");
-    if !token.is(field("token").trim()) {
-        return pages::login(StatusCode::UNAUTHORIZED, own_path(&to), Some("That is not the token."));
+    let (to, now) = (field("to"), now_ms());
+    match token.by_form.unless_too_many(now, || token.is(field("token").trim())) {
+        Ok(true) => {}
+        Ok(false) => {
+            return pages::login(StatusCode::UNAUTHORIZED, own_path(&to), Some("That is not the token."));
+        }
+        Err(wait) => {
+            let why = Some("Too many tokens were wrong. Try again in a few seconds.");
+            let page = pages::login(StatusCode::TOO_MANY_REQUESTS, own_path(&to), why);
+            return (retry_after(wait), page).into_response();
+        }
     }
-    let cookie = cookie(&token.session(after(now_ms(), SESSION)), SESSION.as_secs(), &headers);
+    let cookie = cookie(&token.session(after(now, SESSION)), SESSION.as_secs(), &headers);
     ([(header::SET_COOKIE, cookie)], Redirect::to(own_path(&to))).into_response()
 }
 

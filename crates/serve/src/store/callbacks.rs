@@ -39,7 +39,7 @@ impl Store {
     /// The message, if that turn is still its turn.
     pub(crate) async fn callback(&self, id: &str, turn: i64) -> Result<Option<Callback>, StoreError> {
         let asked = "SELECT id, export_id, body, turn, attempts FROM callbacks WHERE id = $1 AND turn = $2 AND due_at IS NOT NULL";
-        let found = sqlx::query_as(asked).bind(id).bind(turn).fetch_optional(&self.pool).await;
+        let found = sqlx::query_as(asked).bind(id).bind(turn).fetch_optional(&self.reads).await;
         found.map_err(StoreError::on("read from"))
     }
 
@@ -59,7 +59,7 @@ impl Store {
         .bind(failure)
         .bind(due_at)
         .bind(failure.is_none().then(now_ms));
-        changed.execute(&self.pool).await.map_err(StoreError::on("write to"))?;
+        changed.execute(&self.writes).await.map_err(StoreError::on("write to"))?;
         Ok(())
     }
 }

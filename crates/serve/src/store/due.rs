@@ -64,7 +64,7 @@ impl Store {
             );
             let rows: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
                 .bind(now)
-                .fetch_all(&self.pool)
+                .fetch_all(&self.reads)
                 .await
                 .map_err(StoreError::on("read from"))?;
             all.extend(rows.into_iter().map(|(id, turn)| Due { kind, id, turn }));
@@ -76,7 +76,7 @@ impl Store {
     pub(crate) async fn pushed(&self, due: &Due) -> Result<(), StoreError> {
         let statement = format!("UPDATE {} SET pushed = $2 WHERE id = $1 AND turn = $2", due.kind.table());
         let changed = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(&due.id).bind(due.turn);
-        changed.execute(&self.pool).await.map_err(StoreError::on("write to"))?;
+        changed.execute(&self.writes).await.map_err(StoreError::on("write to"))?;
         Ok(())
     }
 }

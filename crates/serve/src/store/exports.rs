@@ -62,7 +62,7 @@ impl Store {
 
     async fn do_claim(&self, id: &str, turn: i64, worker: &str) -> sqlx::Result<Option<Claimed>> {
         let now = now_ms();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let taken = sqlx::query(
             "UPDATE exports SET state = 'running', attempts = attempts + 1, worker = $3, started_at = $4, due_at = NULL,
              progress = NULL WHERE id = $1 AND turn = $2 AND state IN ('queued', 'running')",
@@ -79,7 +79,7 @@ impl Store {
     /// Says where it goes, the first time. `false` if another export goes there.
     pub(crate) async fn place(&self, id: &str, destination: &str) -> Result<bool, StoreError> {
         let placed = "UPDATE exports SET destination = $2 WHERE id = $1 AND destination IS NULL";
-        match sqlx::query(placed).bind(id).bind(destination).execute(&self.pool).await {
+        match sqlx::query(placed).bind(id).bind(destination).execute(&self.writes).await {
             Ok(_) => Ok(true),
             Err(error) if is_taken(&error) => Ok(false),
             Err(error) => Err(StoreError::on("write to")(error)),
@@ -90,7 +90,7 @@ impl Store {
     pub(crate) async fn progress(&self, id: &str, turn: i64, progress: &Value) -> Result<(), StoreError> {
         let changed = "UPDATE exports SET progress = $3 WHERE id = $1 AND turn = $2 AND state = 'running'";
         let changed = sqlx::query(changed).bind(id).bind(turn).bind(progress.to_string());
-        changed.execute(&self.pool).await.map_err(StoreError::on("write to"))?;
+        changed.execute(&self.writes).await.map_err(StoreError::on("write to"))?;
         Ok(())
     }
 
@@ -106,7 +106,7 @@ impl Store {
 
     async fn do_end(&self, export: &ExportRow, ended: &Ended, calls_back: bool) -> sqlx::Result<bool> {
         let now = now_ms();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         if !write_end(&mut transaction, export, ended, now).await? {
             return Ok(false);
         }
@@ -133,7 +133,7 @@ impl Store {
 
     async fn do_recover(&self) -> sqlx::Result<u64> {
         let now = now_ms();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         for table in [
             "UPDATE exports SET pushed = -1",
             "UPDATE requests SET pushed = -1",
@@ -162,7 +162,7 @@ impl Store {
 
     async fn do_retry(&self, id: &str) -> sqlx::Result<bool> {
         let now = now_ms();
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let changed = sqlx::query(
             "UPDATE exports SET state = 'queued', turn = turn + 1, attempts = 0, due_at = $2, failure = NULL, action = NULL,
              finished_at = NULL WHERE id = $1 AND state IN ('failed', 'expired', 'held') AND link IS NOT NULL",

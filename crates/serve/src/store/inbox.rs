@@ -78,7 +78,7 @@ impl Store {
         deliveries: &[Delivery],
         rules: &Rules,
     ) -> Result<Vec<Accepted>, StoreError> {
-        let mut transaction = self.pool.begin().await.map_err(StoreError::on("write to"))?;
+        let mut transaction = self.writes.begin().await.map_err(StoreError::on("write to"))?;
         let mut all = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             all.push(take(&mut transaction, delivery, rules).await.map_err(StoreError::on("write to"))?);

@@ -21,7 +21,7 @@ impl Store {
     async fn do_purge(&self, before: i64) -> sqlx::Result<Purged> {
         let over =
             "state IN ('done', 'done_with_rejects', 'mismatch', 'failed', 'expired') AND updated_at < $1";
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writes.begin().await?;
         let mut counts = [0; 5];
         let statements = [
             "DELETE FROM callbacks WHERE due_at IS NULL AND created_at < $1".to_owned(),

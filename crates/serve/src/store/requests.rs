@@ -45,7 +45,7 @@ impl Store {
     /// The request, if that turn is still its turn.
     pub(crate) async fn request(&self, id: &str, turn: i64) -> Result<Option<Request>, StoreError> {
         let asked = "SELECT id, mode, org_connection_id, turn, attempts FROM requests WHERE id = $1 AND turn = $2 AND due_at IS NOT NULL";
-        let found = sqlx::query_as(asked).bind(id).bind(turn).fetch_optional(&self.pool).await;
+        let found = sqlx::query_as(asked).bind(id).bind(turn).fetch_optional(&self.reads).await;
         found.map_err(StoreError::on("read from"))
     }
 
@@ -60,7 +60,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let done = async {
             let now = now_ms();
-            let mut c = self.pool.begin().await?;
+            let mut c = self.writes.begin().await?;
             let ended =
                 "UPDATE requests SET due_at = NULL, attempts = attempts + 1, failure = NULL WHERE id = $1";
             sqlx::query(ended).bind(&request.id).execute(&mut *c).await?;
@@ -89,7 +89,7 @@ impl Store {
             "UPDATE requests SET attempts = attempts + 1, turn = turn + 1, failure = $3, due_at = $4
              WHERE id = $1 AND turn = $2";
         let changed = sqlx::query(changed).bind(&request.id).bind(request.turn).bind(failure).bind(due_at);
-        changed.execute(&self.pool).await.map_err(StoreError::on("write to"))?;
+        changed.execute(&self.writes).await.map_err(StoreError::on("write to"))?;
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let done = async {
             let now = now_ms();
-            let mut c = self.pool.begin().await?;
+            let mut c = self.writes.begin().await?;
             let state = told.map_or(State::Requested, |(state, ..)| state);
             let changed = sqlx::query(
                 "UPDATE exports SET polls = polls + 1, turn = turn + 1, state = $3, failure = $4, action = $5, due_at = $6,

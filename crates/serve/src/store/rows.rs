@@ -226,7 +226,7 @@ pub(super) async fn export_of(c: &mut AnyConnection, id: &str) -> sqlx::Result<O
 
 impl Store {
     pub(super) async fn find_export(&self, id: &str) -> sqlx::Result<Option<ExportRow>> {
-        export_of(&mut *self.pool.acquire().await?, id).await
+        export_of(&mut *self.reads.acquire().await?, id).await
     }
 
     /// One export.
@@ -246,7 +246,7 @@ impl Store {
             .bind(filter.before)
             .bind(filter.search.as_deref().map(pattern))
             .bind(filter.most)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.reads)
             .await
             .map_err(StoreError::on("read from"))
     }
@@ -254,7 +254,7 @@ impl Store {
     /// What happened to an export, in order.
     pub(crate) async fn steps(&self, id: &str) -> Result<Vec<StepRow>, StoreError> {
         let statement = "SELECT at, state, note FROM steps WHERE export_id = $1 ORDER BY step";
-        let rows = sqlx::query_as(statement).bind(id).fetch_all(&self.pool).await;
+        let rows = sqlx::query_as(statement).bind(id).fetch_all(&self.reads).await;
         rows.map_err(StoreError::on("read from"))
     }
 
@@ -265,14 +265,14 @@ impl Store {
              ORDER BY received_at DESC, id LIMIT $1",
             if flagged { "WHERE flag IS NOT NULL" } else { "" }
         );
-        let rows = sqlx::query_as(AssertSqlSafe(statement)).bind(most).fetch_all(&self.pool).await;
+        let rows = sqlx::query_as(AssertSqlSafe(statement)).bind(most).fetch_all(&self.reads).await;
         rows.map_err(StoreError::on("read from"))
     }
 
     /// How many exports are in each state, and since when.
     pub(crate) async fn counts(&self) -> Result<Vec<CountRow>, StoreError> {
         let statement = "SELECT state AS name, COUNT(*) AS count, MIN(updated_at) AS oldest_at FROM exports GROUP BY state ORDER BY state";
-        let rows = sqlx::query_as(statement).fetch_all(&self.pool).await;
+        let rows = sqlx::query_as(statement).fetch_all(&self.reads).await;
         rows.map_err(StoreError::on("read from"))
     }
 
@@ -284,7 +284,7 @@ impl Store {
              UNION ALL SELECT 'request', org_connection_id, attempts, created_at, failure FROM requests
              WHERE due_at IS NULL AND failure IS NOT NULL
              ORDER BY created_at DESC LIMIT $1";
-        let rows = sqlx::query_as(statement).bind(most).fetch_all(&self.pool).await;
+        let rows = sqlx::query_as(statement).bind(most).fetch_all(&self.reads).await;
         rows.map_err(StoreError::on("read from"))
     }
 
@@ -297,7 +297,7 @@ impl Store {
              WHERE due_at IS NULL AND done_at IS NULL
              UNION ALL SELECT 'requests_given_up', COUNT(*), MIN(created_at) FROM requests
              WHERE due_at IS NULL AND failure IS NOT NULL";
-        let rows = sqlx::query_as(statement).fetch_all(&self.pool).await;
+        let rows = sqlx::query_as(statement).fetch_all(&self.reads).await;
         rows.map_err(StoreError::on("read from"))
     }
 }

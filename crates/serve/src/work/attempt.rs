@@ -29,7 +29,7 @@ pub(super) fn attempt(
     let done = run(config, export, &place, cancel, progress, &mut trouble);
     match done {
         Ok(report) => sealed(config, export, &place, &report, &trouble),
-        Err(error) => verdict::of_error(config, export, &error, &trouble),
+        Err(error) => verdict::of_error(config, export, &error, &mut trouble),
     }
 }
 
@@ -61,7 +61,8 @@ fn job(config: &Config, export: &ExportRow, cancel: &Cancel) -> Result<Job, JobE
     let link = DownloadLink::to(export.link.as_deref().unwrap_or_default());
     let fasten = config.fasten.get(export.mode());
     let origin = fasten.ok_or_else(|| place::refused(export, "its mode is not configured any more"))?;
-    let origin = origin.client.download(&link).map_err(|error| place::refused(export, &error.to_string()))?;
+    let origin =
+        origin.downloads.download(&link).map_err(|error| place::refused(export, &error.to_string()))?;
     let job = config.output.applied_to(Job::of_origins([origin])).cancelled_by(cancel.clone());
     Ok(match expectation(export.stats.as_deref()) {
         Some(expectation) => job.expect(expectation),

@@ -1,5 +1,6 @@
 //! Who is told that an export has ended.
 
+use std::env;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{Worker, next_attempt};
+use crate::aside::aside;
 use crate::config::Receiver;
 use crate::store::{Callback, Due, StoreError};
 
@@ -20,7 +22,7 @@ pub(super) async fn call(worker: &Worker, due: &Due) -> Result<(), StoreError> {
         return worker.store.called(&callback, Some("nobody is to be told any more"), None).await;
     };
     let told = match &on_complete.receiver {
-        Receiver::Command(argv) => run(argv, &callback, on_complete.timeout).await,
+        Receiver::Command { argv, hidden } => run(argv, hidden, &callback, on_complete.timeout).await,
         Receiver::Post { url, secret } => post(url, secret, &callback, on_complete.timeout).await,
     };
     worker.metrics.called_back(told.is_ok());
@@ -29,14 +31,24 @@ pub(super) async fn call(worker: &Worker, due: &Due) -> Result<(), StoreError> {
         warn!(export = %callback.export_id, failure, "the end of an export could not be told");
     }
     let more = failure.is_some() && callback.attempts + 1 < on_complete.max_attempts;
-    let due_at = more.then(|| next_attempt(worker.config.first_retry, callback.attempts + 1));
+    let due_at = more.then(|| next_attempt(worker.config.first_retry, callback.attempts + 1, Duration::ZERO));
     worker.store.called(&callback, failure.as_deref(), due_at).await
 }
 
-/// The program gets the message on its standard input, and the id in its environment.
-async fn run(argv: &[String], callback: &Callback, most: Duration) -> Result<(), String> {
+/// Variables with this at their beginning are Fasten's: keys and secrets are where no others are named.
+const FASTEN: &str = "FASTEN_";
+
+/// The program gets the message on its standard input, and the id in its environment, which is ours without our secrets.
+async fn run(argv: &[String], hidden: &[String], callback: &Callback, most: Duration) -> Result<(), String> {
     let Some((program, arguments)) = argv.split_first() else { return Ok(()) };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with(FASTEN));
+        if is_ours || hidden.iter().any(|hidden| name == hidden.as_str()) {
+            command.env_remove(name);
+        }
+    }
+    let mut child = command
         .args(arguments)
         .env("FHIRLINE_CALLBACK_ID", &callback.id)
         .env("FHIRLINE_EXPORT_ID", &callback.export_id)
@@ -67,7 +79,7 @@ async fn run(argv: &[String], callback: &Callback, most: Duration) -> Result<(),
 async fn post(url: &str, secret: &SigningSecret, callback: &Callback, most: Duration) -> Result<(), String> {
     let (url, secret) = (url.to_owned(), secret.clone());
     let (id, body) = (callback.id.clone(), callback.body.clone());
-    let sent = tokio::task::spawn_blocking(move || {
+    let sent = aside("fhirline-errand", move || {
         Messenger::new(most).and_then(|messenger| messenger.send(&url, Some(&secret), &id, &body))
     });
     match sent.await {

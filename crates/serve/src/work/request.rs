@@ -1,10 +1,13 @@
 //! What is asked of the API: exports, and what became of them.
 
+use std::time::Duration;
+
 use fhirline_connect::{Client, ConnectError, ExportState, ExportTask};
 use tracing::{info, warn};
 
 use super::{Worker, next_attempt};
 use crate::State;
+use crate::aside::aside;
 use crate::clock::{after, now_ms};
 use crate::store::{Due, StoreError};
 
@@ -26,7 +29,8 @@ pub(super) async fn request(worker: &Worker, due: &Due) -> Result<(), StoreError
         Err(failure) => {
             warn!(failure = %failure.text, "an export could not be requested");
             let more = !failure.is_final && request.attempts + 1 < attempts_of(worker);
-            let due_at = more.then(|| next_attempt(worker.config.first_retry, request.attempts + 1));
+            let first = worker.config.first_retry;
+            let due_at = more.then(|| next_attempt(first, request.attempts + 1, Duration::ZERO));
             worker.store.request_failed(&request, &failure.text, due_at).await
         }
     }
@@ -70,13 +74,13 @@ struct Refusal {
     is_final: bool,
 }
 
-/// Asks on a thread that may wait.
+/// Asks, and waits elsewhere for the answer.
 async fn ask<T: Send + 'static>(
     client: &Client,
     question: impl FnOnce(&Client) -> Result<T, ConnectError> + Send + 'static,
 ) -> Result<T, Refusal> {
     let client = client.clone();
-    let asked = tokio::task::spawn_blocking(move || question(&client)).await;
+    let asked = aside("fhirline-errand", move || question(&client)).await;
     match asked {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {

@@ -20,32 +20,34 @@ const BUSY: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     has_ended: bool,
+    /// How long the server wants to be left alone.
+    asked_wait: Duration,
 }
 
 impl Trouble {
     pub(super) fn see(&mut self, event: &Event<'_>) {
         if let Event::SourceEnded { error: Some(error), .. } = event {
-            self.has_ended |= is_gone(*error);
+            self.see_error(*error);
         }
     }
-}
 
-/// Whether somewhere behind it the API says that there is no such export any more, after its signed links were renewed.
-fn is_gone(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let http = error.downcast_ref::<io::Error>().and_then(HttpError::of).or(error.downcast_ref());
-        if let Some(
-            HttpError::Refused { status, .. }
-            | HttpError::NotRenewed { status, .. }
-            | HttpError::Expired { status, .. },
-        ) = http
-        {
-            return matches!(status, 403 | 404 | 410);
+    /// Looks through all causes for what a server said.
+    fn see_error(&mut self, error: &(dyn Error + 'static)) {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let http = error.downcast_ref::<io::Error>().and_then(HttpError::of).or(error.downcast_ref());
+            match http {
+                // The API says that there is no such export any more, after its signed links were renewed.
+                Some(
+                    HttpError::Refused { status, .. }
+                    | HttpError::NotRenewed { status, .. }
+                    | HttpError::Expired { status, .. },
+                ) => return self.has_ended |= matches!(status, 403 | 404 | 410),
+                Some(HttpError::TryLater { wait, .. }) => return self.asked_wait = *wait,
+                _ => next = error.source(),
+            }
         }
-        next = error.source();
     }
-    false
 }
 
 /// The state of a run that is complete; `None` if it is not.
@@ -76,11 +78,16 @@ pub(super) fn of_incomplete(
 ) -> Ended {
     let causes = report.account.sources.failures.first().map(|failure| failure.causes.join(": "));
     let failure = causes.unwrap_or_else(|| "the export could not be read to its end".to_owned());
-    if trouble.has_ended { expired(config, failure) } else { again(config, export, failure, None) }
+    if trouble.has_ended { expired(config, failure) } else { again(config, export, trouble, failure, None) }
 }
 
 /// Of a run that could not be done.
-pub(super) fn of_error(config: &Config, export: &ExportRow, error: &JobError, trouble: &Trouble) -> Ended {
+pub(super) fn of_error(
+    config: &Config,
+    export: &ExportRow,
+    error: &JobError,
+    trouble: &mut Trouble,
+) -> Ended {
     let failure = causes_of(error);
     if matches!(error, JobError::Run(RunError::Cancelled)) {
         return Ended::Stopped;
@@ -88,12 +95,13 @@ pub(super) fn of_error(config: &Config, export: &ExportRow, error: &JobError, tr
     if matches!(error, JobError::InUse { .. }) {
         return Ended::Again { failure, due_at: after(now_ms(), BUSY) };
     }
-    if trouble.has_ended || is_gone(error) {
+    trouble.see_error(error);
+    if trouble.has_ended {
         return expired(config, failure);
     }
     let passes = error.exit_status() == ExitStatus::Failed || matches!(error, JobError::Sources(_));
     if passes && !matches!(error, JobError::Run(RunError::TooManyRejects { .. })) {
-        return again(config, export, failure, error.hint());
+        return again(config, export, trouble, failure, error.hint());
     }
     Ended::Failed { failure, action: error.hint() }
 }
@@ -104,7 +112,7 @@ pub(super) fn of_io(config: &Config, export: &ExportRow, error: &io::Error) -> E
     if error.kind() == io::ErrorKind::AlreadyExists {
         return Ended::Failed { failure, action: Some("move it away, and try the export again".to_owned()) };
     }
-    again(config, export, failure, None)
+    again(config, export, &Trouble::default(), failure, None)
 }
 
 /// Of a defect.
@@ -117,12 +125,18 @@ fn expired(config: &Config, failure: String) -> Ended {
     Ended::Expired { failure, request_again: config.re_request }
 }
 
-fn again(config: &Config, export: &ExportRow, failure: String, action: Option<String>) -> Ended {
+fn again(
+    config: &Config,
+    export: &ExportRow,
+    trouble: &Trouble,
+    failure: String,
+    action: Option<String>,
+) -> Ended {
     if export.attempts >= i64::try_from(config.max_attempts).unwrap_or(i64::MAX) {
         let failure = format!("{failure} (tried {} times)", export.attempts);
         return Ended::Failed { failure, action };
     }
-    Ended::Again { failure, due_at: next_attempt(config.first_retry, export.attempts) }
+    Ended::Again { failure, due_at: next_attempt(config.first_retry, export.attempts, trouble.asked_wait) }
 }
 
 /// All causes, from the outermost on. Errors of this program hold no secrets and no record.

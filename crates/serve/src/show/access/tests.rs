@@ -81,3 +81,37 @@ fn after_the_form_comes_a_page_of_ours() {
         assert_eq!(own_path(other), "/", "{other}");
     }
 }
+
+#[test]
+fn guessing_is_stopped_and_who_is_known_goes_on() {
+    let access = with_token();
+    let given = |text: &str| access.knows(&headers(&[("authorization", text)]), 0);
+    for _ in 0..10 {
+        assert_eq!(given("Bearer guess"), Err(Refusal::Unknown));
+    }
+    let Err(Refusal::TooMany(wait)) = given("Bearer a long token") else { panic!("it was looked at") };
+    let answer = refused(Refusal::TooMany(wait), "/metrics");
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "7", "the next one is free after 6 s");
+    let session = access.0.as_ref().expect("a token").session(1000);
+    assert_eq!(access.knows(&headers(&[("cookie", &format!("{COOKIE}={session}"))]), 0), Ok(()));
+    assert_eq!(access.knows(&headers(&[]), 0), Err(Refusal::Unknown), "nothing was given");
+}
+
+#[test]
+fn the_form_stops_guessing_too() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let access = Arc::new(with_token());
+    let given = |form: &'static str| {
+        let form = Bytes::from_static(form.as_bytes());
+        runtime.block_on(log_in(From(Arc::clone(&access)), HeaderMap::new(), form))
+    };
+    assert_eq!(given("token=a+long+token").status(), StatusCode::SEE_OTHER);
+    // However long each of them takes here.
+    let mut guesses = (0..1000).map(|_| given("token=guess"));
+    let last = guesses.find(|answer| answer.status() != StatusCode::UNAUTHORIZED).expect("an end");
+    assert_eq!(last.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(last.headers().contains_key(header::RETRY_AFTER));
+    let bearer = [("authorization", "Bearer a long token")];
+    assert_eq!(access.knows(&headers(&bearer), now_ms()), Ok(()), "programs are counted apart");
+}

@@ -43,3 +43,5 @@ mod system;
 mod terminal;
 #[cfg(feature = "http")]
 mod tls;
+#[cfg(feature = "serve")]
+mod trouble_of_service;

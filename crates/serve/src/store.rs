@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
+use sqlx::{AnyPool, AssertSqlSafe, Connection as _, SqlSafeStr};
 
 pub(crate) use callbacks::Callback;
 pub(crate) use due::{Due, DueKind};
@@ -108,6 +108,15 @@ fn of_sqlite(pool: AnyPoolOptions) -> AnyPoolOptions {
                 sqlx::query(pragma).execute(&mut *connection).await?;
             }
             Ok(())
+        })
+    })
+    // When the disk is full SQLite ends a transaction by itself, and the driver's count of them is off from then on: what follows is put into one
+    // that nobody commits, and told to be on the disk. So a connection is used again only if its transaction is over.
+    .after_release(|connection, _| {
+        Box::pin(async move {
+            // Behind a rollback that is on its way.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
         })
     })
 }

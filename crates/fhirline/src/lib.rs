@@ -81,4 +81,4 @@ pub use report::{
     MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SidecarsReport,
     SkippedReport, SourcesReport, TypeReport,
 };
-pub use split::SplitJob;
+pub use split::{SplitJob, is_object_store};

@@ -211,3 +211,39 @@ async fn shared(url: &str) -> Result<PgPool, ServeError> {
     migrator.run(&pool).await.map_err(ServeError::queue)?;
     Ok(pool)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+
+    /// Tells that it was woken.
+    struct Told(std::sync::Mutex<Sender<()>>);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.lock().expect("no panic").send(());
+        }
+    }
+
+    /// Whoever looks late is woken again all the same. With the queue's own interval nobody is.
+    #[test]
+    fn a_look_that_took_longer_than_the_time_between_two_is_not_the_last() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let _inside = runtime.enter();
+        let (sender, woken) = channel();
+        let waker = Waker::from(Arc::new(Told(std::sync::Mutex::new(sender))));
+        let mut looks = looks();
+        for _ in 0..3 {
+            let polled = Pin::new(&mut looks).poll_next(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            woken.recv_timeout(Duration::from_secs(60)).expect("woken");
+            // The time of the next look passes as well.
+            std::thread::sleep(POLL * 2);
+        }
+    }
+}

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use fhirline::ExitStatus;
-use fhirline_serve::{Config, Replayed, SavedDelivery, ServeError, Service};
+use fhirline_serve::{Config, ConfigError, Replayed, SavedDelivery, ServeError, Service};
 
 use crate::trouble::{Broken, note, on_standard_output, warn};
 
@@ -182,5 +182,6 @@ pub(crate) fn is_of_service(error: &anyhow::Error) -> bool {
 
 /// What can be done about it.
 pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
-    error.downcast_ref::<ServeError>().and_then(ServeError::hint).map(str::to_owned)
+    let of_config = error.downcast_ref::<ConfigError>().and_then(ConfigError::hint);
+    of_config.or_else(|| error.downcast_ref::<ServeError>()?.hint()).map(str::to_owned)
 }

@@ -47,3 +47,5 @@ mod system;
 mod terminal;
 #[cfg(feature = "http")]
 mod tls;
+#[cfg(feature = "serve")]
+mod trouble_of_service;

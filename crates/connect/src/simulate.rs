@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
@@ -47,8 +48,13 @@ pub struct Simulator {
 #[non_exhaustive]
 pub enum SimulateError {
     /// The export cannot be read.
-    #[error("cannot read the export to be simulated")]
-    Export(#[source] io::Error),
+    #[error("cannot read the export {}", path.display())]
+    Export {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// An address is taken, or there are no threads.
     #[error("cannot begin to listen")]
     Listen(#[source] io::Error),
@@ -79,7 +85,8 @@ impl Simulator {
     /// # Errors
     /// [`SimulateError`].
     pub fn start(options: SimulatorOptions) -> Result<Self, SimulateError> {
-        let content = Content::of(&options).map_err(SimulateError::Export)?;
+        let content = Content::of(&options)
+            .map_err(|source| SimulateError::Export { path: options.export.clone(), source })?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(SimulateError::Listen)?;
         let listen = |port| runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)));

@@ -406,3 +406,32 @@ fn an_identity_is_pushed_for_one_use() {
         .push(&PushedRequest::with_patient_id("p", "https://us.example/back"));
     assert_eq!(attempt.error_code.as_deref(), Some("invalid_client"));
 }
+
+#[test]
+fn an_identity_is_pushed_in_the_second_form_too() {
+    let file = export(1);
+    let simulator = Simulator::start(options(&file)).expect("running");
+    let at = IdentityOptions { base_url: simulator.identity_url(), ..IdentityOptions::default() };
+    let identity = Identity::new(keys(), &at).expect("a client");
+    let of = |patient: &str, back: &str| identity.push(&PushedRequest::with_patient_id(patient, back));
+    let back = "https://us.example/back?a=b";
+    let (attempt, pushed) = of("CANARYpatient", back);
+    let pushed = pushed.expect("taken");
+    assert_eq!((attempt.idp, &attempt.error_code), (None, &None));
+    assert_eq!(attempt.expires_at, Some(pushed.expires_at()));
+    assert!(pushed.take(SystemTime::now()).is_ok());
+    for (patient, back, wanted) in [
+        ("unauthorized_client", back, ParRefusal::UnauthorizedClient),
+        ("invalid_target", back, ParRefusal::InvalidTarget),
+        ("invalid_grant", back, ParRefusal::InvalidGrant),
+        ("", back, ParRefusal::InvalidRequest),
+        ("CANARYpatient", "", ParRefusal::InvalidRequest),
+        ("CANARYpatient", "/back", ParRefusal::InvalidRequest),
+        ("CANARYpatient", "https://us.example/#here", ParRefusal::InvalidRequest),
+    ] {
+        let (attempt, refused) = of(patient, back);
+        let refused = refused.expect_err("refused");
+        assert_eq!(attempt.error_code.as_deref(), Some(wanted.code()), "{patient} {back}");
+        assert!(!format!("{refused} {refused:?} {attempt:?}").contains("CANARY"));
+    }
+}

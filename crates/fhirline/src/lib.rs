@@ -102,4 +102,4 @@ pub use report::{
 pub use run::{JobRun, Output};
 #[cfg(feature = "async")]
 pub use running::Running;
-pub use split::SplitJob;
+pub use split::{SplitJob, is_object_store};

@@ -37,6 +37,7 @@ mod tests;
 pub(crate) use known::Known;
 use run::Run;
 pub(crate) use target::Target;
+pub use target::is_object_store;
 #[cfg(not(feature = "cloud"))]
 pub(crate) use target::lacks_feature;
 

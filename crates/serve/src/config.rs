@@ -19,10 +19,12 @@ pub use template::{Template, TemplateError, TemplateValues};
 use crate::store::{Rules, StorePlace};
 
 mod after;
+mod bounds;
 mod fasten;
 mod output;
 mod secret;
 mod template;
+mod unread;
 
 /// Deliveries come for a day, and each is known by what came before.
 const LEAST_KEEP_DAYS: u64 = 2;
@@ -114,6 +116,17 @@ impl ConfigError {
     pub(crate) fn value(name: impl Into<String>, why: impl ToString) -> Self {
         Self::Value { name: name.into(), why: why.to_string() }
     }
+
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Read { .. } => "--config names another file; docs/serve.md shows what it may say",
+            _ => {
+                "docs/serve.md lists all settings; secrets are named there by a variable (…_env) or a file (…_file)"
+            }
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -204,8 +217,12 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]
     pub fn parse(text: &str, folder: &Path) -> Result<Self, ConfigError> {
-        let file: File =
-            toml::from_str(text).map_err(|error| ConfigError::Parse { what: error.message().to_owned() })?;
+        let mut file: File =
+            toml::from_str(text).map_err(|error| ConfigError::Parse { what: unread::told(&error, text) })?;
+        bounds::check(&file)?;
+        if let Some(after) = &mut file.on_complete {
+            after.find_below(folder);
+        }
         file.into_config(folder)
     }
 }
@@ -279,6 +296,14 @@ impl File {
 fn store(text: &str, variable: Option<&str>, folder: &Path) -> Result<StorePlace, ConfigError> {
     let named = variable.map(|variable| secret::of_env("store_env", variable)).transpose()?;
     let text = named.unwrap_or_else(|| text.to_owned());
+    let known = ["postgres", "postgresql", "sqlite"];
+    // As the name of a file it would show the password that may be in it.
+    if text.split_once("://").is_some_and(|(scheme, _)| !known.contains(&scheme)) {
+        return Err(ConfigError::value(
+            "store",
+            "is neither a file nor postgres://…: no other database is known",
+        ));
+    }
     Ok(match StorePlace::parse(&text) {
         StorePlace::Sqlite(path) => StorePlace::Sqlite(folder.join(path)),
         postgres @ StorePlace::Postgres(_) => postgres,

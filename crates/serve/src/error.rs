@@ -23,6 +23,14 @@ pub enum ServeError {
         /// The file.
         name: String,
     },
+    /// What keeps other processes from it cannot be had.
+    #[error("cannot lock the database {name}")]
+    Lock {
+        /// The file.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
     /// It cannot listen.
     #[error("cannot listen on {address}")]
     Listen {
@@ -56,7 +64,12 @@ impl ServeError {
             Self::Queue(_) => {
                 Some("PostgreSQL needs the extension pgcrypto, and the right to create a schema")
             }
+            Self::Lock { .. } => {
+                Some("see `store` in the configuration: a file in a folder that may be written to")
+            }
             Self::Listen { .. } => Some("choose another address by `listen`"),
+            Self::Store(error) => error.hint(),
+            Self::Config(error) => error.hint(),
             _ => None,
         }
     }

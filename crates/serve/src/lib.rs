@@ -49,6 +49,8 @@ mod receive;
 #[cfg(feature = "service")]
 mod replay;
 #[cfg(feature = "service")]
+mod server;
+#[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
 mod show;

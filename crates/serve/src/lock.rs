@@ -1,4 +1,5 @@
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::ServeError;
@@ -10,11 +11,13 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "the lock ends with the file
 
 impl Lock {
     pub(crate) fn take(file: &Path) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::System { step: "lock the database", source };
+        let failed = |source| ServeError::Lock { name: file.display().to_string(), source };
         if let Some(folder) = file.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let lock = File::create(beside(file, "-lock")).map_err(failed)?;
+        let mut options = File::options();
+        let lock =
+            options.create(true).append(true).mode(0o600).open(beside(file, "-lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self(lock)),
             Err(TryLockError::WouldBlock) => Err(ServeError::InUse { name: file.display().to_string() }),

@@ -1,7 +1,9 @@
 //! What is counted, for Prometheus (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -15,8 +17,9 @@ use serde_json::Value;
 use crate::clock::now_ms;
 use crate::store::{CountRow, Ended};
 
-/// Names beyond these are counted as `other`: they come from outside.
+/// Names of types beyond these are counted as `other`: they come from outside, and each is kept for as long as the process lives.
 const MAX_NAMES: usize = 300;
+const OTHER: &str = "other";
 
 /// All that is counted by this process.
 pub(crate) struct Metrics {
@@ -27,6 +30,8 @@ pub(crate) struct Metrics {
     seconds: Histogram,
     bytes: Counter,
     records: Family<TypeLabel, Counter>,
+    /// The types that are counted by their names.
+    types: Mutex<HashSet<String>>,
     rejects: Family<FaultLabel, Counter>,
     callbacks: Family<Outcome, Counter>,
     waiting: Family<StateLabel, Gauge>,
@@ -72,6 +77,7 @@ impl Metrics {
             seconds: Histogram::new(seconds),
             bytes: Counter::default(),
             records: Family::default(),
+            types: Mutex::default(),
             rejects: Family::default(),
             callbacks: Family::default(),
             waiting: Family::default(),
@@ -135,18 +141,28 @@ impl Metrics {
 
     fn finished(&self, account: &Value) {
         self.bytes.inc_by(account["sources"]["stored_bytes"].as_u64().unwrap_or_default());
-        for one in account["types"].as_array().into_iter().flatten().take(MAX_NAMES) {
-            let resource_type = one["type"].as_str().unwrap_or("other").to_owned();
+        for one in account["types"].as_array().into_iter().flatten() {
+            let resource_type = self.type_of(one["type"].as_str().unwrap_or(OTHER));
             self.records
                 .get_or_create(&TypeLabel { resource_type })
                 .inc_by(one["records"].as_u64().unwrap_or_default());
         }
-        for one in account["faults"].as_array().into_iter().flatten().take(MAX_NAMES) {
-            let fault = one["fault"].as_str().unwrap_or("other").to_owned();
+        for one in account["faults"].as_array().into_iter().flatten() {
+            let fault = one["fault"].as_str().unwrap_or(OTHER).to_owned();
             self.rejects
                 .get_or_create(&FaultLabel { fault })
                 .inc_by(one["records"].as_u64().unwrap_or_default());
         }
+    }
+
+    /// The name by which a type is counted.
+    fn type_of(&self, name: &str) -> String {
+        let mut known = self.types.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(name) || known.len() < MAX_NAMES {
+            known.insert(name.to_owned());
+            return name.to_owned();
+        }
+        OTHER.to_owned()
     }
 
     /// A message was sent, or was not.
@@ -176,5 +192,24 @@ impl Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_from_outside_do_not_fill_the_memory() {
+        let metrics = Metrics::new();
+        for export in 0..10 {
+            let types: Vec<Value> = (0..100)
+                .map(|number| serde_json::json!({ "type": format!("Type{export}x{number}"), "records": 1 }))
+                .collect();
+            metrics.finished(&serde_json::json!({ "types": types }));
+        }
+        let text = metrics.text(&[]);
+        assert_eq!(text.matches("fhirline_records_total{").count(), MAX_NAMES + 1);
+        assert!(text.contains("fhirline_records_total{resource_type=\"other\"} 700"), "{text}");
     }
 }

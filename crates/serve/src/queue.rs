@@ -5,6 +5,7 @@
 //! it is made anew at each start, from what the store says is due.
 
 use std::path::Path;
+use std::task::Poll;
 use std::time::Duration;
 
 use apalis::prelude::{
@@ -12,9 +13,11 @@ use apalis::prelude::{
 };
 use apalis_postgres::{PgPool, PostgresStorage};
 use apalis_sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteStorage};
+use futures_util::stream::{self, Stream};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use crate::ServeError;
@@ -103,12 +106,12 @@ impl Queue {
             let stopped = stop.clone();
             let ended = match &self.backend {
                 Backend::Sqlite(pool) => {
-                    let backend = self.of_sqlite(pool, lane).poll_with_interval(POLL);
+                    let backend = self.of_sqlite(pool, lane).poll_with_stream(looks());
                     let builder = WorkerBuilder::new(&*name).backend(backend).data(worker.clone());
                     builder.concurrency(at_once).build(run).run_until(told(stopped)).await
                 }
                 Backend::Postgres(pool) => {
-                    let backend = self.of_postgres(pool, lane).poll_with_interval(POLL);
+                    let backend = self.of_postgres(pool, lane).poll_with_stream(looks());
                     let builder = WorkerBuilder::new(&*name).backend(backend).data(worker.clone());
                     builder.concurrency(at_once).build(run).run_until(told(stopped)).await
                 }
@@ -150,6 +153,17 @@ impl Queue {
         let config = config.heartbeat_interval(self.heartbeat).missed_heartbeats(MISSED_HEARTBEATS as usize);
         PostgresStorage::new(pool).with_config(config.persist_results(false))
     }
+}
+
+/// Wakes a worker every now and then. The queue's own `poll_with_interval` (1.0) begins a new wait without asking to be woken at its end: if a
+/// look into the queue takes longer than the time between two, the worker sleeps until its next heartbeat.
+fn looks() -> impl Stream<Item = ()> + Send + Unpin + 'static {
+    let mut times = tokio::time::interval(POLL);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    stream::poll_fn(move |context| {
+        while times.poll_tick(context).is_ready() {}
+        Poll::Pending
+    })
 }
 
 async fn run(due: Due, worker: Data<Worker>) -> Result<(), BoxDynError> {
@@ -196,4 +210,40 @@ async fn shared(url: &str) -> Result<PgPool, ServeError> {
     migrator.set_ignore_missing(true);
     migrator.run(&pool).await.map_err(ServeError::queue)?;
     Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::mpsc::{Sender, channel};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+
+    /// Tells that it was woken.
+    struct Told(std::sync::Mutex<Sender<()>>);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.lock().expect("no panic").send(());
+        }
+    }
+
+    /// Whoever looks late is woken again all the same. With the queue's own interval nobody is.
+    #[test]
+    fn a_look_that_took_longer_than_the_time_between_two_is_not_the_last() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let _inside = runtime.enter();
+        let (sender, woken) = channel();
+        let waker = Waker::from(Arc::new(Told(std::sync::Mutex::new(sender))));
+        let mut looks = looks();
+        for _ in 0..3 {
+            let polled = Pin::new(&mut looks).poll_next(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            woken.recv_timeout(Duration::from_secs(60)).expect("woken");
+            // The time of the next look passes as well.
+            std::thread::sleep(POLL * 2);
+        }
+    }
 }

@@ -2,13 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State as Shared};
+use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use tracing::{info, warn};
 
@@ -22,8 +20,6 @@ use crate::store::{Accepted, Delivery};
 
 /// Most bytes of a delivery: those that are documented have a few thousand.
 const MAX_DELIVERY_BYTES: usize = 4 << 20;
-/// Most time for a delivery and its answer.
-const LONGEST: Duration = Duration::from_secs(50);
 
 /// What receives the deliveries of one mode.
 #[derive(Clone, Debug)]
@@ -71,14 +67,7 @@ impl Answer {
 
 /// The route of the deliveries of one mode.
 pub(crate) fn route() -> MethodRouter<Receiver> {
-    let within_bounds = post(receive).layer::<_, Infallible>(from_fn(in_time));
-    within_bounds.layer(DefaultBodyLimit::max(MAX_DELIVERY_BYTES))
-}
-
-/// Whoever sends too slowly is not waited for. Fasten itself waits for an answer for 60 s.
-async fn in_time(request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(LONGEST, next.run(request)).await;
-    answer.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    post(receive).layer::<_, Infallible>(DefaultBodyLimit::max(MAX_DELIVERY_BYTES))
 }
 
 async fn receive(Shared(receiver): Shared<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {

@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::ServeError;
 use crate::clock::now_ms;
@@ -18,8 +18,9 @@ use crate::lock::Lock;
 use crate::metrics::Metrics;
 use crate::queue::{Lane, Queue};
 use crate::receive::{self, Receiver};
+use crate::server::{self, Bounds};
 use crate::show;
-use crate::store::Store;
+use crate::store::{Store, beside, keep_private};
 use crate::work::Worker;
 
 /// How often it is looked whether something is due, if nobody says so.
@@ -70,6 +71,9 @@ impl Service {
         let lock = config.store.file().map(Lock::take).transpose()?;
         let store = Store::open(&config.store).await?;
         let queue = Queue::open(&config.store, config.lease).await?;
+        if let Some(file) = config.store.file() {
+            keep_private(&["-queue", "-queue-wal", "-queue-shm"].map(|suffix| beside(file, suffix)));
+        }
         if config.store.is_sqlite() {
             let left = store.recover().await?;
             if left > 0 {
@@ -105,7 +109,7 @@ impl Service {
         inbox: Inbox,
         metrics: &Arc<Metrics>,
         stored: &Arc<Notify>,
-        mut stopped: watch::Receiver<bool>,
+        stopped: watch::Receiver<bool>,
     ) -> Result<(), ServeError> {
         let address = self.config.listen;
         let refused = |source| ServeError::Listen { address, source };
@@ -128,15 +132,7 @@ impl Service {
             };
             router = router.merge(Router::new().route(&fasten.path, receive::route()).with_state(receiver));
         }
-        let told = async move {
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        let server = axum::serve(listener, router).with_graceful_shutdown(told);
-        self.server = Some(tokio::spawn(async move {
-            if let Err(error) = server.await {
-                error!(%error, "the server has ended");
-            }
-        }));
+        self.server = Some(tokio::spawn(server::serve(listener, router, Bounds::default(), stopped)));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
+use sqlx::{AnyPool, AssertSqlSafe, Connection as _, SqlSafeStr};
 
 pub(crate) use callbacks::Callback;
 pub(crate) use due::{Due, DueKind};
@@ -22,6 +22,7 @@ pub(crate) use rows::{ExportFilter, GivenUpRow};
 mod callbacks;
 mod due;
 mod exports;
+mod first;
 mod inbox;
 mod place;
 mod purge;
@@ -31,6 +32,10 @@ mod steps;
 
 /// The tables, as SQLite takes them.
 const TABLES: &str = include_str!("../migrations/0001_tables.sql");
+/// Their version.
+const VERSION: i64 = 1;
+/// The step before all others.
+const OPEN: &str = "open";
 /// Connections to the database.
 const MAX_CONNECTIONS: u32 = 8;
 
@@ -43,17 +48,45 @@ pub struct Store {
     writes: AnyPool,
 }
 
-/// The database refused. No value of a row is in it.
+/// The database refused. No value of a row is in it, nor its URL.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {step} the database")]
+#[error("cannot {step} the database{}", place.iter().map(|place| format!(" {place}")).collect::<String>())]
 pub struct StoreError {
     step: &'static str,
-    source: sqlx::Error,
+    /// Which, as far as it can be shown and is not known.
+    place: Option<String>,
+    source: StoreCause,
+}
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+enum StoreCause {
+    #[error(transparent)]
+    Refused(#[from] sqlx::Error),
+    #[error("its file cannot be written to")]
+    File(#[source] std::io::Error),
+    #[error("its URL is not understood")]
+    Url,
+    #[error("it did not answer within {0} s")]
+    Silent(u64),
+    #[error("a newer fhirline has made its tables")]
+    Newer,
 }
 
 impl StoreError {
     pub(crate) fn on(step: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
-        move |source| Self { step, source }
+        move |source| Self { step, place: None, source: source.into() }
+    }
+
+    /// What can be done about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self.source {
+            StoreCause::Newer => Some("use that version, or another database (`store`)"),
+            _ if self.step == OPEN => Some(
+                "see `store` in the configuration: a file of SQLite in a folder that may be written to, or postgres://USER@HOST/DATABASE",
+            ),
+            _ => None,
+        }
     }
 }
 
@@ -61,6 +94,7 @@ impl Store {
     /// Opens the database, and makes its tables if they are not there.
     pub(crate) async fn open(place: &StorePlace) -> Result<Self, StoreError> {
         install_default_drivers();
+        first::look(place).await?;
         let options: AnyConnectOptions = place.url().parse().map_err(StoreError::on("open"))?;
         let reads = connect(place, &options, MAX_CONNECTIONS).await?;
         let writes = if place.is_sqlite() { connect(place, &options, 1).await? } else { reads.clone() };
@@ -73,7 +107,7 @@ impl Store {
         let tables = if place.is_sqlite() { TABLES.to_owned() } else { TABLES.replace(" BLOB ", " BYTEA ") };
         let tables = AssertSqlSafe(tables).into_sql_str();
         let mut migrator = Migrator::with_migrations(vec![Migration::new(
-            1,
+            VERSION,
             "tables".into(),
             MigrationType::Simple,
             tables,
@@ -118,6 +152,24 @@ fn of_sqlite(pool: AnyPoolOptions) -> AnyPoolOptions {
             Ok(())
         })
     })
+    // When the disk is full SQLite ends a transaction by itself, and the driver's count of them is off from then on: what follows is put into one
+    // that nobody commits, and told to be on the disk. So a connection is used again only if its transaction is over.
+    .after_release(|connection, _| {
+        Box::pin(async move {
+            // Behind a rollback that is on its way.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
+}
+
+/// Has the files of the queue, which are made anew at each start, for their owner alone.
+pub(crate) fn keep_private(files: &[std::path::PathBuf]) {
+    for file in files {
+        let only_owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        // One that is not there needs none.
+        let _ = std::fs::set_permissions(file, only_owner);
+    }
 }
 
 /// Where the queue of a database in a file is: beside it.

@@ -117,3 +117,35 @@ fn what_is_signed_is_stored_whatever_it_says() {
         .expect("there");
     assert_eq!(known["deliveries"], 2);
 }
+
+/// What a configuration or a version did not understand is not lost to the next one: it is a duplicate of nothing that was done.
+#[test]
+fn what_was_not_understood_is_tried_when_it_comes_again() {
+    let place = Place::new(20);
+    let simulator = Simulator::start(place.simulated()).expect("a simulator");
+    let told = success("e1", "t1", &link_of(&simulator));
+    let service = Running::start(place.config(&simulator.api_url(), "export_type = \"parquet\""));
+    assert_eq!((service.tell(&told), service.tell(&told)), (200, 200));
+    assert_eq!(service.get("/api/v1/events?flagged=true")["events"][0]["deliveries"], 2);
+    assert_eq!(service.get("/api/v1/exports")["exports"], json!([]));
+    service.stop();
+    let service = Running::start(place.config(&simulator.api_url(), ""));
+    assert_eq!(service.tell(&told), 200);
+    service.export_in("done");
+    assert_eq!(service.tell(&told), 200);
+    assert_eq!(service.get("/api/v1/events?flagged=true")["events"], json!([]));
+    let events = service.get("/api/v1/events")["events"].clone();
+    assert_eq!((events.as_array().expect("events").len(), &events[0]["deliveries"]), (1, &json!(4)));
+}
+
+#[test]
+fn a_command_is_found_from_the_folder_of_the_configuration() {
+    let place = Place::new(20);
+    let script = place.path("told.sh");
+    std::fs::write(&script, "#!/bin/sh\ntouch \"$(dirname \"$0\")/told\"\n").expect("written");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("its mode");
+    let simulator = Simulator::start(place.simulated()).expect("a simulator");
+    let service = Running::start(place.config(&simulator.api_url(), "on_complete.command = [\"./told.sh\"]"));
+    assert_eq!(service.tell(&success("e1", "t1", &link_of(&simulator))), 200);
+    service.exports_when(|_| place.path("told").exists());
+}

@@ -16,7 +16,7 @@ pub(crate) enum Target {
 impl Target {
     pub(crate) fn of(destination: PathBuf) -> Self {
         match destination.to_str() {
-            Some(text) if is_url(text) => Self::Url(text.to_owned()),
+            Some(text) if is_object_store(text) => Self::Url(text.to_owned()),
             _ => Self::Folder(destination),
         }
     }
@@ -39,7 +39,9 @@ impl Target {
     }
 }
 
-fn is_url(text: &str) -> bool {
+/// Whether a destination is a prefix in an object store (`s3://…`, `gs://…`, `az://…`), and no folder.
+#[must_use]
+pub fn is_object_store(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     scheme.is_some_and(|scheme| SCHEMES.contains(&&*scheme))
 }

@@ -83,6 +83,17 @@ impl OnCompleteFile {
     }
 }
 
+impl OnCompleteFile {
+    /// A program that is named by a path is found from the folder of the configuration, as all other files are.
+    pub(super) fn find_below(&mut self, folder: &Path) {
+        if let Some(program) = self.command.as_mut().and_then(|command| command.first_mut())
+            && program.contains('/')
+        {
+            *program = folder.join(&*program).display().to_string();
+        }
+    }
+}
+
 /// What tells of patients goes over no open wire.
 fn checked(url: &str) -> Result<String, ConfigError> {
     let refused = |why: &str| ConfigError::value("on_complete.url", why);

@@ -116,7 +116,7 @@ impl FastenFile {
         if !is_plain_path(&path) {
             return Err(ConfigError::value(
                 format!("{mode}.path"),
-                "must begin with / and hold letters, digits, -, _, . and / only",
+                "must begin with / and a name that no page of the service has, and hold letters, digits, -, _, . and single / only",
             ));
         }
         let name = format!("{mode}.public_id");
@@ -146,10 +146,17 @@ impl FastenFile {
     }
 }
 
-/// Nothing that a router would read as more than a path.
+/// What the service's own paths begin with.
+const OWN: [&str; 10] =
+    ["api", "assets", "events", "exports", "healthz", "login", "logout", "metrics", "openapi.json", "readyz"];
+
+/// Nothing that a router would read as more than a path, or that a proxy would make another path of; and none of our own.
 fn is_plain_path(path: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-    path.len() > 1 && path.starts_with('/') && path.bytes().all(is_plain)
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let mut names = rest.split('/');
+    let is_free = names.clone().next().is_some_and(|first| !OWN.contains(&first));
+    is_free && names.all(|name| !matches!(name, "" | "." | "..") && name.bytes().all(is_plain))
 }
 
 impl fmt::Debug for FastenConfig {

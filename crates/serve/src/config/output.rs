@@ -61,6 +61,10 @@ impl Default for OutputFile {
 }
 
 impl OutputFile {
+    pub(super) fn memory_mib(&self) -> u64 {
+        self.memory_mib
+    }
+
     pub(super) fn into_config(self, folder: &Path) -> Result<OutputConfig, ConfigError> {
         let codec = match self.compress {
             None => Codec::None,

@@ -8,12 +8,33 @@ pub(super) fn of_env(name: &str, variable: &str) -> Result<String, ConfigError> 
     match env::var(variable) {
         Ok(value) if !value.is_empty() => Ok(value),
         Ok(_) => Err(ConfigError::value(name, format!("the environment variable {variable} is empty"))),
-        Err(_) => Err(ConfigError::value(name, format!("the environment has no variable {variable}"))),
+        Err(_) if is_name_of_variable(variable) => {
+            Err(ConfigError::value(name, format!("the environment has no variable {variable}")))
+        }
+        // Likely the secret itself.
+        Err(_) => Err(ConfigError::value(
+            name,
+            "the environment has no variable of the name that is given: give a name, such as FASTEN_PRIVATE_KEY, and not the secret",
+        )),
     }
+}
+
+fn is_name_of_variable(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether a text that should be a path may be what should be in the file.
+fn is_like_secret(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    ["private_test_", "private_live_", "whsec_", "://"].iter().any(|part| text.contains(part))
 }
 
 fn of_file(name: &str, file: &Path, folder: &Path) -> Result<String, ConfigError> {
     let path = folder.join(file);
+    if is_like_secret(file) {
+        let why = "takes the name of a file that holds the secret, and not the secret";
+        return Err(ConfigError::value(name, why));
+    }
     let text = std::fs::read_to_string(&path)
         // What is wrong with its text could be a part of it.
         .map_err(|error| {

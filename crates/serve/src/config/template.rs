@@ -53,6 +53,9 @@ pub enum TemplateError {
     /// It has nothing that tells exports apart.
     #[error("it needs {{task_id}} or {{export_id}}: exports would take each other's place")]
     SamePlace,
+    /// It is a URL, but not that of an object store.
+    #[error("it is neither a folder nor a prefix such as s3://, gs:// or az://")]
+    UnknownScheme,
 }
 
 /// What is known of an export.
@@ -76,6 +79,9 @@ impl Template {
     /// # Errors
     /// [`TemplateError`]
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if text.contains("://") && !fhirline::is_object_store(text) {
+            return Err(TemplateError::UnknownScheme);
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
@@ -200,5 +206,6 @@ mod tests {
         assert_eq!(Template::parse("}{task_id}"), Err(TemplateError::Brace));
         assert_eq!(Template::parse("{taskid}"), Err(TemplateError::UnknownName("taskid".into())));
         assert_eq!(Template::parse("{external_id}"), Err(TemplateError::SamePlace));
+        assert_eq!(Template::parse("https://host/{task_id}"), Err(TemplateError::UnknownScheme));
     }
 }

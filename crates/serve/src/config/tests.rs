@@ -77,19 +77,65 @@ fn values_that_make_no_sense_are_refused() {
             "on_complete.url",
         ),
         ("on_complete = { command = [] }", "on_complete"),
+        // What overflows would be a short time: all that is over would be purged.
+        ("keep_days = 213503982334602", "keep_days"),
+        ("max_jobs = 1000000", "max_jobs"),
+        ("lease_seconds = 9000000000000000000", "lease_seconds"),
+        ("poll.most_hours = 9000000000000000000", "poll.most_hours"),
+        ("split.memory_mib = 9000000000000000000", "split.memory_mib"),
+        // As files they would be made under a name with the password in it.
+        ("store = \"mysql://me:CANARY@db/x\"", "store"),
+        ("store = \"Postgres://me:CANARY@db/x\"", "store"),
+        ("destination = \"ftp://host/{task_id}\"", "destination"),
     ] {
         refused(&format!("{text}\n{TEST}"), name);
     }
-    refused(&format!("{TEST}path = \"/{{x}}\"\n"), "test.path");
+    for path in
+        ["/{x}", "/", "no", "//", "/a//b", "/a/", "/a/../b", "/./a", "/login", "/api/v1/x", "/metrics"]
+    {
+        refused(&format!("{TEST}path = \"{path}\"\n"), "test.path");
+    }
+    assert!(parsed(&format!("{TEST}path = \"/events-of/fasten.test\"\n")).is_ok());
     assert!(parsed(&format!("listen = \"0.0.0.0:8080\"\npage.token_file = \"token\"\n{TEST}")).is_ok());
     let unknown = parsed(&format!("retries = 3\n{TEST}")).expect_err("unknown");
     assert!(unknown.to_string().contains("retries"), "{unknown}");
+}
+
+/// Whoever writes a secret where its name belongs is told so, and not by the secret.
+#[test]
+fn secrets_in_the_place_of_their_names_are_not_shown() {
+    for (line, name) in [
+        ("private_key_env = \"private_test_CANARY\"", "test.private_key"),
+        ("private_key_file = \"private_test_CANARY\"", "test.private_key"),
+        ("signing_secret_env = [\"whsec_CANARY\"]", "test.signing_secret"),
+        ("signing_secret_file = \"whsec_CANARY\"", "test.signing_secret"),
+    ] {
+        let own = |of: &str| line.starts_with(of);
+        let others = TEST.lines().filter(|other| {
+            !(own("private") && other.starts_with("private")
+                || own("signing") && other.starts_with("signing"))
+        });
+        refused(&format!("{}\n{line}\n", others.collect::<Vec<_>>().join("\n")), name);
+    }
+    refused(&format!("store_env = \"postgres://me:CANARY@db/x\"\n{TEST}"), "store_env");
+    refused(&format!("page.token_env = \"a long CANARY token\"\n{TEST}"), "page.token");
 }
 
 #[test]
 fn what_is_no_configuration_is_not_shown() {
     let error = parsed("[test]\nprivate_key = \"private_test_CANARY\"\n").expect_err("unknown");
     assert!(!error.to_string().contains("CANARY"), "{error}");
+    for text in [
+        "on_complete = \"https://host/?token=CANARY\"",
+        "[page]\ntoken_env = 1\n[test]\nprivate_key_file = [\"CANARY\"]",
+        "page = \"CANARY\"",
+        "on_revoked = \"CANARY\"",
+        "max_jobs = \"CANARY\"",
+    ] {
+        let error = parsed(text).expect_err(text);
+        assert!(matches!(&error, ConfigError::Parse { what } if what.starts_with("line ")), "{error}");
+        assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
+    }
     let missing = Config::read(Path::new("no such file")).expect_err("missing");
     assert!(matches!(missing, ConfigError::Read { .. }));
 }

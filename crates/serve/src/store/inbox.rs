@@ -89,7 +89,7 @@ impl Store {
 }
 
 /// Mode and id. An id that is too long for an index stands there by its hash.
-fn key_of(mode: Mode, id: &str) -> String {
+pub(super) fn key_of(mode: Mode, id: &str) -> String {
     if id.len() <= MAX_ID_BYTES {
         return format!("{mode}:{id}");
     }
@@ -108,9 +108,8 @@ struct Taken<'d> {
 async fn take(c: &mut AnyConnection, delivery: &Delivery, rules: &Rules) -> sqlx::Result<Accepted> {
     let (mode, now) = (delivery.mode, delivery.received_at);
     let named = delivery.event.as_ref().ok().and_then(|event| event.id.as_deref());
-    let taken =
-        Taken { mode, now, event: format!("{mode}:{}", named.unwrap_or(&delivery.webhook_id)), rules };
-    if !is_new(c, &taken, delivery).await? {
+    let taken = Taken { mode, now, event: key_of(mode, named.unwrap_or(&delivery.webhook_id)), rules };
+    if !is_new(c, &taken, delivery).await? && !is_understood_now(c, &taken, delivery).await? {
         return Ok(Accepted::Duplicate);
     }
     let follow = match &delivery.event {
@@ -145,6 +144,27 @@ async fn is_new(c: &mut AnyConnection, taken: &Taken<'_>, delivery: &Delivery) -
     let counted = "UPDATE events SET deliveries = deliveries + 1, last_at = $2 WHERE id = $1";
     sqlx::query(counted).bind(&taken.event).bind(taken.now).execute(c).await?;
     Ok(false)
+}
+
+/// Whether it came before and was not understood then: another version, or another configuration, may know what to do.
+async fn is_understood_now(
+    c: &mut AnyConnection,
+    taken: &Taken<'_>,
+    delivery: &Delivery,
+) -> sqlx::Result<bool> {
+    let Ok(event) = &delivery.event else { return Ok(false) };
+    let changed = sqlx::query(
+        "UPDATE events SET flag = NULL, kind = $2, task_id = $3, org_connection_id = $4, body = $5
+         WHERE id = $1 AND flag IS NOT NULL",
+    )
+    .bind(&taken.event)
+    .bind(event.kind.as_str())
+    .bind(event.data.task_id())
+    .bind(event.data.org_connection_id())
+    .bind(delivery.body.to_vec())
+    .execute(c)
+    .await?;
+    Ok(changed.rows_affected() == 1)
 }
 
 /// What an event that is new asks for; why it asks for nothing, if it should.

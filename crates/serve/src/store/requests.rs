@@ -31,7 +31,7 @@ pub(super) async fn ask(
         "INSERT INTO requests (id, mode, org_connection_id, reason, created_at, turn, attempts, due_at)
          VALUES ($1, $2, $3, $4, $5, 1, 0, $5) ON CONFLICT (id) DO NOTHING",
     )
-    .bind(format!("{mode}:{connection}:{cause}"))
+    .bind(inbox::key_of(mode, &format!("{connection}:{cause}")))
     .bind(mode.name())
     .bind(connection)
     .bind(reason)

@@ -4,25 +4,35 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use assert_cmd::cargo::cargo_bin;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use fhirline_connect::SigningSecret;
+use fhirline_connect::{
+    ApiKeys, Client, ClientOptions, ExportState, Mode, SigningSecret, Simulator, SimulatorOptions,
+};
 
 use crate::support::postgres::Postgres;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const CALLBACK_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDI0IGJ5dGVz";
+const KEY: &str = "private_test_CANARYkey";
+const TOKEN: &str = "CANARYtoken-of-the-page";
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A folder with a configuration, and what is started by it.
 struct Place {
     folder: TempDir,
     port: u16,
     service: Option<Child>,
+    /// Where the API is.
+    api: String,
 }
 
 impl Place {
@@ -32,7 +42,7 @@ impl Place {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let config = format!("listen = \"127.0.0.1:{port}\"\n{before}\n[test]\n{inside}\n");
         fs::write(folder.path().join("fhirline.toml"), config).expect("written");
-        Self { folder, port, service: None }
+        Self { folder, port, service: None, api: "http://127.0.0.1:9/v1".to_owned() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -44,14 +54,21 @@ impl Place {
             .args(["serve", "--config"])
             .arg(self.path("fhirline.toml"))
             .env("FASTEN_PUBLIC_ID", "public_test_us")
-            .env("FASTEN_PRIVATE_KEY", "private_test_CANARYkey")
+            .env("FASTEN_PRIVATE_KEY", KEY)
+            .env("PAGE_TOKEN", TOKEN)
+            .env("CALLBACK_SECRET", CALLBACK_SECRET)
             .env("FASTEN_SIGNING_SECRET", SECRET)
-            .env("FASTEN_API_BASE_URL", "http://127.0.0.1:9/v1");
+            .env("FASTEN_API_BASE_URL", &self.api);
     }
 
     /// Starts it by that program, which gets the rest as arguments.
-    fn start_by(&mut self, mut program: Command) -> u32 {
+    fn start_by(&mut self, program: Command) -> u32 {
+        self.start_with(program, &[])
+    }
+
+    fn start_with(&mut self, mut program: Command, more: &[&str]) -> u32 {
         self.with_environment(&mut program);
+        program.args(more);
         let log = fs::File::create(self.path("log")).expect("a log");
         let mut child = program.stdout(Stdio::piped()).stderr(log).spawn().expect("started");
         let mut line = String::new();
@@ -298,4 +315,149 @@ fn ids_of_any_length_are_stored_in_postgresql() {
     assert_eq!(place.get("/api/v1/exports?q=%00")["exports"], json!([]));
     let (status, _) = place.asked("GET /api/v1/exports/%00 HTTP/1.1\r\nhost: localhost\r\n", "");
     assert_eq!(status, 404);
+}
+
+/// What an export is at the API: its link, which leads to a signed one.
+fn exported(folder: &Path) -> (Simulator, String) {
+    let line = r#"{"resourceType":"Patient","id":"1","text":"CANARYrecord"}"#;
+    let export = format!("{line}\n{line}\n{{\"resourceType\":\"Patient\",\"id\":CANARYrecord}}\n");
+    fs::write(folder.join("export.ndjson"), export).expect("written");
+    let keys = ApiKeys::new(Mode::Test, "public_test_us", KEY.into()).expect("keys");
+    let options = SimulatorOptions::new(folder.join("export.ndjson")).keys(keys.clone());
+    let simulator = Simulator::start(options.export_takes(Duration::ZERO)).expect("a simulator");
+    let options = ClientOptions { base_url: simulator.api_url(), ..ClientOptions::default() };
+    let client = Client::new(keys, &options).expect("a client");
+    let task =
+        client.request_export("00000000-0000-4000-8000-000000000001", None).expect("requested").task_id;
+    while client.export_state(&task).expect("a state").state == ExportState::Pending {
+        thread::yield_now();
+    }
+    let link = simulator.link_of(&task).expect("a link");
+    (simulator, link)
+}
+
+fn success(id: &str, link: &str) -> Value {
+    json!({
+        "api_mode": "test", "id": id, "type": "patient.ehi_export_success", "more": "CANARYbody",
+        "data": { "task_id": id, "org_connection_id": "c1", "download_link": link, "more": "CANARYbody" },
+    })
+}
+
+/// Deliveries that are good, forged and not understood, an export that works and one that has no link any more, callers with the token and without.
+fn used(place: &Place, link: &str, gone: &str) {
+    let bearer = format!("host: localhost\r\nauthorization: Bearer {TOKEN}\r\n");
+    assert_eq!(place.deliver(&success("e1", link)), 200);
+    assert_eq!(place.deliver(&success("e2", gone)), 200);
+    assert_eq!(place.deliver_as("m3", &json!({ "more": "CANARYbody" })), 200);
+    let forged = "POST /webhooks/fasten/test HTTP/1.1\r\nhost: x\r\nwebhook-id: CANARYhead\r\nwebhook-timestamp: 1\r\n\
+        webhook-signature: v1,CANARYhead\r\n";
+    assert_eq!(place.asked(forged, "CANARYbody").0, 401);
+    let begun = Instant::now();
+    let finished = loop {
+        let (status, listed) = place.asked(&format!("GET /api/v1/exports HTTP/1.1\r\n{bearer}"), "");
+        let listed: Value = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!(status, 200);
+        let exports = listed["exports"].as_array().expect("exports");
+        if exports.len() == 2 && exports.iter().all(|one| one["finished_at"].is_string()) {
+            break exports.clone();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", place.log());
+        thread::sleep(Duration::from_millis(20));
+    };
+    let mut paths: Vec<String> =
+        ["/", "/events", "/metrics", "/openapi.json", "/api/v1/summary", "/api/v1/events", "/?q=CANARY"]
+            .map(str::to_owned)
+            .into();
+    for export in &finished {
+        paths.extend(
+            ["/exports/", "/api/v1/exports/"]
+                .map(|of| format!("{of}{}", export["id"].as_str().expect("an id"))),
+        );
+    }
+    for path in paths {
+        let (status, shown) = place.asked(&format!("GET {path} HTTP/1.1\r\n{bearer}"), "");
+        assert_eq!(status, 200, "{path}");
+        assert!(path.contains("CANARY") || !shown.contains("CANARY"), "{path}: {shown}");
+        assert_eq!(
+            place
+                .asked(
+                    &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer CANARYno\r\n"),
+                    ""
+                )
+                .0,
+            401
+        );
+    }
+    let form = "POST /login HTTP/1.1\r\nhost: localhost\r\n";
+    assert_eq!(place.asked(form, &format!("token={TOKEN}&to=/")).0, 303);
+    assert_eq!(place.asked(form, "token=CANARYno&to=/CANARY").0, 401);
+}
+
+/// All files below it, with their names.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("one").path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.push((path.display().to_string(), fs::read(&path).expect("readable")));
+        }
+    }
+    all
+}
+
+fn has(bytes: &[u8], part: &str) -> bool {
+    bytes.windows(part.len()).any(|at| at == part.as_bytes())
+}
+
+/// Keys, secrets, tokens, queries, bodies and records, with everything logged that can be: the log knows none of them, the database no secret and no
+/// record, the account none at all.
+#[test]
+fn nothing_is_told_that_is_nobodys_business() {
+    for format in ["text", "json"] {
+        let before = "max_attempts = 1\nfirst_retry_seconds = 0.01\npage.token_env = \"PAGE_TOKEN\"\n\
+            on_complete = { url = \"http://127.0.0.1:9/told?CANARYquery\", signing_secret_env = \"CALLBACK_SECRET\", max_attempts = 2 }";
+        let (folder, mut place) = (tempfile::tempdir().expect("a folder"), Place::new(before, ""));
+        let (simulator, link) = exported(folder.path());
+        place.api = simulator.api_url();
+        let mut program = Command::new(cargo_bin("fhirline"));
+        program.env("FHIRLINE_LOG", "trace,sqlx::query=trace,hyper=trace");
+        let pid = place.start_with(program, &["--log-format", format]).to_string();
+        let gone = format!(
+            "{}/bridge/fhir/ehi-export/gone/download/gone.jsonl?sig=CANARYquery",
+            simulator.api_url()
+        );
+        used(&place, &link, &gone);
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        place.service.take().expect("there").wait().expect("waited");
+        let secrets =
+            [KEY, TOKEN, SECRET, CALLBACK_SECRET, &SECRET[6..], &CALLBACK_SECRET[6..], "X-Amz-Signature"];
+        let mut looked_at = 0;
+        for (name, bytes) in files(place.folder.path()) {
+            for secret in secrets {
+                assert!(!has(&bytes, secret), "{secret} in {name}");
+            }
+            let is_log = name.ends_with("/log");
+            let is_database = name.contains("fhirline.db");
+            let is_of_account =
+                ["manifest.json", "_export.json", "outcome.ndjson"].iter().any(|end| name.ends_with(end));
+            assert!(
+                !has(&bytes, "CANARYrecord") || !(is_log || is_database || is_of_account),
+                "a record in {name}"
+            );
+            assert!(
+                !has(&bytes, "CANARY") || !(is_log || is_of_account),
+                "{name}: {}",
+                String::from_utf8_lossy(&bytes)
+            );
+            looked_at += usize::from(is_log || is_database || is_of_account);
+        }
+        assert!(looked_at >= 5, "{looked_at}");
+        assert!(
+            place.log().contains(if format == "json" { "{\"timestamp\"" } else { " INFO " }),
+            "{}",
+            place.log()
+        );
+    }
 }

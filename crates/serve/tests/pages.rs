@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -279,6 +280,8 @@ fn what_moves_is_told() {
     let place = Place::new(1);
     let service = Running::start(place.config("http://127.0.0.1:9", "max_attempts = 1"));
     let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).expect("connected");
+    // Beyond the 15 s after which something is said in any case.
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
     stream.write_all(b"GET /api/v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
     let mut lines = BufReader::new(stream).lines();
     let mut told = |wanted: &dyn Fn(&Value) -> bool| {

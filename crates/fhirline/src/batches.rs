@@ -31,7 +31,9 @@ pub use stream::BatchStream;
 /// The job works ahead in threads of its own, as far as its memory goes, and then waits for the caller. A batch that was handed out
 /// is the caller's: whoever keeps many of them needs that much memory beside [`Job::memory_bytes`]. The last item is an error if
 /// the job could not be done, and also if a source was not whole ([`JobError::Incomplete`]): what was handed out of it before is not
-/// all of it. Dropping the iterator stops the job and waits until its threads have ended; a source that is being waited for (a pipe
+/// all of it, and of the sources behind it nothing was handed out, though the report counts them. With [`Job::allow_incomplete`] they
+/// are, and it is no error; the report does not count what was handed out of the source that was not whole.
+/// Dropping the iterator stops the job and waits until its threads have ended; a source that is being waited for (a pipe
 /// to which nobody writes) holds that up.
 pub struct Batches {
     /// None once the job is asked to end.
@@ -41,6 +43,8 @@ pub struct Batches {
     /// What the batch paid that the caller got last.
     lease: Option<Lease>,
     report: Option<Report>,
+    /// An incomplete source is no error at the end.
+    allow_incomplete: bool,
 }
 
 impl Job {
@@ -78,9 +82,12 @@ impl Job {
     pub fn batches_with(self, on_event: impl FnMut(Event<'_>) + Send + 'static) -> Result<Batches, JobError> {
         // One, so that the job never waits for the caller to ask.
         let (sender, batches): (SyncSender<Batch>, _) = sync_channel(1);
-        let cancel = self.cancel.clone();
-        let job = self.handing_over(move |batch| sender.send(batch).is_ok(), on_event)?;
-        Ok(Batches { batches: Some(batches), job: Some(job), cancel, lease: None, report: None })
+        let (allow_incomplete, cancel) = (self.allow_incomplete, self.cancel.child());
+        let job = self
+            .cancelled_by(cancel.clone())
+            .handing_over(move |batch| sender.send(batch).is_ok(), on_event)?;
+        let (lease, report) = (None, None);
+        Ok(Batches { batches: Some(batches), job: Some(job), cancel, lease, report, allow_incomplete })
     }
 
     /// Starts the job, with all batches for `give`, which tells whether anybody still takes them.
@@ -104,7 +111,8 @@ impl Batches {
     /// Reads what is left without handing it out, and gives the report: that of the whole run.
     ///
     /// # Errors
-    /// [`JobError`] if the job could not be done. An incomplete source is none here, but told in the report.
+    /// [`JobError`] if the job could not be done; [`JobError::Told`] if that was an item already. An incomplete source is none here, but told
+    /// in the report.
     pub fn finish(mut self) -> Result<Report, JobError> {
         while self.received().is_some() {}
         self.end()
@@ -112,6 +120,8 @@ impl Batches {
 
     /// The next batch; `None` at the end of the job, however it ended.
     fn received(&mut self) -> Option<Batch> {
+        // Before the wait, or the job might wait for what it was given for.
+        self.lease = None;
         let mut batch = self.batches.as_ref()?.recv().ok()?;
         self.lease = batch.take_lease();
         Some(batch)
@@ -121,16 +131,16 @@ impl Batches {
     fn end(&mut self) -> Result<Report, JobError> {
         (self.batches, self.lease) = (None, None);
         match self.job.take().map(JoinHandle::join) {
-            None => Ok(self.report.take().unwrap_or_default()),
+            None => self.report.take().ok_or(JobError::Told),
             Some(ended) => ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))),
         }
     }
 }
 
 /// What the end of a job is to somebody who got all its batches.
-fn last_item(ended: Result<Report, JobError>) -> (Option<Report>, Option<JobError>) {
+fn last_item(ended: Result<Report, JobError>, allow_incomplete: bool) -> (Option<Report>, Option<JobError>) {
     match ended {
-        Ok(report) if report.status == ExitStatus::Incomplete => {
+        Ok(report) if report.status == ExitStatus::Incomplete && !allow_incomplete => {
             let sources = report.account.sources.failed;
             (Some(report), Some(JobError::Incomplete { sources }))
         }
@@ -143,13 +153,11 @@ impl Iterator for Batches {
     type Item = Result<Batch, JobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        // Before the wait, or the job might wait for what it was given for.
-        self.lease = None;
         if let Some(batch) = self.received() {
             return Some(Ok(batch));
         }
         self.job.as_ref()?;
-        let (report, error) = last_item(self.end());
+        let (report, error) = last_item(self.end(), self.allow_incomplete);
         self.report = report;
         error.map(Err)
     }

@@ -78,7 +78,6 @@
 //! # let export = folder.path().join("export.jsonl");
 //! # fhirline::sample::Sample::new(1).write_to(&mut std::fs::File::create(&export)?)?;
 //!
-//! #[derive(Debug)]
 //! struct Study {
 //!     patients: BTreeSet<String>,
 //! }
@@ -180,7 +179,7 @@
 //!
 //! # Several jobs at once
 //!
-//! Each takes what [`Job::memory_beside_bytes`] says, and one thread for each of [`Job::threads`] with two more:
+//! Each takes what [`Job::memory_beside_bytes`] says:
 //!
 //! ```
 //! use fhirline::{Job, Output};

@@ -140,6 +140,15 @@ pub enum JobError {
         /// How many.
         sources: u64,
     },
+    /// What a sink noted is of a run over a stream, which nobody can tell from another.
+    #[error("cannot go on with the run {name}: one of the sources is a stream")]
+    Stream {
+        /// The destination.
+        name: String,
+    },
+    /// The job could not be done, and why was told before: by the last item.
+    #[error("the job could not be done, as its last item said")]
+    Told,
     /// The run had to stop.
     #[error(transparent)]
     Run(RunError),
@@ -155,7 +164,7 @@ impl JobError {
             Self::Incomplete { .. } => ExitStatus::Incomplete,
             #[cfg(feature = "http")]
             Self::Export(error) => status_of_export(error),
-            Self::Run(_) | Self::Destination { .. } => ExitStatus::Failed,
+            Self::Run(_) | Self::Destination { .. } | Self::Told => ExitStatus::Failed,
             Self::Replay(error) => error.exit_status(),
             Self::Restore(error) => error.exit_status(),
             _ => ExitStatus::Usage,
@@ -201,7 +210,8 @@ impl JobError {
             Self::Export(error) => error.hint().map(str::to_owned),
             #[cfg(feature = "http")]
             Self::NoExport { .. } => Some("name the folder that the export was to be fetched to".into()),
-            Self::BadDestination { .. } | Self::Incomplete { .. } => None,
+            Self::Stream { .. } => Some("give the sink a destination that holds no run".into()),
+            Self::BadDestination { .. } | Self::Incomplete { .. } | Self::Told => None,
         }
     }
 }

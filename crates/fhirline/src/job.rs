@@ -1,5 +1,6 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use fhirline_flow::{
     note_base, run,
 };
 use fhirline_line_split::ChunkSize;
-use fhirline_route::{Filter, Grouping, IdRule, Proof, Router, Selection};
+use fhirline_route::{Filter, Filters, Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
 use crate::expectation::DeclaredCounts;
@@ -57,7 +58,7 @@ pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
 /// assert_eq!(std::fs::read(out.join("_quarantine/lines.raw"))?, b"not a record\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Job {
     pub(crate) sources: Sources,
     pub(crate) texts: Vec<OsString>,
@@ -75,7 +76,7 @@ pub struct Job {
     pub(crate) keep_bundles: bool,
     pub(crate) proof: Proof,
     pub(crate) selection: Selection,
-    pub(crate) filter: Option<Arc<dyn Filter>>,
+    pub(crate) filters: Option<Filters>,
     pub(crate) expectation: Option<Expectation>,
     pub(crate) cancel: Cancel,
     /// For tests: the product uses the default.
@@ -153,7 +154,7 @@ impl Job {
             keep_bundles: false,
             proof: Proof::Full,
             selection: Selection::default(),
-            filter: None,
+            filters: None,
             expectation: None,
             cancel: Cancel::new(),
             chunk_size: ChunkSize::default(),
@@ -243,10 +244,10 @@ impl Job {
         self
     }
 
-    /// Which resources of the wanted types are kept: the caller's own rule, asked once for each.
+    /// Which resources of the wanted types are kept: the caller's own rule. Of several each has to keep a resource.
     #[must_use]
     pub fn filter(mut self, filter: impl Filter + 'static) -> Self {
-        self.filter = Some(Arc::new(filter));
+        self.filters = Some(Filters::with(self.filters.as_ref(), Arc::new(filter)));
         self
     }
 
@@ -375,7 +376,7 @@ impl Job {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Ran, JobError> {
         let (proof, selection, ids) = (self.proof, self.selection.clone(), going.ids);
-        let router = Router { proof, selection, grouping, ids, filter: self.filter.clone() };
+        let router = Router { proof, selection, grouping, ids, filters: self.filters.clone() };
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
@@ -467,6 +468,19 @@ fn entry(found: Result<Found, FetchError>) -> Option<Entry> {
         Ok(Found::Skipped { name, why }) => Entry::Skipped { name, why: why.to_string() },
         Err(error) => Entry::Lost { name: name_of(&error), error: Box::new(error) },
     })
+}
+
+impl fmt::Debug for Job {
+    /// Without the sources as they were given: queries of URLs may be keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("sources", &self.sources)
+            .field("threads", &self.threads)
+            .field("memory", &self.memory)
+            .field("selection", &self.selection)
+            .field("filters", &self.filters)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Starts a thread for a job.

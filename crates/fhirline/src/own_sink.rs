@@ -75,7 +75,7 @@ impl Job {
     ///
     /// # Errors
     /// [`JobError`]; a source that is incomplete is none, but told in the report. [`JobError::OtherOptions`] if the earlier run was
-    /// another one.
+    /// another one, or by another version; [`JobError::Stream`] if it cannot be told whether it was.
     pub fn write_to(
         self,
         sink: &mut dyn Sink,
@@ -106,7 +106,11 @@ impl Job {
 
 /// Where to go on, if the run that noted it is this one.
 fn gone_on_from(noted: &[u8], known: &Known) -> Result<Progress, JobError> {
-    let malformed = |error: serde_json::Error| JobError::Run(RunError::Checkpoint(error.into()));
+    // What serde says may quote what it reads.
+    let malformed = |_| JobError::Run(RunError::Misled);
+    if known.fingerprint.is_none() {
+        return Err(JobError::Stream { name: NAME.to_owned() });
+    }
     let Noted { run, progress } = serde_json::from_slice(noted).map_err(malformed)?;
     let differences = known.differences_to_run(&run);
     if !differences.is_empty() {

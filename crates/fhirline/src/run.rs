@@ -80,8 +80,13 @@ impl<'o> JobRun<'o> {
     }
 
     #[cfg(feature = "async")]
-    pub(crate) fn job(&self) -> &Job {
-        &self.job
+    pub(crate) fn cancel(&self) -> &fhirline_flow::Cancel {
+        &self.job.cancel
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn cancelled_by(self, cancel: fhirline_flow::Cancel) -> Self {
+        Self { job: self.job.cancelled_by(cancel), ..self }
     }
 }
 

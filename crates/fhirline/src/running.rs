@@ -39,11 +39,12 @@ impl JobRun<'static> {
     /// ```
     #[must_use]
     pub fn run_async(self) -> Running {
-        let cancel = self.job().cancel.clone();
+        let cancel = self.cancel().child();
+        let run = self.cancelled_by(cancel.clone());
         let (sender, report) = oneshot::channel();
         let job = move || {
             // Nobody waits for it any more if the future is gone.
-            let _ = sender.send(self.run());
+            let _ = sender.send(run.run());
         };
         match spawned(job) {
             Ok(_) => Running { report, cancel },

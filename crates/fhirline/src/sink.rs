@@ -1,7 +1,7 @@
 //! What is needed to write a sink of one's own.
 //!
-//! A sink takes [`Batch`]es of resources in order. [`resources`] goes over those of one batch, and [`LongLine::delivered`] reads a resource
-//! that is too long to be held. With the feature `conformance`, the module `conformance` has tests for it.
+//! A sink takes [`Batch`]es of resources in order. [`resources`] goes over those of one batch, [`with_long_resource`] looks at one that is
+//! too long to be held, and [`LongLine::delivered`] reads it. With the feature `conformance`, the module `conformance` has tests for it.
 //!
 //! ```
 //! use fhirline::Job;
@@ -41,7 +41,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+
 pub use fhirline_core::{Batch, Destination, LongLine, LongReader, Record, Reject, Run, SourceId, Verdict};
+use fhirline_core::{NoSpools, Spools};
 #[cfg(feature = "conformance")]
 pub use fhirline_sink::conformance;
 pub use fhirline_sink::{Inline, Offload, Sink, SinkError};
@@ -53,11 +57,25 @@ pub fn resources(batch: &Batch) -> impl Iterator<Item = Resource<'_>> {
     records_of(batch, |destination| !destination.is_sidecar())
 }
 
+/// Looks at a record that was too long to be held, if it is a resource that is delivered. Its bytes are read from a spool.
+pub fn with_long_resource<T>(line: &mut LongLine, look: impl FnOnce(&Resource<'_>) -> T) -> Option<T> {
+    let Verdict::Delivered { destination, record } = &line.verdict else { return None };
+    if destination.is_sidecar() {
+        return None;
+    }
+    let (destination, record) = (*destination, record.clone());
+    let nothing = NoSpools.create().ok()?;
+    let spool = Mutex::new(mem::replace(&mut line.spool, nothing));
+    let looked = look(&Resource::spooled(destination, line.at, &spool, record));
+    line.spool = spool.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Some(looked)
+}
+
 /// What a batch holds for destinations that are wanted.
 pub(crate) fn records_of<'b>(
     batch: &'b Batch,
-    wanted: impl Fn(&Destination) -> bool + 'b,
-) -> impl Iterator<Item = Resource<'b>> {
+    wanted: impl Fn(&Destination) -> bool + Send + 'b,
+) -> impl Iterator<Item = Resource<'b>> + Send {
     let runs = batch.runs.iter().filter(move |run| wanted(&run.destination));
     runs.flat_map(|run| {
         let records = batch.records(run);

@@ -156,9 +156,12 @@ impl<'c> Commit<'c> {
         }
         // The sink may keep the batch.
         let (end, read) = (batch.end, batch.ledger.bytes.read);
+        // What the batch paid ends with the commit, whatever the sink keeps: the source waits for it.
+        let lease = if self.sink.takes_leases() { None } else { batch.lease.take() };
         if self.open {
             self.sink.commit(batch, offload)?;
         }
+        drop(lease);
         self.committed(end, read, stored, standing)
     }
 
@@ -348,6 +351,7 @@ impl<'c> Commit<'c> {
             sources: u32::try_from(self.outcome.sources).unwrap_or(u32::MAX)
                 - u32::from(self.source.is_some()),
             empty_sources: self.outcome.empty_sources,
+            failed_sources: self.outcome.failed_sources,
             stored_bytes: self.outcome.stored_bytes,
             skipped: saved_skips(&self.outcome),
             skipped_entries: self.outcome.skipped_entries,

@@ -188,6 +188,8 @@ impl Default for MemoryPlan {
 pub struct Ceiling {
     bytes: u64,
     base_bytes: u64,
+    /// What of the bytes nobody asked for.
+    added_bytes: u64,
 }
 
 impl Ceiling {
@@ -195,7 +197,8 @@ impl Ceiling {
     /// small program holds, so what it leaves does not depend on the process.
     #[must_use]
     pub fn beside(bytes: u64) -> Self {
-        Self { bytes: bytes.saturating_add(USUAL_BASE_BYTES), base_bytes: USUAL_BASE_BYTES }
+        let added_bytes = USUAL_BASE_BYTES;
+        Self { bytes: bytes.saturating_add(added_bytes), base_bytes: added_bytes, added_bytes }
     }
 
     /// The whole, in bytes.
@@ -208,7 +211,7 @@ impl Ceiling {
 impl From<u64> for Ceiling {
     /// A ceiling on all that the process holds, what it held before its first run included.
     fn from(bytes: u64) -> Self {
-        Self { bytes, base_bytes: base_bytes() }
+        Self { bytes, base_bytes: base_bytes(), added_bytes: 0 }
     }
 }
 
@@ -238,9 +241,10 @@ impl MemoryPlan {
         threads: usize,
         encoding: Encoding,
     ) -> Result<Self, TooLittleMemory> {
-        let Ceiling { bytes, base_bytes } = ceiling.into();
-        let request = Request::new(base_bytes, threads, encoding);
-        Request { download_bytes, upload_bytes, ..request }.plan(bytes)
+        let ceiling = ceiling.into();
+        let request = Request::new(ceiling.base_bytes, threads, encoding);
+        let plan = Request { download_bytes, upload_bytes, ..request }.plan(ceiling.bytes);
+        plan.map_err(|error| error.beside(ceiling))
     }
 
     /// The same for plain outputs, downloads and a sink that remembers things: one in `part` bytes of the ceiling is its own.
@@ -253,9 +257,10 @@ impl MemoryPlan {
         ceiling: impl Into<Ceiling>,
         threads: usize,
     ) -> Result<Self, TooLittleMemory> {
-        let Ceiling { bytes, base_bytes } = ceiling.into();
-        let request = Request::new(base_bytes, threads, Encoding::plain());
-        Request { download_bytes, set_aside_part: part, ..request }.plan(bytes)
+        let ceiling = ceiling.into();
+        let request = Request::new(ceiling.base_bytes, threads, Encoding::plain());
+        let plan = Request { download_bytes, set_aside_part: part, ..request }.plan(ceiling.bytes);
+        plan.map_err(|error| error.beside(ceiling))
     }
 
     /// The same ceiling, of which so much is for outputs on their way to a store that is far away; it is set aside.
@@ -270,6 +275,14 @@ impl MemoryPlan {
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
         self.request.ceiling_for_decoder(decoder_bytes, self.ceiling_bytes)
+    }
+}
+
+impl TooLittleMemory {
+    /// In the numbers in which the ceiling was given.
+    fn beside(self, ceiling: Ceiling) -> Self {
+        let asked = |bytes: u64| bytes.saturating_sub(ceiling.added_bytes);
+        Self { given_bytes: asked(self.given_bytes), least_bytes: asked(self.least_bytes) }
     }
 }
 

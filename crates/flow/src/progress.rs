@@ -22,6 +22,9 @@ pub struct Progress {
     /// Sources that were begun before the one that comes next, or is being read.
     pub(crate) sources: u32,
     pub(crate) empty_sources: u64,
+    /// Sources that were not whole, of a run that came to its end without them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) failed_sources: u64,
     /// Stored bytes of the sources that are done.
     pub(crate) stored_bytes: u64,
     pub(crate) skipped: Vec<SavedSkip>,
@@ -60,6 +63,11 @@ pub(crate) enum Standing {
     Values(String),
     /// It could not.
     Nowhere,
+}
+
+/// For serde: whether there are none.
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +146,7 @@ impl Progress {
         Outcome {
             sources: u64::from(self.sources) + u64::from(self.current.is_some()),
             empty_sources: self.empty_sources,
+            failed_sources: self.failed_sources,
             stored_bytes: self.stored_bytes,
             skipped: skipped.map(|skip| Skipped { name: skip.name.clone(), why: skip.why.clone() }).collect(),
             skipped_entries: self.skipped_entries,

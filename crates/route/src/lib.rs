@@ -42,7 +42,7 @@ mod selection;
 
 // The step that reads records re-exports how they are read, so that its user needs no arrow to `parse`.
 pub use fhirline_parse::{Proof, Shape, envelope, shape};
-pub use filter::Filter;
+pub use filter::{Filter, Filters};
 pub use ids::IdRule;
 pub use long::{LongRoute, RoutedLine};
 pub use place::Scratch;

@@ -241,7 +241,7 @@ mod tests {
             selection,
             grouping,
             ids: IdRule::Any,
-            filter: None,
+            filters: None,
         })
     }
 

@@ -24,8 +24,8 @@ impl Router {
             Ok(Judged::Beside(sidecar)) => sidecar,
             Err(_) => return Self::QUARANTINED.to_owned(),
         };
-        let keeps = || match &self.filter {
-            Some(filter) => filter.keeps(&Resource::inline(destination, at, record)),
+        let keeps = || match &self.filters {
+            Some(filters) => filters.keep(&Resource::inline(destination, at, record)),
             None => true,
         };
         match self.grouping {

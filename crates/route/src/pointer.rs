@@ -116,8 +116,8 @@ impl<'de> Visitor<'de> for Descent<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let Some((token, tokens)) = self.tokens.split_first() else { return Ok(None) };
         let mut found = None;
-        while let Some(key) = object.next_key::<String>()? {
-            if key == *token {
+        while let Some(key) = object.next_key::<Box<RawValue>>()? {
+            if text_of(key.get().as_bytes()).is_some_and(|key| key == *token) {
                 found = object.next_value_seed(Descent { tokens })?;
             } else {
                 object.next_value::<IgnoredAny>()?;

@@ -35,7 +35,8 @@ pub struct Resource<'r> {
 /// The bytes of a resource.
 #[derive(Clone)]
 pub enum Body<'r> {
-    /// All of them, on one line and without line end.
+    /// All of them, without line end. A resource is on one line, but where a filter is asked for what is told of entries; a reject is as it
+    /// stood.
     Inline(&'r [u8]),
     /// They wait in a spool, for they are too many to be held.
     Spooled(Spooled<'r>),
@@ -65,14 +66,15 @@ pub enum ResourceError {
         /// What the system says.
         source: io::Error,
     },
-    /// It does not have the shape of the type that was asked for, or is no JSON (which only trusted input can be).
+    /// It does not have the shape of the type that was asked for, or holds what a parser refuses though JSON allows it: a number beyond
+    /// any float, half of a surrogate pair. Trusted input may be no JSON at all.
     #[error("the resource at line {}, byte {} is not what was asked for: {what} at its byte {at}", position.line, position.byte)]
     Shape {
         /// Where the resource stood.
         position: Position,
         /// `a value of another shape`, `no JSON` or `an early end`.
         what: &'static str,
-        /// Bytes of what was read before that.
+        /// About where in it, in bytes of the line on which that is.
         at: u64,
     },
     /// A JSON Pointer is empty or begins with `/` (RFC 6901).
@@ -158,7 +160,8 @@ impl<'r> Resource<'r> {
     }
 
     /// The value at that JSON Pointer (RFC 6901): `/subject/reference`, `/code/coding/0/code`; of keys that stand twice the
-    /// last. Nothing else is parsed, and of a resource in a spool nothing else is held.
+    /// last. Nothing else is parsed, and of a resource in a spool nothing else is held; there a number beyond any float, or half of a surrogate
+    /// pair, in the place of an object on the way is an error.
     ///
     /// # Errors
     /// [`ResourceError::Pointer`] for what is none; [`ResourceError`] for a resource in a spool that cannot be read.
@@ -322,6 +325,19 @@ mod tests {
         ] {
             assert_eq!(resource.id().expect("readable").as_deref(), Some("last"));
             assert_eq!(resource.get("/a/b").expect("a pointer").expect("there").raw(), b"2");
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_in_a_key_hides_no_other() {
+        let bytes = br#"{"k\ud800":1,"id":"g","x\ud800":{"\ud800":2}}"#;
+        let spool = spool_of(bytes);
+        let of = Destination::Unknown;
+        for resource in [
+            Resource::inline(of, Position::default(), bytes),
+            Resource::spooled(of, Position::default(), &spool, 0..bytes.len() as u64),
+        ] {
+            assert_eq!(resource.id().expect("readable").as_deref(), Some("g"));
         }
     }
 

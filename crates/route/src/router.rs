@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use fhirline_core::{
     BadRecord, Batch, CHUNK_BYTES, Chunk, Content, Destination, Filtered, Ledger, Lines, Position,
     RecordSpan, RejectSpan, ResourceType, Run, SourceRole,
@@ -8,7 +6,7 @@ use fhirline_parse::{Envelope, Proof, envelope};
 
 use crate::place::{Group, Place, Placed, Scratch, destination_of};
 use crate::role::sidecar_of_line;
-use crate::{Filter, IdRule, Selection};
+use crate::{Filters, IdRule, Selection};
 
 /// How delivered records are regrouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub struct Router {
     /// Which ids are good enough.
     pub ids: IdRule,
     /// Which resources of the wanted types are kept; all, unless given.
-    pub filter: Option<Arc<dyn Filter>>,
+    pub filters: Option<Filters>,
 }
 
 /// What something sound is found to be.

@@ -118,11 +118,18 @@ pub trait Sink {
     fn begin_source(&mut self, source: SourceId, name: &str) -> Result<(), SinkError>;
 
     /// Takes the next batch: its [runs](Batch::runs) of resources and of lines for sidecars, and its [rejects](Batch::rejects). A sink
-    /// that wants to keep the batch itself leaves another in its place, whose memory is used again.
+    /// that wants to keep the batch itself leaves another in its place, whose memory is used again; what it keeps is memory beside that
+    /// of the run.
     ///
     /// # Errors
     /// When the sink cannot go on; [`SinkError::Closed`] when nobody reads what it writes any more.
     fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError>;
+
+    /// Whether the sink gets each batch with what it paid ([`Batch::lease`]), and lets the source wait until that is given back. Unless
+    /// it does, that ends with [`commit`](Self::commit).
+    fn takes_leases(&self) -> bool {
+        false
+    }
 
     /// Takes a record that was too long to be held: a batch of one record. [`LongLine::delivered`] reads it, and
     /// [`LongLine::rejected`] one that goes to quarantine.

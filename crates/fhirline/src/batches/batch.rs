@@ -1,7 +1,7 @@
 use std::fmt;
 use std::mem;
 use std::ops::Range;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use fhirline_core::{
@@ -11,7 +11,8 @@ use fhirline_route::Resource;
 
 use crate::sink::records_of;
 
-/// Some resources of one source, and what of that stretch of the source was rejected.
+/// Some resources of one source, and what of that stretch of the source was rejected. A resource that is too long to be held may be read
+/// from the source itself, so the source must stay as it is for as long.
 pub struct Batch {
     source: Arc<str>,
     held: Held,
@@ -21,7 +22,7 @@ enum Held {
     Regrouped {
         batch: Regrouped,
         /// Where its memory goes when it was used up.
-        back: Sender<Regrouped>,
+        back: SyncSender<Regrouped>,
     },
     /// One record that was too long to be held.
     Long {
@@ -35,10 +36,10 @@ enum Held {
 }
 
 /// The resources of a [`Batch`].
-pub type Resources<'b> = Box<dyn Iterator<Item = Resource<'b>> + 'b>;
+pub type Resources<'b> = Box<dyn Iterator<Item = Resource<'b>> + Send + 'b>;
 
 /// The rejects of a [`Batch`].
-pub type Rejects<'b> = Box<dyn Iterator<Item = Rejected<'b>> + 'b>;
+pub type Rejects<'b> = Box<dyn Iterator<Item = Rejected<'b>> + Send + 'b>;
 
 /// A record that was rejected: why, where it stood, and its bytes.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ pub struct Rejected<'b> {
 }
 
 impl Batch {
-    pub(super) fn regrouped(source: &Arc<str>, batch: Regrouped, back: Sender<Regrouped>) -> Self {
+    pub(super) fn regrouped(source: &Arc<str>, batch: Regrouped, back: SyncSender<Regrouped>) -> Self {
         Self { source: Arc::clone(source), held: Held::Regrouped { batch, back } }
     }
 
@@ -99,7 +100,7 @@ impl Batch {
         self.records_where(Destination::is_sidecar)
     }
 
-    fn records_where(&self, wanted: impl Fn(&Destination) -> bool + 'static) -> Resources<'_> {
+    fn records_where(&self, wanted: impl Fn(&Destination) -> bool + Send + 'static) -> Resources<'_> {
         match &self.held {
             Held::Regrouped { batch, .. } => Box::new(records_of(batch, wanted)),
             Held::Long { at, verdict: Verdict::Delivered { destination, record }, spool, .. }
@@ -147,8 +148,8 @@ impl Drop for Batch {
         if let Held::Regrouped { batch, back } = &mut self.held {
             let mut batch = mem::take(batch);
             batch.clear();
-            // Nobody wants it if the job is over.
-            let _ = back.send(batch);
+            // Nobody wants it if the job is over, or if others wait already.
+            let _ = back.try_send(batch);
         }
     }
 }

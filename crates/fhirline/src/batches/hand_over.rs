@@ -1,24 +1,27 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use fhirline_core::{Batch as Regrouped, LongLine, NoSpools, SourceId, Spools};
 use fhirline_sink::{Offload, Sink, SinkError};
 
 use super::Batch;
 
+/// Spent batches that wait to be used again; the memory of others is freed.
+const MOST_SPENT: usize = 2;
+
 /// Hands each batch on as it is: what the router copied is copied no more. In its place it leaves the memory of one that was used up.
 pub(super) struct HandOver<G> {
     give: G,
     source: Arc<str>,
     spent: Receiver<Regrouped>,
-    back: Sender<Regrouped>,
+    back: SyncSender<Regrouped>,
 }
 
 impl<G: FnMut(Batch) -> bool> HandOver<G> {
     pub(super) fn new(give: G) -> Self {
-        let (back, spent) = channel();
+        let (back, spent) = sync_channel(MOST_SPENT);
         Self { give, source: Arc::from(""), spent, back }
     }
 
@@ -38,6 +41,10 @@ impl<G: FnMut(Batch) -> bool> Sink for HandOver<G> {
         let batch = mem::replace(batch, next);
         let batch = Batch::regrouped(&self.source, batch, self.back.clone());
         self.give(batch)
+    }
+
+    fn takes_leases(&self) -> bool {
+        true
     }
 
     fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {

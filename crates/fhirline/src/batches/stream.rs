@@ -21,6 +21,7 @@ pub struct BatchStream {
     /// What the batch paid that the caller got last.
     lease: Option<Lease>,
     report: Option<Report>,
+    allow_incomplete: bool,
 }
 
 impl Job {
@@ -64,12 +65,15 @@ impl Job {
     ) -> Result<BatchStream, JobError> {
         let (sender, batches) = mpsc::channel(1);
         let (tell, ended) = oneshot::channel();
-        let cancel = self.cancel.clone();
-        let job = self.handing_over(move |batch| sender.blocking_send(batch).is_ok(), on_event)?;
+        let (allow_incomplete, cancel) = (self.allow_incomplete, self.cancel.child());
+        let job = self
+            .cancelled_by(cancel.clone())
+            .handing_over(move |batch| sender.blocking_send(batch).is_ok(), on_event)?;
         crate::job::spawned(move || {
             let _ = tell.send(job.join().unwrap_or(Err(JobError::Run(RunError::WorkerLost))));
         })?;
-        Ok(BatchStream { batches, ended: Some(ended), cancel, lease: None, report: None })
+        let (lease, report) = (None, None);
+        Ok(BatchStream { batches, ended: Some(ended), cancel, lease, report, allow_incomplete })
     }
 }
 
@@ -94,7 +98,8 @@ impl Stream for BatchStream {
         let Some(ended) = &mut self.ended else { return Poll::Ready(None) };
         let ended = ready!(Future::poll(Pin::new(ended), cx));
         self.ended = None;
-        let (report, error) = last_item(ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))));
+        let (report, error) =
+            last_item(ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))), self.allow_incomplete);
         self.report = report;
         Poll::Ready(error.map(Err))
     }

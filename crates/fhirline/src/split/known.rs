@@ -157,8 +157,8 @@ fn options_of(job: &Job, to: &SplitJob) -> Value {
     if let Some(export) = &job.export {
         options[EXPORT] = json!(export);
     }
-    if let Some(filter) = &job.filter {
-        options[FILTER] = json!(filter.name());
+    if let Some(filters) = &job.filters {
+        options[FILTER] = json!(filters.names());
     }
     options
 }

@@ -44,6 +44,17 @@ fn a_future_that_is_told_to_stop_ends_with_an_error() {
     assert!(matches!(ended, Err(JobError::Run(RunError::Cancelled))), "{ended:?}");
 }
 
+#[test]
+fn a_future_that_ended_stops_no_other_job() {
+    let source = Counted::new(export(97, 1 << 20), 1);
+    let cancel = fhirline::Cancel::new();
+    let job = source.job().cancelled_by(cancel.clone());
+    in_runtime(job.clone().to(Output::Stats).run_async()).expect("a run");
+    drop(job.clone().stream().expect("enough memory"));
+    assert!(!cancel.is_cancelled());
+    job.to(Output::Stats).run().expect("a run");
+}
+
 /// Tells when the job has let go of its callback: then its thread is over.
 struct Dropped(Arc<AtomicBool>, std::sync::mpsc::Sender<()>);
 

@@ -79,15 +79,9 @@ fn an_incomplete_source_is_an_error_at_the_end() {
     assert_eq!((report.status, report.account.sources.failed), (ExitStatus::Incomplete, 1));
 
     let allowed = Job::new([&path]).expect("a source").allow_incomplete(true);
-    let (_, report) = poured_if_whole(allowed);
-    assert_eq!(report.account.sources.failed, 1);
-}
-
-/// Takes what comes; the end may be an error.
-fn poured_if_whole(job: Job) -> (usize, fhirline::Report) {
-    let mut batches = job.batches().expect("enough memory");
-    let taken = batches.by_ref().filter(Result::is_ok).count();
-    (taken, batches.finish().expect("a run"))
+    let mut batches = allowed.batches().expect("enough memory");
+    assert!(batches.by_ref().all(|batch| batch.is_ok()));
+    assert_eq!(batches.finish().expect("a run").account.sources.failed, 1);
 }
 
 #[test]
@@ -99,6 +93,63 @@ fn whoever_cancels_gets_an_error_and_no_end() {
     assert!(cancel.cancel());
     let last = batches.last().expect("an error");
     assert!(matches!(last, Err(JobError::Run(RunError::Cancelled))), "{last:?}");
+}
+
+/// The lease of the last batch must not be waited for by whoever holds it.
+#[test]
+fn the_rest_is_read_behind_a_batch_that_was_taken() {
+    let mut lines = Vec::new();
+    for _ in 0..12 {
+        lines.extend_from_slice(b"{\"resourceType\":\"Binary\",\"data\":\"");
+        lines.resize(lines.len() + 3_900_000, b'A');
+        lines.extend_from_slice(b"\"}\n");
+    }
+    let source = Counted::new(lines, 1);
+    for threads in [1, 2] {
+        let least = match source.job().threads(threads).memory_beside_bytes(1).batches() {
+            Err(JobError::Memory(least)) => least.least_bytes,
+            other => panic!("{other:?}"),
+        };
+        let job = source.job().threads(threads).memory_beside_bytes(least);
+        let mut batches = job.batches().expect("the least that will do");
+        drop(batches.next().expect("one").expect("sound"));
+        assert_eq!(batches.finish().expect("a run").account.ledger.records.read, 12);
+    }
+}
+
+#[test]
+fn a_job_that_could_not_be_done_has_no_report() {
+    let source = Counted::new(export(73, 1 << 20), 1);
+    let job = source.job().max_rejects(fhirline::RejectLimit::Records(0));
+    let mut batches = job.batches().expect("enough memory");
+    assert!(matches!(batches.by_ref().last(), Some(Err(JobError::Run(RunError::TooManyRejects { .. })))));
+    assert!(matches!(batches.finish(), Err(JobError::Told)));
+}
+
+/// Peek into a job, then run it.
+#[test]
+fn whoever_drops_batches_stops_no_other_job() {
+    let source = Counted::new(export(79, 1 << 20), 1);
+    let cancel = Cancel::new();
+    let job = source.job().cancelled_by(cancel.clone());
+    let mut batches = job.clone().batches().expect("enough memory");
+    assert!(batches.next().expect("one").is_ok());
+    drop(batches);
+    assert!(!cancel.is_cancelled());
+    assert_eq!(job.to(fhirline::Output::Stats).run().expect("a run").status, WITH_REJECTS);
+}
+
+#[test]
+fn what_is_handed_out_may_go_to_other_threads() {
+    fn sent<T: Send>(_: &T) {}
+    let source = Counted::new(PRETTY.to_vec(), 1);
+    let mut batches = source.job().batches().expect("enough memory");
+    sent(&batches);
+    let batch = batches.next().expect("one").expect("sound");
+    sent(&batch);
+    sent(&batch.resources());
+    sent(&batch.rejects());
+    assert_eq!(batch.resources().count(), 2);
 }
 
 #[test]

@@ -92,6 +92,24 @@ fn a_filter_sees_resources_of_bundles_on_one_line() {
     }
 }
 
+#[test]
+fn of_several_filters_each_has_to_keep_a_resource() {
+    let source = Counted::new(PRETTY.to_vec(), 1);
+    let delivered =
+        |job: Job| job.to(fhirline::Output::Stats).run().expect("a run").account.ledger.records.delivered;
+    assert_eq!(delivered(source.job().filter(Ids(["a"].into()))), 1);
+    assert_eq!(delivered(source.job().filter(Ids(["a", "b"].into())).filter(Ids(["b"].into()))), 1);
+    assert_eq!(delivered(source.job().filter(Ids(["a"].into())).filter(Ids(["b"].into()))), 0);
+}
+
+#[test]
+fn what_is_shown_of_a_job_holds_no_list_of_patients() {
+    let job = Job::new(["https://example.org/a?canary-1"]);
+    let job = job.or_else(|_| Job::new(["a"])).expect("a source").filter(Ids(["canary-2"].into()));
+    let shown = format!("{job:?} {:?}", job.clone().to(fhirline::Output::Stats));
+    assert!(shown.contains("1 ids") && !shown.contains("canary"), "{shown}");
+}
+
 /// A filter is one of the options: a run with another one is another run.
 #[test]
 fn another_filter_is_another_run() {

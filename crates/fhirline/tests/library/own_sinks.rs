@@ -2,8 +2,8 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use fhirline::sample::Sample;
-use fhirline::sink::{Batch, LongLine, Offload, Sink, SinkError, SourceId, resources};
-use fhirline::{Cancel, ExitStatus, Filter, Job, JobError, Output, Resource, RunError, SinkJob};
+use fhirline::sink::{Batch, LongLine, Offload, Sink, SinkError, SourceId, resources, with_long_resource};
+use fhirline::{Cancel, ExitStatus, Filter, Job, JobError, Origin, Output, Resource, RunError, SinkJob};
 
 use crate::support::{Counted, WITH_REJECTS, export};
 
@@ -174,6 +174,124 @@ fn what_a_sink_noted_is_not_taken_on_trust() {
         let durable = Arc::new(Mutex::new(Durable { noted: Some(noted.to_vec()), ..Durable::default() }));
         go(&source, &mut Table::over(&durable), &Cancel::new()).expect_err("damaged");
         assert!(rows_of(&durable).is_empty());
+    }
+}
+
+/// Keeps all batches as they are.
+#[derive(Default)]
+struct Keeping(Vec<Batch>);
+
+impl Sink for Keeping {
+    fn begin_source(&mut self, _: SourceId, _: &str) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &mut Batch, _: &dyn Offload) -> Result<(), SinkError> {
+        self.0.push(std::mem::take(batch));
+        Ok(())
+    }
+
+    fn commit_long(&mut self, line: &mut LongLine, _: &dyn Offload) -> Result<(), SinkError> {
+        let of_type = with_long_resource(line, |resource| {
+            let found = resource.get("/resourceType").expect("readable").expect("there");
+            found.text().map(String::from)
+        });
+        assert_eq!(of_type.flatten().as_deref(), Some("Binary"));
+        Ok(())
+    }
+
+    fn abandon_source(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_may_keep_all_batches() {
+    let source = Counted::new(export(83, 8 << 20), 12);
+    for threads in [1, 2] {
+        let mut sink = Keeping::default();
+        let report =
+            source.job().threads(threads).write_to(&mut sink, &SinkJob::new(), &mut |_| {}).expect("a run");
+        let kept: usize = sink.0.iter().map(|batch| resources(batch).count()).sum();
+        let longs = report.account.ledger.records.delivered - kept as u64;
+        assert!(longs > 0 && longs < 100, "{longs} are too long to be held");
+    }
+}
+
+/// What was noted of a stream says nothing of what the stream holds now.
+#[test]
+fn a_run_over_a_stream_is_not_gone_on_with_and_not_taken_for_complete() {
+    let stream = || Stream(Counted::new(export(89, 1 << 20), 1));
+    let job = || Job::of_origins([Arc::new(stream()) as Arc<dyn Origin>]);
+    let durable = Arc::default();
+    job().write_to(&mut Table::over(&durable), &SinkJob::new(), &mut |_| {}).expect("a run");
+    let again = job().write_to(&mut Table::over(&durable), &SinkJob::new(), &mut |_| {});
+    assert!(matches!(again, Err(JobError::Stream { .. })), "{again:?}");
+}
+
+/// A source without a length.
+#[derive(Debug)]
+struct Stream(Counted);
+
+impl Origin for Stream {
+    fn identity(&self) -> std::io::Result<fhirline::Identity> {
+        Ok(fhirline::Identity { stored_bytes: None, ..self.0.identity()? })
+    }
+
+    fn name(&self) -> &str {
+        "stream"
+    }
+
+    fn open_at(&self, offset: u64) -> std::io::Result<Box<dyn Read + Send>> {
+        self.0.open_at(offset)
+    }
+}
+
+/// A run that came to its end without one of its sources is that, however often it is asked for.
+#[test]
+fn a_run_that_was_incomplete_is_not_complete_when_it_is_run_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, cut) = (folder.path().join("a.jsonl"), folder.path().join("b.jsonl.gz"));
+    std::fs::write(&whole, "{\"resourceType\":\"Goal\"}\n").expect("written");
+    std::fs::write(&cut, b"\x1f\x8b\x08\0\0\0\0\0\0\xff").expect("written");
+    let job = || Job::new([&whole, &cut]).expect("sources").allow_incomplete(true);
+    let durable = Arc::default();
+    for _ in 0..3 {
+        let report = job().write_to(&mut Forgiving(Table::over(&durable)), &SinkJob::new(), &mut |_| {});
+        let report = report.expect("a run");
+        assert_eq!((report.status, report.account.sources.failed), (ExitStatus::Incomplete, 1));
+        assert_eq!(rows_of(&durable).len(), 1);
+    }
+}
+
+/// A table of whose sources none is taken back in earnest.
+struct Forgiving(Table);
+
+impl Sink for Forgiving {
+    fn noted(&mut self) -> Result<Option<Vec<u8>>, SinkError> {
+        self.0.noted()
+    }
+
+    fn begin_source(&mut self, source: SourceId, name: &str) -> Result<(), SinkError> {
+        self.0.begin_source(source, name)
+    }
+
+    fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError> {
+        self.0.commit(batch, offload)
+    }
+
+    fn commit_long(&mut self, line: &mut LongLine, offload: &dyn Offload) -> Result<(), SinkError> {
+        self.0.commit_long(line, offload)
+    }
+
+    fn abandon_source(&mut self) -> Result<(), SinkError> {
+        let source = self.0.source;
+        self.0.open.retain(|row| row.0 != source);
+        Ok(())
+    }
+
+    fn complete(&mut self, progress: &[u8]) -> Result<(), SinkError> {
+        self.0.complete(progress)
     }
 }
 

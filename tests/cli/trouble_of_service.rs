@@ -374,19 +374,15 @@ fn used(place: &Place, link: &str, gone: &str) {
                 .map(|of| format!("{of}{}", export["id"].as_str().expect("an id"))),
         );
     }
-    for path in paths {
+    for path in &paths {
         let (status, shown) = place.asked(&format!("GET {path} HTTP/1.1\r\n{bearer}"), "");
         assert_eq!(status, 200, "{path}");
         assert!(path.contains("CANARY") || !shown.contains("CANARY"), "{path}: {shown}");
-        assert_eq!(
-            place
-                .asked(
-                    &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer CANARYno\r\n"),
-                    ""
-                )
-                .0,
-            401
-        );
+    }
+    // Behind the others: after ten of them nobody's token is compared for a while.
+    for path in &paths {
+        let wrong = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer CANARYno\r\n");
+        assert!(matches!(place.asked(&wrong, "").0, 401 | 429), "{path}");
     }
     let form = "POST /login HTTP/1.1\r\nhost: localhost\r\n";
     assert_eq!(place.asked(form, &format!("token={TOKEN}&to=/")).0, 303);

@@ -206,6 +206,12 @@ impl Ceiling {
     pub fn bytes(self) -> u64 {
         self.bytes
     }
+
+    /// What would have to be asked for to have so many bytes as the whole.
+    #[must_use]
+    pub fn asked(self, bytes: u64) -> u64 {
+        bytes.saturating_sub(self.added_bytes)
+    }
 }
 
 impl From<u64> for Ceiling {
@@ -281,8 +287,7 @@ impl MemoryPlan {
 impl TooLittleMemory {
     /// In the numbers in which the ceiling was given.
     fn beside(self, ceiling: Ceiling) -> Self {
-        let asked = |bytes: u64| bytes.saturating_sub(ceiling.added_bytes);
-        Self { given_bytes: asked(self.given_bytes), least_bytes: asked(self.least_bytes) }
+        Self { given_bytes: ceiling.asked(self.given_bytes), least_bytes: ceiling.asked(self.least_bytes) }
     }
 }
 

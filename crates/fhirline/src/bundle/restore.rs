@@ -141,6 +141,13 @@ impl RestoreJob {
         self
     }
 
+    /// What the job may take beside all that the process holds otherwise, in bytes.
+    #[must_use]
+    pub fn memory_beside_bytes(mut self, bytes: u64) -> Self {
+        self.memory = Ceiling::beside(bytes);
+        self
+    }
+
     /// Where bytes wait on the disk that are on their way to an object store; the system's folder for temporary files unless set.
     #[must_use]
     pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
@@ -269,7 +276,8 @@ impl RestoreJob {
             return Err(RestoreError::TooManyOutputs { name: self.name(), outputs, most });
         }
         let output = |(name, files): (String, _)| (name.clone(), Output::new(&name, &self.run, files));
-        let memory = Memory { ceiling: plan.ceiling_bytes, most: plan.heart_bytes, held: 0 };
+        let ceiling = self.memory.asked(plan.ceiling_bytes);
+        let memory = Memory { ceiling, most: plan.heart_bytes, held: 0 };
         let outputs = Outputs::new(files.into_iter().map(output).collect(), memory);
         Ok(Kept { bundles, entries, outputs })
     }

@@ -66,7 +66,8 @@ impl Client {
     /// [`ConnectError::BadBase`], and [`ConnectError::Http`] if the network cannot be made ready.
     pub fn new(keys: ApiKeys, options: &ClientOptions) -> Result<Self, ConnectError> {
         let base = ApiBase::parse(&options.base_url)?;
-        let http = options.http.clone().with_credentials(keys.credentials()).taking_location_of_success(true);
+        let http = options.http.clone().with_credentials(keys.credentials());
+        let http = http.taking_location_of_success(true).ending_secrets_at_redirects(true);
         let http =
             HttpClient::new(http).map_err(|source| ConnectError::Http { step: "the set-up", source })?;
         Ok(Self { keys, base, http })

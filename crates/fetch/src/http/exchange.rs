@@ -64,7 +64,7 @@ pub(super) async fn exchange(
 ) -> Result<Response, Fault> {
     let access = Access::to(target, &client.options.credentials, &client.extra).await?;
     let response = follow(client, target, url, question, &access).await?;
-    if response.status() != StatusCode::UNAUTHORIZED || !target.is_home(response.url()) {
+    if response.status() != StatusCode::UNAUTHORIZED || !may_know(client, target, response.url()) {
         return Ok(response);
     }
     match access.renewed(target).await? {
@@ -115,7 +115,8 @@ async fn hop(
     access: &Access,
 ) -> Result<Response, Fault> {
     let mut request = reqwest::Request::new(question.method.clone(), url.clone());
-    *request.headers_mut() = headers_for(target, url, question, access);
+    let may_know = may_know(client, target, url);
+    *request.headers_mut() = headers_for(may_know, question, access);
     if !question.body.is_empty() || question.method == Method::POST {
         *request.body_mut() = Some(question.body.clone().into());
     }
@@ -132,9 +133,14 @@ async fn hop(
     }
 }
 
-fn headers_for(target: &Target, url: &Url, question: &Question, access: &Access) -> HeaderMap {
+/// Whether what is secret may go there.
+fn may_know(client: &HttpClient, target: &Target, url: &Url) -> bool {
+    target.is_home(url) && (!client.options.secrets_end_at_redirects || *url == target.url)
+}
+
+fn headers_for(may_know: bool, question: &Question, access: &Access) -> HeaderMap {
     let mut headers = question.headers.clone();
-    if !target.is_home(url) {
+    if !may_know {
         let harmless = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
         return harmless.filter(|(name, _)| HARMLESS.contains(name)).collect();
     }

@@ -26,6 +26,7 @@ pub struct HttpOptions {
     pub(super) accept: Option<String>,
     pub(super) ahead_bytes: usize,
     pub(super) takes_location_of_success: bool,
+    pub(super) secrets_end_at_redirects: bool,
 }
 
 /// When to try again, and when to give up. All of it counts from the last byte that came: a transfer may take as long as it
@@ -69,6 +70,7 @@ impl Default for HttpOptions {
             accept: None,
             ahead_bytes: 2 << 20,
             takes_location_of_success: false,
+            secrets_end_at_redirects: false,
         }
     }
 }
@@ -126,6 +128,14 @@ impl HttpOptions {
         self
     }
 
+    /// Whether what is named alone gets headers and credentials, and nothing that it leads to, be it on the same server: some APIs
+    /// lead to links that are signed, and stores refuse these together with credentials.
+    #[must_use]
+    pub fn ending_secrets_at_redirects(mut self, ends: bool) -> Self {
+        self.secrets_end_at_redirects = ends;
+        self
+    }
+
     /// How many bytes a reader may be behind the network: what it holds in memory (2 MiB by default).
     #[must_use]
     pub fn with_ahead_bytes(mut self, ahead_bytes: usize) -> Self {
@@ -145,6 +155,7 @@ impl fmt::Debug for HttpOptions {
             .field("accept", &self.accept)
             .field("ahead_bytes", &self.ahead_bytes)
             .field("takes_location_of_success", &self.takes_location_of_success)
+            .field("secrets_end_at_redirects", &self.secrets_end_at_redirects)
             .finish()
     }
 }

@@ -64,6 +64,24 @@ fn no_secret_goes_to_another_host_or_port() {
     }
 }
 
+/// What is signed needs no credentials, and a store refuses it with them, be it the server that led there.
+#[test]
+fn what_a_link_leads_to_gets_no_secret_where_it_must_not() {
+    let server = FaultServer::start(|asked| match (asked.path(), asked.header("authorization")) {
+        ("/a", Some(_)) => to(302, "/b?signed"),
+        ("/b", None) => Reply::new(200, bytes(3000, 1)),
+        _ => Reply::new(400, "only one auth mechanism allowed"),
+    });
+    let basic = Credentials::Basic { user: "u".to_owned(), password: "p".into() };
+    let options = options().with_credentials(basic).with_header("X-Api-Key", "key");
+    let client = HttpClient::new(options.ending_secrets_at_redirects(true)).expect("a client");
+    let origin = HttpOrigin::new(&client, &server.url("/a")).expect("a URL");
+    assert!(read(&origin, 0).expect("data") == bytes(3000, 1));
+    assert!(read(&origin, 1000).expect("data") == bytes(3000, 1)[1000..]);
+    let second = server.asked().into_iter().filter(|asked| asked.path() == "/b");
+    assert!(second.inspect(|asked| assert_eq!(asked.header("x-api-key"), None)).count() >= 2);
+}
+
 #[test]
 fn headers_and_bodies_of_a_request_stay_too() {
     let elsewhere = FaultServer::start(|_| Reply::new(200, "{}"));

@@ -179,7 +179,7 @@
 //!
 //! # Several jobs at once
 //!
-//! Each takes what [`Job::memory_beside_bytes`] says:
+//! Each takes what [`Job::memory_beside_bytes`](crate::Job::memory_beside_bytes) says:
 //!
 //! ```
 //! use fhirline::{Job, Output};

@@ -2,7 +2,7 @@
 //!
 //! This crate is the face of fhirline for programs that process exports: a [`Job`] goes from sources to a folder of
 //! outputs ([`SplitJob`]), to FHIR Bundles ([`BundleJob`], and back with [`RestoreJob`]), to one stream, to numbers, or to a
-//! [sink](sink) of the caller's, or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. Or it hands the resources out,
+//! [sink] of the caller's, or only fetches the sources ([`Job::fetch`]), and gives a [`Report`]. Or it hands the resources out,
 //! [batch by batch](Job::batches). The [cookbook] has recipes. The command line is a thin user of this crate.
 //!
 //! ```

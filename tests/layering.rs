@@ -272,6 +272,24 @@ fn test_pure_crates_name_nothing_impure() {
 }
 
 #[test]
+fn test_unsafe_code_is_in_the_one_module_for_it() {
+    let mut with_unsafe = Vec::new();
+    for file in sources(&root().join("crates")) {
+        let source = fs::read_to_string(&file).expect("a readable source");
+        let code = code_of(&source).replace("#![forbid(unsafe_code)]", "");
+        if words(&code, "unsafe") || words(&code, "unsafe_code") {
+            with_unsafe.push(file.strip_prefix(root()).expect("below the root").to_owned());
+        }
+        if file.ends_with("src/lib.rs") && !file.ends_with("parse/src/lib.rs")
+            || file.ends_with("cli/main.rs")
+        {
+            assert!(source.contains("\n#![forbid(unsafe_code)]\n"), "{}", file.display());
+        }
+    }
+    assert_eq!(with_unsafe, [PathBuf::from("crates/parse/src/avx2.rs")]);
+}
+
+#[test]
 fn test_the_example_of_others_names_only_what_is_for_them() {
     let example = root().join("examples/etl");
     let for_others =

@@ -1,5 +1,7 @@
 //! The command line of fhirline: arguments to a [`fhirline::Job`], a terminal reporter, exit statuses. Glue only.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod bundle;
 mod commands;

@@ -6,6 +6,7 @@ use crate::anchors::{Among, Anchors};
 use crate::buffer::{Buffer, Taken};
 use crate::framed::{Begins, Container, Ending, Ends, EntryEnds, Framed, Kind, Known, Part, Piece};
 use crate::line::{Indent, Line, line_ends_in};
+use crate::skim::Skim;
 use crate::tally::Tally;
 use levels::{Expect, Level};
 use lines::Lines;
@@ -74,6 +75,8 @@ pub struct Framer {
     /// Only the head of that object comes: that it ends too early says nothing.
     only_head: bool,
     open: Option<Open>,
+    /// Finds the end of the part that is open. It is large, and not to be made anew for each.
+    skim: Skim,
     /// What is known of the part handed out last. It is large, and not to be moved about.
     proof: Proof,
     /// Which of the parts that begin are walked over.
@@ -143,6 +146,7 @@ impl Framer {
             is_second_look: false,
             only_head: false,
             open: None,
+            skim: Skim::default(),
             proof: Proof::default(),
             walks: Walks::From(0),
             lines: Lines::Unasked,

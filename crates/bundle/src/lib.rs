@@ -137,6 +137,8 @@
 //!
 //! No `Debug` output holds bytes of a source: kinds, faults, positions, lengths and counts only.
 
+#![forbid(unsafe_code)]
+
 mod anchors;
 mod buffer;
 mod bundle_type;

@@ -19,6 +19,12 @@ pub(crate) struct Nesting {
 }
 
 impl Nesting {
+    /// Nothing is open any more. What the words hold does not matter: a level is written before it is read.
+    #[inline]
+    pub(crate) fn restart(&mut self) {
+        self.depth = 0;
+    }
+
     /// How many containers are open.
     pub(crate) fn depth(&self) -> u64 {
         self.depth

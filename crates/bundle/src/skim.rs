@@ -107,37 +107,25 @@ pub(crate) struct Window<'w> {
     pub(crate) offset: u64,
 }
 
-impl Skim {
-    /// Passes over one value.
-    #[inline]
-    pub(crate) fn value() -> Self {
-        Self::new(State::Value, None)
-    }
+/// What a [`Skim`] passes over.
+#[derive(Clone, Copy)]
+pub(crate) enum Over {
+    /// One value.
+    Value,
+    /// One object, whose keys are told.
+    Object,
+    /// One member: a key, which is told, and its value.
+    Member,
+    /// What is no value, up to the next line that is a way out.
+    Nothing,
+}
 
-    /// Passes over one object, and tells of its keys.
-    #[inline]
-    pub(crate) fn object() -> Self {
-        Self::new(State::Value, Some(1))
-    }
-
-    /// Passes over one member: a key, which is told, and its value.
-    #[inline]
-    pub(crate) fn member() -> Self {
-        Self::new(State::Key, Some(0))
-    }
-
-    /// Passes over what is no value, up to the next line that is a way out.
-    pub(crate) fn lost() -> Self {
-        let fault = Some(BadRecord { fault: Fault::NotJson, at: 0 });
-        Self { fault, ..Self::new(State::Lost, None) }
-    }
-
-    #[inline]
-    fn new(state: State, listens_at: Option<u64>) -> Self {
+impl Default for Skim {
+    fn default() -> Self {
         Self {
-            state,
+            state: State::Value,
             nesting: Nesting::default(),
-            listens_at,
+            listens_at: None,
             wants_value: false,
             is_text: false,
             collects: false,
@@ -152,6 +140,33 @@ impl Skim {
             jumps: false,
         }
     }
+}
+
+impl Skim {
+    /// Passes over that next. What is large in it stays as it is, as nothing is looked up there that was not put there before.
+    #[inline]
+    pub(crate) fn restart(&mut self, over: Over) {
+        let (state, listens_at) = match over {
+            Over::Value => (State::Value, None),
+            Over::Object => (State::Value, Some(1)),
+            Over::Member => (State::Key, Some(0)),
+            Over::Nothing => (State::Lost, None),
+        };
+        self.state = state;
+        self.listens_at = listens_at;
+        self.nesting.restart();
+        self.word.clear();
+        self.wants_value = false;
+        self.is_text = false;
+        self.collects = false;
+        self.fault = (state == State::Lost).then_some(BadRecord { fault: Fault::NotJson, at: 0 });
+        self.line = Line::Other;
+        self.line_at = 0;
+        self.line_ends = 0;
+        self.indent = None;
+        self.is_one_line = true;
+        self.jumps = false;
+    }
 
     /// Jumps over objects within the value whose end the walk of [`first_value_length`] finds in the window. That changes nothing but
     /// how long it takes: what the walk comes through is nothing that is broken or told of.
@@ -160,6 +175,7 @@ impl Skim {
     }
 
     /// Begins on a line with that indentation, behind what else is on that; and with those ways out of what is broken.
+    #[inline]
     pub(crate) fn anchor(&mut self, indent: Option<Indent>, line: Line, anchors: Anchors) {
         self.indent = indent;
         self.line = line;

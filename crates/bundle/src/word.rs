@@ -30,6 +30,10 @@ impl Word {
     /// Whether it stands for this name, which is ASCII.
     pub(crate) fn is(&self, name: &str) -> bool {
         let Some(mut written) = self.bytes.get(..self.length) else { return false };
+        // Nearly always it is written without escapes.
+        if written.len() == name.len() {
+            return written == name.as_bytes();
+        }
         name.bytes().all(|wanted| next(&mut written) == Some(wanted)) && written.is_empty()
     }
 }

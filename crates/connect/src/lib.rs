@@ -35,6 +35,8 @@
 //! rules for secrets and the continuation of downloads. Facts about the API are from its documentation
 //! (<https://docs.connect.fastenhealth.com>) and its OpenAPI text 1.0.11.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "http")]
 mod client;
 #[cfg(feature = "http")]

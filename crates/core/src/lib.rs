@@ -30,6 +30,8 @@
 //!
 //! Types that hold record bytes have a `Debug` that prints lengths and positions, never the bytes.
 
+#![forbid(unsafe_code)]
+
 mod batch;
 mod budget;
 mod chunk;

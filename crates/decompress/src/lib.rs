@@ -77,6 +77,8 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod bzip2;
 mod codec;
 mod compression;

@@ -64,6 +64,8 @@
 //! that only their owner may enter (mode 0700). Spools are files of that mode too, and nobody can find them by name. Errors
 //! and `Debug` show names and lengths, never content, and URLs without their query.
 
+#![forbid(unsafe_code)]
+
 mod ahead;
 #[cfg(feature = "http")]
 mod bulk;

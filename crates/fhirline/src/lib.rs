@@ -29,6 +29,8 @@
 //! A job takes no more than it may, whatever the size and number of the sources: [`Job::memory_beside_bytes`] says how much that is beside
 //! what the process holds otherwise, and [`Job::memory_bytes`] sets a ceiling on the resident memory of the whole process.
 
+#![forbid(unsafe_code)]
+
 /// The examples of the README, which are compiled with the others.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -58,6 +58,8 @@
 //! and the batch that it becomes; workers and the commit never ask for memory, so nothing can wait in a circle.
 //! [`MemoryPlan`] says how a ceiling is divided.
 
+#![forbid(unsafe_code)]
+
 mod cancel;
 mod commit;
 mod engine;

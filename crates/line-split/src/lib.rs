@@ -42,6 +42,8 @@
 //! One buffer: at most a chunk and a read, or one line of up to `max_line_bytes` and a read.
 //! [`LineSplitter::held_bytes`] tells before a read what it would take.
 
+#![forbid(unsafe_code)]
+
 mod splitter;
 
 pub use fhirline_core::{CHUNK_BYTES, CHUNK_LINES};

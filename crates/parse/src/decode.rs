@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::lanes::Baseline;
 use crate::specials::Specials;
 
 /// The text of the string whose opening quote stands at `at`; `None` if no string begins there. What is not UTF-8 and
 /// every lone surrogate becomes U+FFFD.
 pub(crate) fn string_at(text: &[u8], at: usize) -> Option<Cow<'_, str>> {
     let body = text.get(at..)?.strip_prefix(b"\"")?;
-    let plain = body.get(..Specials::new(body).next(body, 0))?;
+    let plain = body.get(..Specials::new(Baseline, body).next(body, 0))?;
     if body.get(plain.len()) == Some(&b'"') {
         return Some(lossy(plain));
     }

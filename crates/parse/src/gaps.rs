@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use wide::u8x16;
-
-use crate::specials::{BLOCK, padded};
+use crate::lanes::{self, BLOCK, Blanks, Lanes, Widest, Work};
 
 /// Finds where white space between the tokens of a text begins and ends. Of the grammar it knows strings only, so that it
 /// works with any text: a string ends at its quote, or with the text, and a backslash means something within a string only.
@@ -18,8 +16,9 @@ use crate::specials::{BLOCK, padded};
 /// let mut gaps = Gaps::default();
 /// assert_eq!([0; 8].map(|_| gaps.next_edge(text)), [1, 4, 10, 11, 12, 13, 14, 14]);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Gaps {
+    lanes: Widest,
     /// Where the next block begins.
     ahead: usize,
     /// Where white space begins or ends in the block before it: one bit a byte, the first byte's lowest.
@@ -27,6 +26,13 @@ pub struct Gaps {
     /// Whether that block ends within white space between tokens.
     in_gap: bool,
     strings: Strings,
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        let strings = Strings::default();
+        Self { lanes: Widest::detect(), ahead: 0, edges: 0, in_gap: false, strings }
+    }
 }
 
 impl Gaps {
@@ -45,18 +51,34 @@ impl Gaps {
     /// Reads up to the next block that has an edge; `false` if there is none.
     #[inline(never)]
     fn read_on(&mut self, text: &[u8]) -> bool {
-        while self.edges == 0 && self.ahead < text.len() {
-            self.read(&Block::of(text, self.ahead));
-            self.ahead += BLOCK;
-        }
-        self.edges != 0
+        self.lanes.run(ReadOn { gaps: self, text })
     }
 
-    #[inline]
-    fn read(&mut self, block: &Block) {
-        let gaps = block.blank & !self.strings.within(block.quotes, block.backslashes);
+    #[inline(always)]
+    fn read(&mut self, lanes: impl Lanes, block: &Blanks) {
+        let gaps = block.blank & !self.strings.within(lanes, block.quotes, block.backslashes);
         self.edges = gaps ^ (gaps << 1 | u64::from(self.in_gap));
         self.in_gap = gaps >> (BLOCK - 1) == 1;
+    }
+}
+
+struct ReadOn<'g, 't> {
+    gaps: &'g mut Gaps,
+    text: &'t [u8],
+}
+
+impl Work for ReadOn<'_, '_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn by<L: Lanes>(self, lanes: L) -> bool {
+        let Self { gaps, text } = self;
+        while gaps.edges == 0 && gaps.ahead < text.len() {
+            let block = lanes::at(text, gaps.ahead, |block| lanes.blanks(block));
+            gaps.read(lanes, &block);
+            gaps.ahead += BLOCK;
+        }
+        gaps.edges != 0
     }
 }
 
@@ -71,12 +93,12 @@ pub(crate) struct Strings {
 
 impl Strings {
     /// One bit for each byte of the next block: set from the quote that begins a string to the byte before the one that ends it.
-    #[inline]
-    pub(crate) fn within(&mut self, quotes: u64, backslashes: u64) -> u64 {
+    #[inline(always)]
+    pub(crate) fn within(&mut self, lanes: impl Lanes, quotes: u64, backslashes: u64) -> u64 {
         let was_in_string = if self.in_string { u64::MAX } else { 0 };
         let ends =
             if backslashes == 0 && !self.escaped { quotes } else { self.unescaped(quotes, backslashes) };
-        let strings = up_to_here(ends) ^ was_in_string;
+        let strings = lanes.odd_up_to(ends) ^ was_in_string;
         self.in_string = strings >> (BLOCK - 1) == 1;
         strings
     }
@@ -98,46 +120,6 @@ impl Strings {
             }
         }
         ends
-    }
-}
-
-/// Each bit tells whether the number of bits set up to it, itself included, is odd.
-#[inline]
-fn up_to_here(bits: u64) -> u64 {
-    [1, 2, 4, 8, 16, 32].iter().fold(bits, |odd, shift| odd ^ odd << shift)
-}
-
-/// What stands in a block: one bit a byte.
-#[derive(Default)]
-struct Block {
-    blank: u64,
-    quotes: u64,
-    backslashes: u64,
-}
-
-impl Block {
-    #[inline]
-    fn of(text: &[u8], base: usize) -> Self {
-        match text.get(base..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => Self::of_bytes(bytes),
-            // It is filled up with NULs, which are no white space: what there is of it at the end of the text ends there.
-            None => Self::of_bytes(&padded(text, base)),
-        }
-    }
-
-    #[inline]
-    fn of_bytes(bytes: &[u8; BLOCK]) -> Self {
-        let (parts, _) = bytes.as_chunks::<16>();
-        let mut block = Self::default();
-        for part in parts.iter().rev() {
-            let bytes = u8x16::new(*part);
-            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            let blank = is(b' ') | is(b'\n') | is(b'\r') | is(b'\t');
-            block.blank = block.blank << 16 | u64::from(blank.to_bitmask());
-            block.quotes = block.quotes << 16 | u64::from(is(b'"').to_bitmask());
-            block.backslashes = block.backslashes << 16 | u64::from(is(b'\\').to_bitmask());
-        }
-        block
     }
 }
 

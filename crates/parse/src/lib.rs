@@ -42,11 +42,14 @@
 //!
 //! No error and no `Debug` output holds bytes of a record: faults, offsets, lengths and counts only.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod blank;
 mod decode;
 mod envelope;
 mod first;
 mod gaps;
+mod lanes;
 mod members;
 mod nesting;
 mod numbers;

@@ -1,7 +1,5 @@
-use wide::u8x16;
-
 use crate::gaps::Strings;
-use crate::specials::{BLOCK, padded};
+use crate::lanes::{self, BLOCK, Brackets, Lanes, Work};
 
 /// How long the object or array is that begins a text, if it is known already that it is sound JSON: nothing is looked at but
 /// quotes and brackets, 64 bytes at a time. `None` if its end is not there.
@@ -16,26 +14,46 @@ use crate::specials::{BLOCK, padded};
 /// ```
 #[must_use]
 pub fn sound_value_length(text: &[u8]) -> Option<usize> {
-    let (mut strings, mut depth) = (Strings::default(), 0_u64);
-    for base in (0..text.len()).step_by(BLOCK) {
-        let block = match text.get(base..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => Brackets::of(bytes),
-            None => Brackets::of(&padded(text, base)),
-        };
-        let outside = !strings.within(block.quotes, block.backslashes);
-        let (opens, closes) = (block.opens & outside, block.closes & outside);
-        if depth <= u64::from(closes.count_ones())
-            && let Some(at) = end_in(depth, opens, closes)
-        {
-            return Some(base + at + 1);
+    lanes::run(Length { text })
+}
+
+struct Length<'t> {
+    text: &'t [u8],
+}
+
+impl Work for Length<'_> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn by<L: Lanes>(self, lanes: L) -> Option<usize> {
+        let (mut strings, mut depth) = (Strings::default(), 0);
+        for base in (0..self.text.len()).step_by(BLOCK) {
+            let block = lanes::at(self.text, base, |block| lanes.brackets(block));
+            if let Some(at) = end_in(lanes, &mut strings, &mut depth, &block) {
+                return Some(base + at + 1);
+            }
         }
-        depth = (depth + u64::from(opens.count_ones())).saturating_sub(u64::from(closes.count_ones()));
+        None
     }
+}
+
+/// The place in a block where the value ends, or how deep it is behind the block.
+#[inline(always)]
+fn end_in(lanes: impl Lanes, strings: &mut Strings, depth: &mut u64, block: &Brackets) -> Option<usize> {
+    let outside = !strings.within(lanes, block.quotes, block.backslashes);
+    let (opens, closes) = (block.opens & outside, block.closes & outside);
+    let (opened, closed) = (u64::from(opens.count_ones()), u64::from(closes.count_ones()));
+    if *depth <= closed
+        && let Some(at) = last_close(*depth, opens, closes)
+    {
+        return Some(at);
+    }
+    *depth = (*depth + opened).saturating_sub(closed);
     None
 }
 
 /// The place in a block of the bracket that closes the last one that is open.
-fn end_in(mut depth: u64, opens: u64, closes: u64) -> Option<usize> {
+fn last_close(mut depth: u64, opens: u64, closes: u64) -> Option<usize> {
     let mut ahead = opens | closes;
     while ahead != 0 {
         let at = ahead.trailing_zeros();
@@ -49,35 +67,6 @@ fn end_in(mut depth: u64, opens: u64, closes: u64) -> Option<usize> {
         }
     }
     None
-}
-
-/// Where quotes, backslashes and brackets stand in a block: one bit a byte.
-#[derive(Default)]
-struct Brackets {
-    quotes: u64,
-    backslashes: u64,
-    opens: u64,
-    closes: u64,
-}
-
-impl Brackets {
-    #[inline]
-    fn of(bytes: &[u8; BLOCK]) -> Self {
-        let (parts, _) = bytes.as_chunks::<16>();
-        let mut block = Self::default();
-        for part in parts.iter().rev() {
-            let bytes = u8x16::new(*part);
-            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-            // Braces and brackets differ in one bit only.
-            let alike = bytes | u8x16::splat(0x20);
-            let is_alike = |byte: u8| alike.simd_eq(u8x16::splat(byte));
-            block.quotes = block.quotes << 16 | u64::from(is(b'"').to_bitmask());
-            block.backslashes = block.backslashes << 16 | u64::from(is(b'\\').to_bitmask());
-            block.opens = block.opens << 16 | u64::from(is_alike(b'{').to_bitmask());
-            block.closes = block.closes << 16 | u64::from(is_alike(b'}').to_bitmask());
-        }
-        block
-    }
 }
 
 #[cfg(test)]

@@ -1,34 +1,32 @@
 //! Where strings can end: 64 bytes at a time.
 
-use wide::u8x16;
-
-/// Bytes looked at in one step: one bit each in a word.
-pub(crate) const BLOCK: usize = 64;
+use crate::lanes::{self, BLOCK, Lanes};
 
 /// The bytes of one block of a text that end a plain stretch of a string: quotes, backslashes and control characters.
 ///
 /// Blocks lie at fixed places, so that the processor can look at the next one long before the walk has arrived there.
 /// Within a block the end of a string is one shift away: there is no loop whose number of turns it would have to guess.
 #[derive(Clone, Copy)]
-pub(crate) struct Specials {
+pub(crate) struct Specials<L> {
+    lanes: L,
     /// Where the block begins.
     base: usize,
     /// One bit a byte, the first byte's lowest.
     bits: u64,
 }
 
-impl Specials {
+impl<L: Lanes> Specials<L> {
     /// The first block of a text.
     #[inline(always)]
-    pub(crate) fn new(text: &[u8]) -> Self {
-        Self { base: 0, bits: special_bits(text, 0) }
+    pub(crate) fn new(lanes: L, text: &[u8]) -> Self {
+        Self { lanes, base: 0, bits: special_bits(lanes, text, 0) }
     }
 
     /// The block of the byte at `at`: what stands before it is not asked for.
     #[inline(always)]
-    pub(crate) fn within(text: &[u8], at: usize) -> Self {
+    pub(crate) fn within(lanes: L, text: &[u8], at: usize) -> Self {
         let base = at - at % BLOCK;
-        Self { base, bits: special_bits(text, base) }
+        Self { lanes, base, bits: special_bits(lanes, text, base) }
     }
 
     /// The offset of the first special byte from `from` on; the length of the text if there is none. `from` is at most
@@ -41,7 +39,7 @@ impl Specials {
                 return text.len();
             }
             self.base += BLOCK;
-            self.bits = special_bits(text, self.base);
+            self.bits = special_bits(self.lanes, text, self.base);
             ahead = self.bits & from_bit(from.saturating_sub(self.base));
         }
         self.base + ahead.trailing_zeros() as usize
@@ -55,45 +53,18 @@ fn from_bit(bit: usize) -> u64 {
 }
 
 #[inline(always)]
-fn special_bits(text: &[u8], base: usize) -> u64 {
-    match text.get(base..).and_then(<[u8]>::first_chunk) {
-        Some(block) => special_bits_of(block),
-        None => special_bits_of(&padded(text, base)),
-    }
-}
-
-/// The last block. It is filled up with NULs: a string that runs into them is found to end where the text does.
-#[inline(never)]
-pub(crate) fn padded(text: &[u8], base: usize) -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    let rest = text.get(base..).unwrap_or_default();
-    block[..rest.len()].copy_from_slice(rest);
-    block
-}
-
-#[inline(always)]
-fn special_bits_of(block: &[u8; BLOCK]) -> u64 {
-    let (parts, _) = block.as_chunks::<16>();
-    parts.iter().rev().fold(0, |bits, part| bits << 16 | u64::from(special_bits_of_part(part)))
-}
-
-#[inline(always)]
-fn special_bits_of_part(part: &[u8; 16]) -> u32 {
-    let bytes = u8x16::new(*part);
-    // There is no unsigned comparison in SSE2: a byte is at most 0x1F exactly if it is its own minimum with 0x1F.
-    let control = bytes.min(u8x16::splat(0x1F)).simd_eq(bytes);
-    let quote = bytes.simd_eq(u8x16::splat(b'"'));
-    let backslash = bytes.simd_eq(u8x16::splat(b'\\'));
-    (control | quote | backslash).to_bitmask()
+fn special_bits(lanes: impl Lanes, text: &[u8], base: usize) -> u64 {
+    lanes::at(text, base, |block| lanes.specials(block))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::Baseline;
 
     /// Every special byte of the text, as [`Specials`] finds them.
     fn found(text: &[u8]) -> Vec<usize> {
-        let mut specials = Specials::new(text);
+        let mut specials = Specials::new(Baseline, text);
         let mut found = vec![specials.next(text, 0)];
         while let Some(&last) = found.last().filter(|&&last| last < text.len()) {
             found.push(specials.next(text, last + 1));
@@ -126,7 +97,7 @@ mod tests {
     #[test]
     fn blocks_in_between_may_be_passed_over() {
         let text = [b'"'; 300];
-        let mut specials = Specials::new(&text);
+        let mut specials = Specials::new(Baseline, &text);
         assert_eq!(specials.next(&text, 3), 3);
         assert_eq!(specials.next(&text, 201), 201);
         assert_eq!(specials.next(&text, 300), 300);

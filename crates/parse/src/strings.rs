@@ -1,5 +1,6 @@
 //! String literals: where they end, and what their escapes must look like.
 
+use crate::lanes::Lanes;
 use crate::specials::Specials;
 
 /// The offset behind the closing quote of the string whose opening quote stands before `at`.
@@ -7,7 +8,7 @@ use crate::specials::Specials;
 /// # Errors
 /// The offset of the first byte that cannot stand there; the length of the text if the string does not end.
 #[inline(always)]
-pub(crate) fn end(text: &[u8], specials: &mut Specials, at: usize) -> Result<End, usize> {
+pub(crate) fn end(text: &[u8], specials: &mut Specials<impl Lanes>, at: usize) -> Result<End, usize> {
     let mut end = End { at: specials.next(text, at), escaped: false };
     loop {
         match text.get(end.at) {
@@ -47,9 +48,10 @@ fn escape(text: &[u8], at: usize) -> Result<usize, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::Baseline;
 
     fn end_of(text: &[u8]) -> Result<(usize, bool), usize> {
-        end(text, &mut Specials::new(text), 1).map(|end| (end.at, end.escaped))
+        end(text, &mut Specials::new(Baseline, text), 1).map(|end| (end.at, end.escaped))
     }
 
     #[test]

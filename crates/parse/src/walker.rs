@@ -3,6 +3,7 @@
 use fhirline_core::{BadRecord, Fault};
 
 use crate::blank::blank_length;
+use crate::lanes::{self, Lanes, Work};
 use crate::nesting::{Nesting, Outer};
 use crate::numbers::{literal, number};
 use crate::specials::Specials;
@@ -18,17 +19,31 @@ pub(crate) fn walk(text: &[u8]) -> Result<TopLevel, BadRecord> {
 /// Walks over the JSON value at the front of a text, behind white space, up to its end and no further.
 #[inline(never)]
 pub(crate) fn walk_first(text: &[u8]) -> Result<TopLevel, BadRecord> {
-    let mut cursor = Cursor::<false> { text, at: 0, specials: Specials::new(text) };
-    let mut nesting = Nesting::default();
-    let mut outer = Outer::default();
-    let mut top = TopLevel::default();
-    cursor.blank();
-    top.begins_at = cursor.at;
-    loop {
-        cursor.value(&mut nesting, &mut outer, &mut top)?;
-        if !cursor.advance(&mut nesting, &outer, &mut top)? {
-            top.ends_at = cursor.at;
-            return Ok(top);
+    lanes::run(First { text })
+}
+
+struct First<'t> {
+    text: &'t [u8],
+}
+
+impl Work for First<'_> {
+    type Output = Result<TopLevel, BadRecord>;
+
+    #[inline(always)]
+    fn by<L: Lanes>(self, lanes: L) -> Self::Output {
+        let text = self.text;
+        let mut cursor = Cursor::<L, false> { text, at: 0, specials: Specials::new(lanes, text) };
+        let mut nesting = Nesting::default();
+        let mut outer = Outer::default();
+        let mut top = TopLevel::default();
+        cursor.blank();
+        top.begins_at = cursor.at;
+        loop {
+            cursor.value(&mut nesting, &mut outer, &mut top)?;
+            if !cursor.advance(&mut nesting, &outer, &mut top)? {
+                top.ends_at = cursor.at;
+                return Ok(top);
+            }
         }
     }
 }
@@ -40,12 +55,29 @@ pub(crate) fn walk_first(text: &[u8]) -> Result<TopLevel, BadRecord> {
 /// What is wrong with that token, if anything, is not told: whoever can stop within a token finds that from its beginning.
 #[inline(never)]
 pub(crate) fn walk_within(text: &[u8], at: usize, nesting: &mut Nesting, outer: &mut Outer) -> (usize, Next) {
-    let mut cursor = Cursor::<true> { text, at, specials: Specials::within(text, at) };
-    // A copy, so that it can stay in registers.
-    let mut inner = *nesting;
-    let next = cursor.tokens(&mut inner, outer).map_or_else(|stop| stop.next, |()| Next::After);
-    *nesting = inner;
-    (cursor.at, next)
+    lanes::run(Within { text, at, nesting, outer })
+}
+
+struct Within<'t, 'n> {
+    text: &'t [u8],
+    at: usize,
+    nesting: &'n mut Nesting,
+    outer: &'n mut Outer,
+}
+
+impl Work for Within<'_, '_> {
+    type Output = (usize, Next);
+
+    #[inline(always)]
+    fn by<L: Lanes>(self, lanes: L) -> (usize, Next) {
+        let Self { text, at, nesting, outer } = self;
+        let mut cursor = Cursor::<L, true> { text, at, specials: Specials::within(lanes, text, at) };
+        // A copy, so that it can stay in registers.
+        let mut inner = *nesting;
+        let next = cursor.tokens(&mut inner, outer).map_or_else(|stop| stop.next, |()| Next::After);
+        *nesting = inner;
+        (cursor.at, next)
+    }
 }
 
 /// What the walk would take next.
@@ -85,13 +117,13 @@ impl From<Stop> for BadRecord {
 /// Where the walk stops `at` is the beginning of the token that it did not take. `WITHIN` says that the text is a fragment,
 /// and the walk one in the values of a record: it ends above them, and its keys are not those of the record.
 #[derive(Clone, Copy)]
-struct Cursor<'r, const WITHIN: bool> {
+struct Cursor<'r, L, const WITHIN: bool> {
     text: &'r [u8],
     at: usize,
-    specials: Specials,
+    specials: Specials<L>,
 }
 
-impl<const WITHIN: bool> Cursor<'_, WITHIN> {
+impl<L: Lanes, const WITHIN: bool> Cursor<'_, L, WITHIN> {
     /// Passes all tokens behind a value.
     #[inline(always)]
     fn tokens(&mut self, nesting: &mut Nesting, outer: &mut Outer) -> Result<(), Stop> {

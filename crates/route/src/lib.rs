@@ -29,6 +29,8 @@
 //! The batch is as large as the chunk; its lists have at most one entry a line. A line that is a chunk of its own is
 //! not copied but handed on in the buffer in which it came.
 
+#![forbid(unsafe_code)]
+
 mod filter;
 mod ids;
 mod long;

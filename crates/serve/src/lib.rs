@@ -26,6 +26,8 @@
 //!
 //! Cut this way, the service knows nothing of pipelines but `fhirline`'s `Job`, and nothing of Fasten but what `fhirline-connect` says.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "service")]
 mod aside;
 #[cfg(feature = "service")]

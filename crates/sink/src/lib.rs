@@ -56,6 +56,8 @@
 //! best followed by the next one. [`Sink::fail_source`] cuts nothing off: it notes the moment at which the source began, and
 //! leaves it to [`SplitSink::resume`] to cut. [`Finished::seal`] ends the time in which any checkpoint holds.
 
+#![forbid(unsafe_code)]
+
 mod blocks;
 mod bundle;
 mod cat;

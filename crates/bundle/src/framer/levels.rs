@@ -6,7 +6,7 @@ use crate::anchors::{Among, Anchors};
 use crate::framed::{Container, Ending, EntryEnds, Framed, Known};
 use crate::line::{Indent, Line};
 use crate::look::Look;
-use crate::skim::{Skim, begins_value};
+use crate::skim::{Over, begins_value};
 
 use super::parts::Purpose;
 use super::{Flow, Found, Framer, begins, ends};
@@ -129,7 +129,7 @@ impl Framer {
             (_, b'"') if self.in_object() => self.member(),
             _ if self.in_object() => self.lose(byte),
             _ if matches!(self.level, Level::Outside | Level::List) => self.resource(),
-            _ => self.begin(Purpose::NotObject, Skim::value()),
+            _ => self.begin(Purpose::NotObject, Over::Value),
         }
     }
 
@@ -141,8 +141,8 @@ impl Framer {
             (Level::Wrapper, b'[') => self.enter_array(Level::Providers, Among::Entries),
             (Level::Lists, b'[') => self.enter_array(Level::List, Among::List),
             (Level::Provider, b'{') => self.enter(Level::Lists),
-            (Level::Provider, _) => self.begin(Purpose::NotObject, Skim::value()),
-            _ => self.begin(Purpose::NotArray, Skim::value()),
+            (Level::Provider, _) => self.begin(Purpose::NotObject, Over::Value),
+            _ => self.begin(Purpose::NotArray, Over::Value),
         }
     }
 
@@ -159,7 +159,7 @@ impl Framer {
         self.anchors.begin(among, own, self.indent.filter(|_| own.is_none() && is_last_on_line));
         match self.level {
             Level::Outside => self.candidate(),
-            Level::Entries => self.begin(Purpose::Entry, Skim::object()),
+            Level::Entries => self.begin(Purpose::Entry, Over::Object),
             Level::Providers => {
                 self.resources = 0;
                 self.enter(Level::Provider)
@@ -190,7 +190,7 @@ impl Framer {
             }
             _ => Purpose::EntryMember,
         };
-        self.begin(purpose, Skim::member())
+        self.begin(purpose, Over::Member)
     }
 
     fn in_object(&self) -> bool {
@@ -209,14 +209,14 @@ impl Framer {
     }
 
     fn resource(&mut self) -> Flow {
-        self.begin(Purpose::Resource, Skim::value())
+        self.begin(Purpose::Resource, Over::Value)
     }
 
     fn candidate(&mut self) -> Flow {
         if self.options.keep_bundles {
-            return self.begin(Purpose::Resource, Skim::value());
+            return self.begin(Purpose::Resource, Over::Value);
         }
-        self.begin(Purpose::Candidate(Look::default()), Skim::object())
+        self.begin(Purpose::Candidate(Look::default()), Over::Object)
     }
 
     /// The end of the container that is open, if the bracket is its own.
@@ -268,7 +268,7 @@ impl Framer {
                 self.harmed();
                 self.abandon();
             }
-            _ => return self.begin(Purpose::Lost, Skim::lost()),
+            _ => return self.begin(Purpose::Lost, Over::Nothing),
         }
         self.queued.take().map_or(Flow::On, |told| Flow::Found(Found::Told(told)))
     }

@@ -4,7 +4,7 @@ use fhirline_core::{BadRecord, Fault, Position};
 
 use crate::framed::{Container, Defect, EntryEnds, Framed, Kind, Known};
 use crate::look::{Look, Verdict};
-use crate::skim::{Seen, Skim, WayOut, Window};
+use crate::skim::{Over, Seen, WayOut, Window};
 
 use super::levels::{Expect, Level};
 use super::walk::{Proof, Walked, Walks};
@@ -13,7 +13,6 @@ use super::{Flow, Found, Framer, Harm, LEAST_HELD_BYTES, Options, line_ends_of};
 /// The part that is being read.
 pub(super) struct Open {
     pub(super) purpose: Purpose,
-    pub(super) skim: Skim,
     /// Where its first byte stands.
     at: Position,
     /// How many of its bytes were handed out already.
@@ -44,13 +43,13 @@ pub(super) enum Purpose {
 
 impl Framer {
     /// Begins a part at the first byte that is held.
-    pub(super) fn begin(&mut self, purpose: Purpose, skim: Skim) -> Flow {
+    pub(super) fn begin(&mut self, purpose: Purpose, over: Over) -> Flow {
         let (at, walks) = (self.at, self.walks);
-        let anchors = self.anchors.outermost(self.level.anchors());
         self.proof = Proof::default();
-        let open = self.open.insert(Open { purpose, skim, at, offset: 0, line_ends: 0, read: 0, walks });
-        open.skim.jump(matches!(walks, Walks::From(_)));
-        open.skim.anchor(self.indent, self.line, anchors);
+        self.open = Some(Open { purpose, at, offset: 0, line_ends: 0, read: 0, walks });
+        self.skim.restart(over);
+        self.skim.jump(matches!(walks, Walks::From(_)));
+        self.skim.anchor(self.indent, self.line, self.anchors.outermost(self.level.anchors()));
         Flow::On
     }
 
@@ -62,7 +61,7 @@ impl Framer {
         let window = Window { text: &held[..held.len().min(room)], offset: open.offset };
         let is_all = self.finished || held.len() > room;
         // What comes to a second look was skimmed before.
-        match open.walk(window.text, is_all, self.is_second_look) {
+        match open.walk(&self.skim, window.text, is_all, self.is_second_look) {
             Walked::End(at, proof) => {
                 self.proof = proof;
                 return self.end_part(at);
@@ -71,7 +70,7 @@ impl Framer {
             Walked::Short if matches!(open.purpose, Purpose::Resource) => return Flow::Wait,
             Walked::Short | Walked::Stuck => {}
         }
-        let seen = open.skim.pass(window, open.read);
+        let seen = self.skim.pass(window, open.read);
         match seen {
             Seen::More => {
                 open.read = window.text.len();
@@ -96,14 +95,14 @@ impl Framer {
         let is_held = open.offset == 0;
         match &mut open.purpose {
             Purpose::Candidate(look) => {
-                let is_wanted = look.key(open.skim.word());
-                open.skim.want_value(is_wanted);
+                let is_wanted = look.key(self.skim.word());
+                self.skim.want_value(is_wanted);
                 if look.verdict() == Some(Verdict::Providers) {
                     return self.find_providers(at);
                 }
             }
             Purpose::BundleMember | Purpose::EntryMember
-                if is_held && open.skim.word().is(self.level.key()) =>
+                if is_held && self.skim.word().is(self.level.key()) =>
             {
                 return self.pass_key(at);
             }
@@ -111,7 +110,7 @@ impl Framer {
                 self.expect = Expect::Colon;
                 return self.hand_out(at, Kind::ListName);
             }
-            Purpose::Entry if open.skim.word().is("resource") => return self.find_resource(at),
+            Purpose::Entry if self.skim.word().is("resource") => return self.find_resource(at),
             _ => {}
         }
         Flow::On
@@ -121,12 +120,12 @@ impl Framer {
     fn note_value(&mut self, at: usize, is_text: bool) -> Flow {
         let Some(open) = &mut self.open else { return Flow::On };
         let Purpose::Candidate(look) = &mut open.purpose else { return Flow::On };
-        look.value(is_text.then_some(open.skim.word()));
+        look.value(is_text.then_some(self.skim.word()));
         match look.verdict() {
             None | Some(Verdict::Providers) => Flow::On,
             Some(Verdict::Whole) => {
                 open.purpose = Purpose::Resource;
-                open.skim.deafen();
+                self.skim.deafen();
                 Flow::On
             }
             Some(Verdict::Bundle(kind)) if open.offset == 0 => self.open_container(Container::Bundle(kind)),
@@ -162,7 +161,7 @@ impl Framer {
     /// The part ends before `at`.
     fn end_part(&mut self, at: usize) -> Flow {
         let Some(open) = &self.open else { return Flow::On };
-        let kind = match (open.skim.fault(), open.purpose) {
+        let kind = match (self.skim.fault(), open.purpose) {
             (None, Purpose::Candidate(look)) => match look.last_verdict() {
                 None => Kind::Resource,
                 Some(kind) if open.offset == 0 => return self.open_container(Container::Bundle(kind)),
@@ -175,7 +174,7 @@ impl Framer {
             {
                 return self.pass_syntax(at, Expect::After);
             }
-            _ => open.kind(),
+            _ => open.kind(self.skim.fault()),
         };
         self.expect = Expect::After;
         self.hand_out(at, kind)
@@ -183,7 +182,7 @@ impl Framer {
 
     /// The part is broken, and what is told begins at `at`.
     fn leave_part(&mut self, at: usize, way: WayOut) -> Flow {
-        let kind = self.open.as_ref().map_or(Kind::Undecided, Open::kind);
+        let kind = self.open.as_ref().map_or(Kind::Undecided, |open| open.kind(self.skim.fault()));
         let flow = self.hand_out(at, kind);
         match way {
             WayOut::Element(among) => self.resume(among),
@@ -195,10 +194,9 @@ impl Framer {
     /// Hands out the open part, which ends before `at`.
     fn hand_out(&mut self, at: usize, kind: Kind) -> Flow {
         let Some(open) = &self.open else { return Flow::On };
-        // It is large, and taking it out would move it.
         let (begins_at, offset, line_ends_before) = (open.at, open.offset, open.line_ends);
         let is_resource = matches!(open.purpose, Purpose::Resource) && self.level != Level::Outside;
-        let left = open.skim.fault().map(|_| open.skim.anchors());
+        let left = self.skim.fault().map(|_| self.skim.anchors());
         self.open = None;
         if let Some(left) = left {
             self.harmed();
@@ -225,11 +223,11 @@ impl Framer {
         open.offset += bytes as u64;
         open.read = 0;
         let line_ends_before = open.line_ends;
-        open.line_ends = match open.skim.line_ends_up_to(open.offset) {
+        open.line_ends = match self.skim.line_ends_up_to(open.offset) {
             Some(line_ends) => line_ends,
             None => line_ends_before + line_ends_of(self.line_ends_left, &self.buffer.held()[..bytes]),
         };
-        let (kind, line_ends) = (open.kind_so_far(), open.line_ends);
+        let (kind, line_ends) = (open.kind_so_far(self.skim.fault()), open.line_ends);
         let taken = self.take_counted(bytes, line_ends - line_ends_before);
         Flow::Found(Found::Piece { part_at, offset, kind, taken, line_ends, last: false })
     }
@@ -238,10 +236,10 @@ impl Framer {
     pub(super) fn cut_part(&mut self, held: usize) -> Option<Found> {
         let open = self.open.as_ref()?;
         let end = BadRecord { fault: Fault::Incomplete, at: open.offset + held as u64 };
-        let fault = open.skim.fault();
+        let fault = self.skim.fault();
         let kind = match fault {
             // A head ends right behind a value.
-            None if self.only_head && open.skim.may_end() => open.kind(),
+            None if self.only_head && self.skim.may_end() => open.kind(None),
             why => Kind::Broken(Defect::Malformed(why.unwrap_or(end))),
         };
         if let Purpose::Candidate(look) = open.purpose
@@ -272,9 +270,9 @@ impl Open {
         }
     }
 
-    /// What it is, now that it has ended.
-    fn kind(&self) -> Kind {
-        if let Some(fault) = self.skim.fault() {
+    /// What it is, now that it has ended with that fault.
+    fn kind(&self, fault: Option<BadRecord>) -> Kind {
+        if let Some(fault) = fault {
             return Kind::Broken(Defect::Malformed(fault));
         }
         match self.purpose {
@@ -291,10 +289,10 @@ impl Open {
     }
 
     /// What it is as far as it has been read.
-    fn kind_so_far(&self) -> Kind {
+    fn kind_so_far(&self, fault: Option<BadRecord>) -> Kind {
         match self.purpose {
-            Purpose::Candidate(_) | Purpose::Entry if self.skim.fault().is_none() => Kind::Undecided,
-            _ => self.kind(),
+            Purpose::Candidate(_) | Purpose::Entry if fault.is_none() => Kind::Undecided,
+            _ => self.kind(fault),
         }
     }
 }

@@ -8,6 +8,8 @@
 use fhirline_core::{Fault, ResourceType};
 use fhirline_parse::{FirstValue, first_value, sound_value_length};
 
+use crate::skim::Skim;
+
 use super::parts::{Open, Purpose};
 
 /// A part longer than this is not worth a walk that may have to begin anew with every read.
@@ -51,9 +53,9 @@ impl Open {
     /// Walks over the part if that promises to come to its end. `text` is what is held of it, or may be, and `is_all` says
     /// that no more will come. Where all is known to be `is_sound`, quotes and brackets are enough to find the end of a
     /// resource; the rest of the proof is for whoever gets it.
-    pub(super) fn walk(&mut self, text: &[u8], is_all: bool, is_sound: bool) -> Walked {
+    pub(super) fn walk(&mut self, skim: &Skim, text: &[u8], is_all: bool, is_sound: bool) -> Walked {
         let Walks::From(least) = self.walks else { return Walked::Stuck };
-        if !self.is_walkable() {
+        if !self.is_walkable() || skim.fault().is_some() {
             return Walked::Stuck;
         }
         if text.len() < least && !is_all {
@@ -84,7 +86,7 @@ impl Open {
             Purpose::Candidate(look) => look.promises_whole(),
             _ => false,
         };
-        may_be_whole && self.offset == 0 && self.skim.fault().is_none()
+        may_be_whole && self.offset == 0
     }
 
     /// Whether that is no container.

@@ -2,6 +2,7 @@
 
 use super::top::Top;
 use crate::decode;
+use crate::lanes::Baseline;
 use crate::specials::Specials;
 
 /// The body of the string that is being read.
@@ -33,7 +34,7 @@ impl Body {
     pub(super) fn pass(
         &mut self,
         text: &[u8],
-        specials: &mut Specials,
+        specials: &mut Specials<Baseline>,
         at: usize,
         top: &mut Top,
     ) -> Result<(usize, bool), usize> {

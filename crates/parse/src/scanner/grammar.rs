@@ -7,6 +7,7 @@ use fhirline_core::{BadRecord, Fault};
 use super::body::Body;
 use super::number::Number;
 use super::top::{Found, Top};
+use crate::lanes::Baseline;
 use crate::nesting::{Nesting, Outer};
 use crate::specials::Specials;
 use crate::walker::{self, Next};
@@ -121,7 +122,7 @@ impl Grammar {
     }
 
     fn read(&mut self, piece: &[u8]) -> Result<(), Refused> {
-        let mut specials = Specials::new(piece);
+        let mut specials = Specials::new(Baseline, piece);
         let mut at = 0;
         while let Some(&byte) = piece.get(at) {
             at = match self.state {
@@ -139,13 +140,13 @@ impl Grammar {
     /// Passes all tokens that end within the piece, up to the end of the values that are open in the record: several times
     /// as quick as byte by byte. The token at which that stops is read as any other: what is wrong with it, and how much of
     /// it there is, is found in one place only.
-    fn walk(&mut self, piece: &[u8], specials: &mut Specials, at: usize) -> Result<usize, Refused> {
+    fn walk(&mut self, piece: &[u8], specials: &mut Specials<Baseline>, at: usize) -> Result<usize, Refused> {
         let (end, next) = walker::walk_within(piece, at, &mut self.nesting, &mut self.outer);
         if end == at {
             return self.token(piece[at], at);
         }
         self.state = next.into();
-        *specials = Specials::within(piece, end);
+        *specials = Specials::within(Baseline, piece, end);
         Ok(end)
     }
 
@@ -153,7 +154,7 @@ impl Grammar {
     fn string(
         &mut self,
         piece: &[u8],
-        specials: &mut Specials,
+        specials: &mut Specials<Baseline>,
         at: usize,
         is_key: bool,
     ) -> Result<usize, Refused> {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// Longest name that still looks like a resource type, in bytes.
 const MAX_BYTES: usize = 64;
@@ -7,7 +8,7 @@ const MAX_BYTES: usize = 64;
 ///
 /// The set is open: a type that no FHIR version knows is as good as `Patient`. What the shape guarantees is that the
 /// name is safe as a file name, an object key and a metric label. It is held in place (65 bytes, no allocation).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ResourceType {
     len: u8,
     bytes: [u8; MAX_BYTES],
@@ -50,6 +51,13 @@ impl fmt::Debug for ResourceType {
 impl fmt::Display for ResourceType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+// Of the name alone: what is behind it is the same in all.
+impl Hash for ResourceType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 

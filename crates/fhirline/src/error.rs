@@ -150,7 +150,8 @@ pub enum JobError {
     /// The job could not be done, and why was told before: by the last item.
     #[error("the job could not be done, as its last item said")]
     Told,
-    /// A filter or a callback that the job was given panicked, or a sink of the caller's in a thread of the job.
+    /// A filter, a callback or a sink that the job was given panicked in a thread of the job. In a thread of the caller's a panic goes
+    /// through.
     #[error("code that the job was given panicked: a filter, a callback or a sink")]
     CallerPanicked,
     /// The run had to stop.

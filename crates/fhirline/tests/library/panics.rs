@@ -45,9 +45,10 @@ fn is_of_the_caller(error: &JobError) -> bool {
 #[test]
 fn a_filter_that_panics_is_the_callers() {
     let source = Counted::new(export(97, 1 << 20), 1);
+    let workers = source.job().threads(2).filter(Falling);
+    assert!(is_of_the_caller(&workers.to(Output::Stats).run().expect_err("it fell")));
     for threads in [1, 2] {
         let job = source.job().threads(threads).filter(Falling);
-        assert!(is_of_the_caller(&job.clone().to(Output::Stats).run().expect_err("it fell")));
         let last = job.batches().expect("enough memory").last().expect("an error");
         assert!(is_of_the_caller(&last.expect_err("it fell")));
     }

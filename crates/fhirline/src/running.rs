@@ -60,7 +60,7 @@ impl JobRun<'static> {
 }
 
 impl Running {
-    /// What stops the job; the future ends with [`RunError::Cancelled`] then.
+    /// What stops the job; the future ends with [`RunError::Cancelled`](crate::RunError::Cancelled) then.
     #[must_use]
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()

@@ -48,6 +48,10 @@ compare *ARGS:
 demo *ARGS:
     cargo run --release --bin fhirline -- demo {{ ARGS }}
 
+# whether the public API of all library crates breaks that of the baseline (needs cargo-semver-checks)
+semver:
+    .ci/semver all
+
 # licences, bans and sources of the dependency tree (needs cargo-deny)
 deny:
     cargo deny check bans licenses sources

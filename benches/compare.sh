@@ -269,6 +269,9 @@ report() {
     printf -- '- machine: %s, %s cores, %s\n' "$(cpu_model)" "$cpus" "$(uname -srm)"
     printf -- '- median of %s runs, rows interleaved; CPU is user + system, per GB of decoded input\n' "$RUNS"
     version "$fhirline" --version
+    printf -- '- binary: %s bytes, built with default features; %s packages beside its own crates\n' \
+        "$(wc -c < "$fhirline" | tr -d ' ')" \
+        "$(cargo tree --locked --edges normal,build --prefix none | sed 's/ (.*//' | sort -u | grep -cv '^fhirline')"
     version rustc --version
     version gzip --version
     version igzip --version

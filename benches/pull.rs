@@ -54,8 +54,9 @@ fn pull(criterion: &mut Criterion) {
     group.bench_function("pulled in batches", |bencher| {
         bencher.iter(|| {
             let batches = job().threads(2).batches().expect("enough memory");
-            let length =
-                |batch: fhirline::Batch| batch.resources().map(|resource| resource.length()).sum::<u64>();
+            let length = |batch: fhirline::PulledBatch| {
+                batch.resources().map(|resource| resource.length()).sum::<u64>()
+            };
             black_box(batches.map(|batch| length(batch.expect("sound"))).sum::<u64>())
         });
     });

@@ -53,7 +53,7 @@ struct Seen {
 impl Seen {
     /// What the report of a last run says.
     fn add(&mut self, report: &Value, last: &str) {
-        let Some(from) = report.get("resumedFrom") else { return };
+        let Some(from) = report.get("resumed_from") else { return };
         self.resumed += 1;
         self.inside += usize::from(from["source"] == last && from["byte"].as_u64() > Some(0));
     }

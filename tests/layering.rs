@@ -70,6 +70,10 @@ const ONLY_FROM: &[(&str, &[&str])] = &[
     ("libsqlite3-sys", &[]),
 ];
 
+/// Most packages that are built for the command line on Linux: with default features, and with all. Whoever adds one raises the number in
+/// the same commit, and says why (docs/decisions/0014).
+const MOST_PACKAGES: [(&[&str], usize); 2] = [(&[], 100), (&["--all-features"], 301)];
+
 /// The crates that may know an async runtime.
 const RIM: &[&str] = &["fhirline-fetch", "fhirline-connect", "fhirline-serve", "fhirline", CLI];
 
@@ -128,6 +132,22 @@ impl Graph {
         }
         seen
     }
+}
+
+/// How many packages are built for the command line beside itself: two versions of one are two, and what builds others counts too.
+fn packages_built(metadata: &Metadata) -> usize {
+    let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
+    let nodes: BTreeMap<_, _> = nodes.map(|node| (&node.id, node)).collect();
+    let cli = nodes.keys().find(|id| metadata[**id].name.as_str() == CLI).expect("the command line");
+    let (mut seen, mut next) = (BTreeSet::new(), vec![*cli]);
+    while let Some(id) = next.pop() {
+        let built = nodes[id]
+            .deps
+            .iter()
+            .filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind != DependencyKind::Development));
+        next.extend(built.map(|dep| &dep.pkg).filter(|id| seen.insert(*id)));
+    }
+    seen.len()
 }
 
 fn find<'t>(table: &'t [(&str, &'t [&str])], name: &str) -> Option<&'t [&'t str]> {
@@ -223,8 +243,13 @@ fn root() -> &'static Path {
 
 /// The metadata of the workspace; from the network only when the index at hand is not enough.
 fn metadata() -> Metadata {
+    metadata_with(&[])
+}
+
+fn metadata_with(features: &[&str]) -> Metadata {
     let read = |options: &[&str]| {
-        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let options: Vec<String> =
+            options.iter().chain(features).map(|option| (*option).to_owned()).collect();
         MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(options).exec()
     };
     read(&["--offline", "--filter-platform", "host-tuple"])
@@ -304,6 +329,16 @@ fn test_the_example_of_others_names_only_what_is_for_them() {
         named += ours(&source).len();
     }
     assert!(named > 8, "only {named} crates of ours are named");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn test_no_dependency_comes_unseen() {
+    for (features, most) in MOST_PACKAGES {
+        let built = packages_built(&metadata_with(features));
+        assert!(built <= most, "{built} packages with {features:?}, and {most} were reckoned with");
+        assert!(built + 10 > most, "{built} packages with {features:?}: lower the bound of {most}");
+    }
 }
 
 /// A graph in which declared and resolved edges are the same.

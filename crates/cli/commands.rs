@@ -19,6 +19,7 @@ use crate::network::NetworkArgs;
 use crate::reporter::Reporter;
 use crate::summary;
 use crate::trouble::{Broken, causes, hint_of, note, status_of, tell_failure, warn};
+use crate::wording::report_in_options;
 
 /// One stream per resource type.
 pub(crate) fn split(args: &SplitArgs) -> anyhow::Result<ExitStatus> {
@@ -189,7 +190,7 @@ fn refuse_source_as_report(tell: &TellArgs, sources: &[OsString]) -> anyhow::Res
 }
 
 fn json_of(report: &Report) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(report)? + "\n")
+    Ok(serde_json::to_string_pretty(&report_in_options(report.clone()))? + "\n")
 }
 
 pub(crate) fn job_of(

@@ -9,6 +9,7 @@ use crate::commands::{checksum_of, interruptible, reported, tell_report, total_b
 use crate::downloads::Downloads;
 use crate::summary;
 use crate::trouble::tell_broken_download;
+use crate::wording::download_in_options;
 
 /// Failures that are told one by one.
 const TOLD_FAILURES: usize = 1000;
@@ -54,7 +55,7 @@ pub(crate) fn fetch_job(args: &FetchArgs, folder: &Path) -> FetchJob {
 
 pub(crate) fn conclude(report: &FetchReport, args: &FetchArgs, folder: &Path) -> anyhow::Result<ExitStatus> {
     let destination = folder.display().to_string();
-    let json = serde_json::to_string_pretty(report)? + "\n";
+    let json = serde_json::to_string_pretty(&download_in_options(report.clone()))? + "\n";
     let told = tell_report(&json, &args.tell, || summary::of_fetch(report, &destination));
     report.failures.iter().take(TOLD_FAILURES).for_each(tell_broken_download);
     told?;

@@ -20,6 +20,7 @@ mod reporter;
 mod serve;
 mod summary;
 mod trouble;
+mod wording;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,8 @@ use anyhow::Context;
 
 use fhirline::{ExitStatus, FailureReport, FetchFailureReport, JobError, RunError};
 
+use crate::wording::in_options;
+
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const CAUSE: Style = Style::new().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
@@ -66,6 +68,17 @@ fn is_of_connect(_: &anyhow::Error) -> bool {
     false
 }
 
+#[cfg(feature = "connect")]
+fn hint_of_connect(error: &anyhow::Error) -> Option<String> {
+    crate::connect::hint_of(error)
+}
+
+/// Without the feature `connect`.
+#[cfg(not(feature = "connect"))]
+fn hint_of_connect(_: &anyhow::Error) -> Option<String> {
+    None
+}
+
 /// Whether the service could not go on.
 #[cfg(feature = "serve")]
 fn is_of_service(error: &anyhow::Error) -> bool {
@@ -78,22 +91,27 @@ fn is_of_service(_: &anyhow::Error) -> bool {
     false
 }
 
+#[cfg(feature = "serve")]
+fn hint_of_service(error: &anyhow::Error) -> Option<String> {
+    crate::serve::hint_of(error)
+}
+
+/// Without the feature `serve`.
+#[cfg(not(feature = "serve"))]
+fn hint_of_service(_: &anyhow::Error) -> Option<String> {
+    None
+}
+
 /// An error and what it was caused by.
 pub(crate) fn causes(error: &anyhow::Error) -> Vec<String> {
-    error.chain().map(ToString::to_string).collect()
+    error.chain().map(|cause| in_options(&cause.to_string())).collect()
 }
 
 /// What can be done about an error.
 pub(crate) fn hint_of(error: &anyhow::Error) -> Option<String> {
-    #[cfg(feature = "connect")]
-    if let Some(hint) = crate::connect::hint_of(error) {
-        return Some(hint);
-    }
-    #[cfg(feature = "serve")]
-    if let Some(hint) = crate::serve::hint_of(error) {
-        return Some(hint);
-    }
-    job_error(error).and_then(JobError::hint)
+    let hint = hint_of_connect(error).or_else(|| hint_of_service(error));
+    let hint = hint.or_else(|| job_error(error).and_then(JobError::hint));
+    hint.map(|hint| in_options(&hint))
 }
 
 fn job_error(error: &anyhow::Error) -> Option<&JobError> {
@@ -106,8 +124,9 @@ pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
     if status == ExitStatus::Complete {
         return ExitCode::SUCCESS;
     }
-    line(ERROR, "error", error);
-    error.chain().skip(1).for_each(|cause| line(CAUSE, "  caused by", cause));
+    let causes = causes(error);
+    causes.iter().take(1).for_each(|error| line(ERROR, "error", error));
+    causes.iter().skip(1).for_each(|cause| line(CAUSE, "  caused by", cause));
     if let Some(hint) = hint_of(error) {
         line(HINT, "  hint", &hint);
     }
@@ -139,12 +158,12 @@ pub(crate) fn tell_broken_download(failure: &FetchFailureReport) {
 }
 
 fn tell_broken_source(source: &str, stopped: &str, causes: &[String], hint: Option<&str>) {
-    let mut causes = causes.iter();
-    let first = causes.next().map_or("", String::as_str);
+    let mut causes = causes.iter().map(|cause| in_options(cause));
+    let first = causes.next().unwrap_or_default();
     line(ERROR, "error", &format!("{source} {first}{stopped}"));
-    causes.for_each(|cause| line(CAUSE, "  caused by", cause));
+    causes.for_each(|cause| line(CAUSE, "  caused by", &cause));
     if let Some(hint) = hint {
-        line(HINT, "  hint", &hint);
+        line(HINT, "  hint", &in_options(hint));
     }
 }
 

@@ -195,10 +195,10 @@ fn where_an_interrupted_run_went_on_is_in_the_report() {
     let others =
         "--threads 1 --memory 80MiB -v --progress never --durability none --checkpoint-bytes 1MiB --json";
     let report = place.run(&format!("{INTERRUPTED} {others}")).ends_with(5).json();
-    assert_eq!(report["resumedFrom"], serde_json::json!({ "source": "b.ndjson.gz", "line": 1, "byte": 0 }));
-    assert_eq!(report["rereadBytes"], lines(&[GOAL]).len(), "what it gave before");
+    assert_eq!(report["resumed_from"], serde_json::json!({ "source": "b.ndjson.gz", "line": 1, "byte": 0 }));
+    assert_eq!(report["reread_bytes"], lines(&[GOAL]).len(), "what it gave before");
     let report = place.run(&format!("{INTERRUPTED} --overwrite --json")).ends_with(5).json();
-    assert!(report.get("resumedFrom").is_none() && report.get("begunAfresh").is_none());
+    assert!(report.get("resumed_from").is_none() && report.get("begun_afresh").is_none());
 }
 
 #[test]

@@ -147,9 +147,9 @@ fn what_was_stopped_goes_on_where_it_was() {
     assert_eq!(child.wait().expect("ended").code(), Some(130));
     nothing_is_sealed(&place);
     let report = place.run(&format!("{command} -o out")).ends_with(3).json();
-    assert_eq!(report["resumedFrom"]["source"], "a.ndjson");
-    assert!(report["resumedFrom"]["byte"].as_u64().expect("a number") > 0);
-    assert_eq!(report["rereadBytes"], 0);
+    assert_eq!(report["resumed_from"]["source"], "a.ndjson");
+    assert!(report["resumed_from"]["byte"].as_u64().expect("a number") > 0);
+    assert_eq!(report["reread_bytes"], 0);
     place.run(&format!("{command} -o unbroken")).ends_with(3);
     assert!(place.contents("out") == place.contents("unbroken"));
 }

@@ -200,7 +200,7 @@ fn a_killed_run_goes_on_and_another_version_is_refused() {
     assert!(refused.stderr.contains("its version differs"), "{}", refused.shown());
     *version.lock().expect("no panic") = "\"v1\"";
     let ran = place.run(&format!("{line} --json")).ends_with(3);
-    assert!(ran.json()["resumedFrom"]["byte"].as_u64().is_some_and(|byte| byte > 0), "{}", ran.shown());
+    assert!(ran.json()["resumed_from"]["byte"].as_u64().is_some_and(|byte| byte > 0), "{}", ran.shown());
     assert!(outputs(&place, "out") == outputs(&place, "local"));
 }
 

@@ -77,7 +77,7 @@ fn a_disk_that_is_full() {
     error: cannot write the output
       caused by: cannot write to [TYPE].ndjson
       caused by: No space left on device (os error 28)
-      hint: free some space and run the same command again; nothing incomplete has a final name
+      hint: free some space and run the same again; nothing incomplete has a final name
     ");
 }
 
@@ -95,7 +95,7 @@ fn files_that_may_not_grow_and_then_may() {
     let files = place.files("out");
     assert!(files.iter().all(|name| name.ends_with(".partial")), "{files:?}");
     let report = place.shell(&format!("{split} -o out --json")).ends_with(3).json();
-    assert!(report["resumedFrom"]["byte"].as_u64().is_some_and(|byte| byte > 0), "{report}");
+    assert!(report["resumed_from"]["byte"].as_u64().is_some_and(|byte| byte > 0), "{report}");
     place.shell(&format!("{split} -o unbroken")).ends_with(3);
     assert!(place.contents("out") == place.contents("unbroken"));
 }

@@ -151,7 +151,7 @@ fn killed_ten_times_from_s3_to_s3() {
         }));
     }
     let report = place.run("out", code);
-    say(&format!("{hits} of {KILLS} hit, {takes:?} unbroken, at last from {}", report["resumedFrom"]));
+    say(&format!("{hits} of {KILLS} hit, {takes:?} unbroken, at last from {}", report["resumed_from"]));
     assert!(hits >= KILLS / 3, "{hits}");
     assert_same(&place.files("out"), &unbroken, "what was killed ten times");
     assert_eq!(server.s3_left("killed"), Vec::<String>::new(), "what only serves to go on");

@@ -2,7 +2,8 @@
 //!
 //! This crate owns the nouns: where a record stands ([`Position`]), what travels between steps ([`Chunk`],
 //! [`Batch`]), what is wrong with a record ([`Fault`], [`BadRecord`]), how the numbers add up ([`Ledger`]), what memory
-//! costs ([`Budget`], [`Lease`]), what a finished output says of itself ([`Receipt`]), and the seams to the
+//! costs ([`Budget`], [`Lease`]), what a finished output says of itself ([`Receipt`]), what a caller can set
+//! ([`Setting`]), and the seams to the
 //! outside: [`Origin`] (where bytes come from), [`Store`] (where they go) and [`Spools`] (where a record waits that is
 //! too long for memory).
 //!
@@ -43,6 +44,7 @@ mod origin;
 mod position;
 mod receipt;
 mod resource_type;
+mod setting;
 mod source_role;
 mod spool;
 mod store;
@@ -60,6 +62,7 @@ pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};
 pub use receipt::{Checksum, ChecksumKind, Receipt};
 pub use resource_type::ResourceType;
+pub use setting::Setting;
 pub use source_role::SourceRole;
 pub use spool::{MemorySpools, NoSpools, Spool, Spools};
 pub use store::{PARTIAL_SUFFIX, Partial, Store};

@@ -1,6 +1,5 @@
 //! Pull instead of push: resources in the hands of the caller, batch by batch.
 
-use std::env;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use fhirline_core::Lease;
-use fhirline_fetch::FolderSpools;
-use fhirline_flow::{Event, RunError};
+use fhirline_flow::Event;
 use fhirline_route::Grouping;
 use fhirline_sink::Encoding;
 
+use crate::calls::Calls;
 use crate::job::{Going, spawned};
 use crate::{ExitStatus, Job, JobError, Report};
 
@@ -21,7 +20,7 @@ mod hand_over;
 #[cfg(feature = "async")]
 mod stream;
 
-pub use batch::{Batch, Rejected, Rejects, Resources};
+pub use batch::{PulledBatch, Rejected, Rejects, Resources};
 use hand_over::HandOver;
 #[cfg(feature = "async")]
 pub use stream::BatchStream;
@@ -37,9 +36,10 @@ pub use stream::BatchStream;
 /// to which nobody writes) holds that up.
 pub struct Batches {
     /// None once the job is asked to end.
-    batches: Option<Receiver<Batch>>,
+    batches: Option<Receiver<PulledBatch>>,
     job: Option<JoinHandle<Result<Report, JobError>>>,
     cancel: fhirline_flow::Cancel,
+    calls: Calls,
     /// What the batch paid that the caller got last.
     lease: Option<Lease>,
     report: Option<Report>,
@@ -81,26 +81,28 @@ impl Job {
     /// As [`batches`](Self::batches).
     pub fn batches_with(self, on_event: impl FnMut(Event<'_>) + Send + 'static) -> Result<Batches, JobError> {
         // One, so that the job never waits for the caller to ask.
-        let (sender, batches): (SyncSender<Batch>, _) = sync_channel(1);
-        let (allow_incomplete, cancel) = (self.allow_incomplete, self.cancel.child());
+        let (sender, batches): (SyncSender<PulledBatch>, _) = sync_channel(1);
+        let (allow_incomplete, cancel, calls) =
+            (self.allow_incomplete, self.cancel.child(), self.calls.clone());
         let job = self
             .cancelled_by(cancel.clone())
             .handing_over(move |batch| sender.send(batch).is_ok(), on_event)?;
-        let (lease, report) = (None, None);
-        Ok(Batches { batches: Some(batches), job: Some(job), cancel, lease, report, allow_incomplete })
+        let (batches, job) = (Some(batches), Some(job));
+        Ok(Batches { batches, job, cancel, calls, lease: None, report: None, allow_incomplete })
     }
 
     /// Starts the job, with all batches for `give`, which tells whether anybody still takes them.
     fn handing_over(
         self,
-        give: impl FnMut(Batch) -> bool + Send + 'static,
+        give: impl FnMut(PulledBatch) -> bool + Send + 'static,
         mut on_event: impl FnMut(Event<'_>) + Send + 'static,
     ) -> Result<JoinHandle<Result<Report, JobError>>, JobError> {
         let plan = self.memory_plan(Encoding::plain())?;
-        let mut sink = HandOver::new(give);
+        let (mut sink, calls) = (HandOver::new(give), self.calls.clone());
+        let mut on_event = move |event: Event<'_>| calls.watching(|| on_event(event));
         spawned(move || {
             let started = Instant::now();
-            let going = Going::through(FolderSpools::new(env::temp_dir()));
+            let going = Going::through(self.spools(None));
             let ran = self.run(Grouping::ByType, &mut sink, plan, going, &mut on_event)?;
             Ok(self.report(&ran, plan).after(started))
         })
@@ -108,6 +110,12 @@ impl Job {
 }
 
 impl Batches {
+    /// The report, once the iterator has come to its end and the job could be done.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
     /// Reads what is left without handing it out, and gives the report: that of the whole run.
     ///
     /// # Errors
@@ -119,7 +127,7 @@ impl Batches {
     }
 
     /// The next batch; `None` at the end of the job, however it ended.
-    fn received(&mut self) -> Option<Batch> {
+    fn received(&mut self) -> Option<PulledBatch> {
         // Before the wait, or the job might wait for what it was given for.
         self.lease = None;
         let mut batch = self.batches.as_ref()?.recv().ok()?;
@@ -132,7 +140,7 @@ impl Batches {
         (self.batches, self.lease) = (None, None);
         match self.job.take().map(JoinHandle::join) {
             None => self.report.take().ok_or(JobError::Told),
-            Some(ended) => ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))),
+            Some(ended) => ended.unwrap_or_else(|_| Err(self.calls.lost())),
         }
     }
 }
@@ -150,7 +158,7 @@ fn last_item(ended: Result<Report, JobError>, allow_incomplete: bool) -> (Option
 }
 
 impl Iterator for Batches {
-    type Item = Result<Batch, JobError>;
+    type Item = Result<PulledBatch, JobError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(batch) = self.received() {

@@ -1,6 +1,7 @@
 use std::io;
 
 use fhirline_bundle::Refused;
+use fhirline_core::Setting;
 #[cfg(feature = "http")]
 use fhirline_fetch::BulkError;
 use fhirline_fetch::FetchError;
@@ -71,7 +72,7 @@ pub enum JobError {
     OtherRun {
         /// The destination as given.
         name: String,
-        /// The options that differ; `the sources` if none does.
+        /// The options that differ, as [`Setting`] names them; `the sources` if none does.
         differences: Vec<String>,
     },
     /// The destination holds an interrupted run with other options.
@@ -149,6 +150,10 @@ pub enum JobError {
     /// The job could not be done, and why was told before: by the last item.
     #[error("the job could not be done, as its last item said")]
     Told,
+    /// A filter, a callback or a sink that the job was given panicked in a thread of the job. In a thread of the caller's a panic goes
+    /// through.
+    #[error("code that the job was given panicked: a filter, a callback or a sink")]
+    CallerPanicked,
     /// The run had to stop.
     #[error(transparent)]
     Run(RunError),
@@ -164,39 +169,44 @@ impl JobError {
             Self::Incomplete { .. } => ExitStatus::Incomplete,
             #[cfg(feature = "http")]
             Self::Export(error) => status_of_export(error),
-            Self::Run(_) | Self::Destination { .. } | Self::Told => ExitStatus::Failed,
+            Self::Run(_) | Self::Destination { .. } | Self::Told | Self::CallerPanicked => ExitStatus::Failed,
             Self::Replay(error) => error.exit_status(),
             Self::Restore(error) => error.exit_status(),
             _ => ExitStatus::Usage,
         }
     }
 
-    /// What the user can do about it.
+    /// What can be done about it. It calls what can be set by the names of builder methods; [`Setting::renamed`] puts others in their
+    /// place, as the command line does with options.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NothingToRead { .. } => {
                 Some("name a file directly to have it read whatever it looks like".into())
             }
-            Self::Memory(error) => Some(format!("give --memory {}MiB or more", error.least_bytes >> 20)),
+            Self::Memory(error) => {
+                Some(format!("give {} {}MiB or more", Setting::Memory, error.least_bytes >> 20))
+            }
             Self::SourceInDestination { .. } => {
                 Some("choose a destination that holds none of the sources".into())
             }
             Self::NotAFolder { .. } | Self::NotOurs { .. } => {
                 Some("choose a folder that is new or empty".into())
             }
-            Self::Exists { .. } => Some("choose another name, or give --overwrite to replace it".into()),
-            Self::InUse { .. } => Some("wait for it to end, or choose another folder".into()),
-            Self::Damaged { .. } => Some("give --overwrite to make it anew".into()),
-            Self::OtherRun { .. } => {
-                Some("choose another folder, or give --overwrite to replace that run".into())
+            Self::Exists { .. } => {
+                Some(format!("choose another name, or give {} to replace it", Setting::Overwrite))
             }
-            Self::OtherOptions { .. } => Some(
-                "give the same options as before, choose another folder, or give --overwrite to begin afresh"
-                    .into(),
-            ),
+            Self::InUse { .. } => Some("wait for it to end, or choose another folder".into()),
+            Self::Damaged { .. } => Some(format!("give {} to make it anew", Setting::Overwrite)),
+            Self::OtherRun { .. } => {
+                Some(format!("choose another folder, or give {} to replace that run", Setting::Overwrite))
+            }
+            Self::OtherOptions { .. } => Some(format!(
+                "give the same options as before, choose another folder, or give {} to begin afresh",
+                Setting::Overwrite
+            )),
             Self::SourceChanged { .. } => {
-                Some("choose another folder, or give --overwrite to begin afresh".into())
+                Some(format!("choose another folder, or give {} to begin afresh", Setting::Overwrite))
             }
             Self::Replay(error) => error.hint(),
             Self::Restore(error) => error.hint(),
@@ -211,7 +221,7 @@ impl JobError {
             #[cfg(feature = "http")]
             Self::NoExport { .. } => Some("name the folder that the export was to be fetched to".into()),
             Self::Stream { .. } => Some("give the sink a destination that holds no run".into()),
-            Self::BadDestination { .. } | Self::Incomplete { .. } | Self::Told => None,
+            Self::BadDestination { .. } | Self::Incomplete { .. } | Self::Told | Self::CallerPanicked => None,
         }
     }
 }
@@ -259,18 +269,19 @@ fn run_hint(error: &RunError) -> Option<String> {
             Some("raise the limits that make outputs small, or their number".into())
         }
         RunError::Sink(SinkError::Entry { why: Refused::Duplicate, .. }) => {
-            Some("give --on-duplicate uuid or new-bundle".into())
+            Some(format!("give {} uuid or new-bundle", Setting::OnDuplicate))
         }
-        RunError::TooManyRejects { .. } => Some(
-            "without a limit, `fhirline stats` counts all faults and names the first place of each".into(),
-        ),
+        RunError::TooManyRejects { .. } => Some(format!(
+            "without a limit, {} counts all faults and names the first place of each",
+            Setting::Stats
+        )),
         RunError::Changed(_) => {
-            Some("put the source back as it was, or give --overwrite to begin afresh".into())
+            Some(format!("put the source back as it was, or give {} to begin afresh", Setting::Overwrite))
         }
-        RunError::Ledger(_) | RunError::WorkerLost => Some(
-            "this is a defect of fhirline; nothing was given its final name; --overwrite begins afresh"
-                .into(),
-        ),
+        RunError::Ledger(_) | RunError::WorkerLost => Some(format!(
+            "this is a defect of fhirline; nothing was given its final name; {} begins afresh",
+            Setting::Overwrite
+        )),
         _ => None,
     }
 }
@@ -278,10 +289,10 @@ fn run_hint(error: &RunError) -> Option<String> {
 fn io_hint(error: &io::Error) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space and run the same command again; nothing incomplete has a final name"
+            "free some space and run the same again; nothing incomplete has a final name"
         }
         io::ErrorKind::FileTooLarge => {
-            "raise the limit on the size of files (ulimit -f) and run the same command again"
+            "raise the limit on the size of files (ulimit -f) and run the same again"
         }
         io::ErrorKind::PermissionDenied => "check who may write there",
         io::ErrorKind::ReadOnlyFilesystem => "choose a destination on a file system that can be written",

@@ -2,7 +2,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use fhirline_line_split::ChunkSize;
 use fhirline_route::{Filter, Filters, Grouping, IdRule, Proof, Router, Selection};
 use fhirline_sink::{CatSink, Encoding, Sink, StatsSink};
 
+use crate::calls::Calls;
 use crate::expectation::DeclaredCounts;
 use crate::replay::Replay;
 use crate::report::{Account, length_report, memory_report};
@@ -42,7 +43,7 @@ const MOST_HELD_BYTES: u64 = 24 << 20;
 /// What is called with each event of a run.
 pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
 
-/// A run over sources: what to read and how. [`split`](Self::split), [`cat`](Self::cat) and [`stats`](Self::stats) do it.
+/// A run over sources: what to read and how. [`to`](Self::to) says where the resources go, and [`run`](crate::JobRun::run) does it.
 ///
 /// ```
 /// use fhirline::{ExitStatus, Job, SplitJob};
@@ -52,12 +53,15 @@ pub type OnEvent<'e> = dyn FnMut(Event<'_>) + 'e;
 /// std::fs::write(&export, "{\"resourceType\":\"Patient\"}\n{\"resourceType\":\"Goal\"}\nnot a record\n")?;
 ///
 /// let out = folder.path().join("out");
-/// let report = Job::new([&export])?.split(&SplitJob::to(&out), &mut |_| {})?;
+/// let report = Job::new([&export])?.to(SplitJob::to(&out)).run()?;
 /// assert_eq!(report.status, ExitStatus::Quarantined);
 /// assert_eq!(std::fs::read(out.join("Patient.ndjson"))?, b"{\"resourceType\":\"Patient\"}\n");
 /// assert_eq!(std::fs::read(out.join("_quarantine/lines.raw"))?, b"not a record\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Whoever cannot give the output away, but lends it, calls the verb that `run` calls: [`split`](Self::split), [`bundle`](Self::bundle),
+/// [`cat`](Self::cat), [`stats`](Self::stats) and [`write_to`](Self::write_to) borrow output and callback, which need not be [`Send`].
 #[derive(Clone)]
 pub struct Job {
     pub(crate) sources: Sources,
@@ -77,6 +81,8 @@ pub struct Job {
     pub(crate) proof: Proof,
     pub(crate) selection: Selection,
     pub(crate) filters: Option<Filters>,
+    pub(crate) calls: Calls,
+    pub(crate) spool_dir: Option<PathBuf>,
     pub(crate) expectation: Option<Expectation>,
     pub(crate) cancel: Cancel,
     /// For tests: the product uses the default.
@@ -155,6 +161,8 @@ impl Job {
             proof: Proof::Full,
             selection: Selection::default(),
             filters: None,
+            calls: Calls::default(),
+            spool_dir: None,
             expectation: None,
             cancel: Cancel::new(),
             chunk_size: ChunkSize::default(),
@@ -227,6 +235,15 @@ impl Job {
     #[must_use]
     pub fn keep_bundles(mut self, keep: bool) -> Self {
         self.keep_bundles = keep;
+        self
+    }
+
+    /// Where lines wait that are too long for memory; in the system's folder for temporary files unless set. For batches, streams,
+    /// [`Output::Cat`](crate::Output::Cat), [`Output::Stats`](crate::Output::Stats), and sinks whose [`SinkJob`](crate::SinkJob) names
+    /// no other; [`SplitJob`] and [`BundleJob`](crate::BundleJob) have folders of their own.
+    #[must_use]
+    pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.spool_dir = folder;
         self
     }
 
@@ -345,7 +362,7 @@ impl Job {
     pub fn cat(self, out: &mut (dyn Write + Send), on_event: &mut OnEvent<'_>) -> Result<Report, JobError> {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
-        let going = Going::through(FolderSpools::new(env::temp_dir()));
+        let going = Going::through(self.spools(None));
         let ran = self.run(Grouping::Together, &mut CatSink::new(out), plan, going, on_event)?;
         Ok(self.report(&ran, plan).after(started))
     }
@@ -358,13 +375,18 @@ impl Job {
         let started = Instant::now();
         let plan = self.memory_plan(Encoding::plain())?;
         let mut sink = StatsSink::new();
-        let going = Going::through(FolderSpools::new(env::temp_dir()));
+        let going = Going::through(self.spools(None));
         let ran = self.run(Grouping::ByType, &mut sink, plan, going, on_event)?;
         let mut report = self.report(&ran, plan);
         let types = sink.into_types();
         report.lengths =
             types.iter().map(|(destination, stats)| length_report(*destination, stats)).collect();
         Ok(report.after(started))
+    }
+
+    /// Where lines wait that are too long for memory, unless the output names another folder.
+    pub(crate) fn spools(&self, of_output: Option<&PathBuf>) -> FolderSpools {
+        FolderSpools::new(of_output.or(self.spool_dir.as_ref()).cloned().unwrap_or_else(env::temp_dir))
     }
 
     pub(crate) fn run(
@@ -376,7 +398,9 @@ impl Job {
         on_event: &mut OnEvent<'_>,
     ) -> Result<Ran, JobError> {
         let (proof, selection, ids) = (self.proof, self.selection.clone(), going.ids);
-        let router = Router { proof, selection, grouping, ids, filters: self.filters.clone() };
+        self.calls.begin();
+        let filters = self.filters.as_ref().map(|filters| self.calls.watched(filters));
+        let router = Router { proof, selection, grouping, ids, filters };
         let options = FlowOptions {
             threads: self.threads,
             max_line_bytes: self.max_line_bytes,
@@ -398,7 +422,8 @@ impl Job {
         let declared = Arc::new(Mutex::new(DeclaredCounts::new(self.keep_bundles)));
         let held_bytes = memory.download_bytes.saturating_sub(CONNECTION_BYTES);
         let entries = self.entries_counted(Arc::clone(&declared), held_bytes);
-        let outcome = run(entries, &router, sink, &options, &self.cancel, on_event)?;
+        let outcome = run(entries, &router, sink, &options, &self.cancel, on_event);
+        let outcome = outcome.map_err(|error| self.calls.blamed(error.into()))?;
         if outcome.sources == 0 {
             return Err(JobError::NothingToRead { skipped: outcome.skipped_entries });
         }

@@ -43,6 +43,7 @@ mod tour {}
 
 mod batches;
 mod bundle;
+mod calls;
 pub mod cookbook;
 mod destination;
 mod error;
@@ -67,7 +68,7 @@ mod split;
 
 #[cfg(feature = "async")]
 pub use batches::BatchStream;
-pub use batches::{Batch, Batches, Rejected, Rejects, Resources};
+pub use batches::{Batches, PulledBatch, Rejected, Rejects, Resources};
 pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob, RestoreReport};
 pub use error::JobError;
 pub use exit::ExitStatus;
@@ -78,7 +79,9 @@ pub use fetch::{
     DownloadError, FetchEvent, FetchFailureReport, FetchJob, FetchReport, FetchedReport, OnFetch,
 };
 pub use fhirline_bundle::{BaseUrl, BaseUrlError, Form, Method, OnDuplicate};
-pub use fhirline_core::{BadRecord, ChecksumKind, Fault, Identity, Origin, Position, ResourceType, SourceId};
+pub use fhirline_core::{
+    BadRecord, ChecksumKind, Destination, Fault, Identity, Origin, Position, ResourceType, Setting, SourceId,
+};
 #[cfg(feature = "cloud")]
 pub use fhirline_fetch::CloudOptions;
 pub use fhirline_fetch::Network;

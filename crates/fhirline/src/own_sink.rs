@@ -1,17 +1,17 @@
 //! A run into a sink that somebody else made.
 
-use std::env;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fhirline_core::{Batch, LongLine, SourceId};
-use fhirline_fetch::FolderSpools;
 use fhirline_flow::{Progress, RunError};
 use fhirline_route::{Grouping, IdRule};
 use fhirline_sink::{Encoding, Offload, Sink, SinkError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::calls::Calls;
 use crate::job::{Going, OnEvent};
 use crate::report::resumed_report;
 use crate::split::{CHECKPOINT_BYTES, Known};
@@ -38,6 +38,7 @@ struct Noted {
 struct Noting<'s> {
     sink: &'s mut dyn Sink,
     run: Box<RawValue>,
+    calls: Calls,
 }
 
 impl Default for SinkJob {
@@ -53,7 +54,7 @@ impl SinkJob {
         Self::default()
     }
 
-    /// Where lines wait that are too long for memory; in the system's folder for temporary files unless set.
+    /// Where lines wait that are too long for memory; where [`Job::spool_dir`] says unless set.
     #[must_use]
     pub fn spool_dir(mut self, folder: Option<PathBuf>) -> Self {
         self.spool_dir = folder;
@@ -88,15 +89,13 @@ impl Job {
         let from = sink.noted()?.map(|noted| gone_on_from(&noted, &known)).transpose()?;
         let checkpoint_bytes = to.checkpoint_bytes.filter(|_| known.fingerprint.is_some());
         let going = Going {
-            spools: std::sync::Arc::new(FolderSpools::new(
-                to.spool_dir.clone().unwrap_or_else(env::temp_dir),
-            )),
+            spools: Arc::new(self.spools(to.spool_dir.as_ref())),
             checkpoint_bytes: checkpoint_bytes.or(from.is_some().then_some(u64::MAX)),
             from,
             ids: IdRule::Any,
             keep_entry_metadata: false,
         };
-        let mut noting = Noting { sink, run: known.run() };
+        let mut noting = Noting { sink, run: known.run(), calls: self.calls.clone() };
         let ran = self.run(Grouping::ByType, &mut noting, plan, going, on_event)?;
         let mut report = self.report(&ran, plan);
         report.resumed = ran.outcome.resumed.as_ref().map(|at| resumed_report(at, 0));
@@ -128,33 +127,33 @@ impl Noting<'_> {
 
 impl Sink for Noting<'_> {
     fn begin_source(&mut self, source: SourceId, name: &str) -> Result<(), SinkError> {
-        self.sink.begin_source(source, name)
+        self.calls.watching(|| self.sink.begin_source(source, name))
     }
 
     fn commit(&mut self, batch: &mut Batch, offload: &dyn Offload) -> Result<(), SinkError> {
-        self.sink.commit(batch, offload)
+        self.calls.watching(|| self.sink.commit(batch, offload))
     }
 
     fn commit_long(&mut self, line: &mut LongLine, offload: &dyn Offload) -> Result<(), SinkError> {
-        self.sink.commit_long(line, offload)
+        self.calls.watching(|| self.sink.commit_long(line, offload))
     }
 
     fn abandon_source(&mut self) -> Result<(), SinkError> {
-        self.sink.abandon_source()
+        self.calls.watching(|| self.sink.abandon_source())
     }
 
     fn fail_source(&mut self, progress: Option<&[u8]>) -> Result<(), SinkError> {
         let noted = progress.map(|progress| self.with_options(progress)).transpose()?;
-        self.sink.fail_source(noted.as_deref())
+        self.calls.watching(|| self.sink.fail_source(noted.as_deref()))
     }
 
     fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
         let noted = self.with_options(progress)?;
-        self.sink.checkpoint(&noted, sync)
+        self.calls.watching(|| self.sink.checkpoint(&noted, sync))
     }
 
     fn complete(&mut self, progress: &[u8]) -> Result<(), SinkError> {
         let noted = self.with_options(progress)?;
-        self.sink.complete(&noted)
+        self.calls.watching(|| self.sink.complete(&noted))
     }
 }

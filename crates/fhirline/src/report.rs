@@ -21,7 +21,7 @@ pub struct Report {
     #[serde(flatten)]
     pub resumed: Option<ResumedReport>,
     /// Why an interrupted run was begun afresh, if it was.
-    #[serde(rename = "begunAfresh", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub begun_afresh: Option<String>,
     /// The account: the same for every run over the same input with the same options.
     #[serde(flatten)]
@@ -44,7 +44,7 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// Where an interrupted run was continued. Written as `resumedFrom` with the place, and `rereadBytes`, the sum of the rest.
+/// Where an interrupted run was continued. Written as `resumed_from` with the place, and `reread_bytes`, the sum of the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "ResumedJson")]
 pub struct ResumedReport {
@@ -61,7 +61,6 @@ pub struct ResumedReport {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct ResumedJson {
     resumed_from: PlaceReport,
     reread_bytes: u64,

@@ -6,6 +6,8 @@ use std::io::Write;
 use fhirline_flow::Event;
 use fhirline_sink::Sink;
 
+#[cfg(feature = "async")]
+use crate::calls::Calls;
 use crate::job::OnEvent;
 use crate::{BundleJob, Job, JobError, Report, SinkJob, SplitJob};
 
@@ -69,7 +71,8 @@ impl<'o> JobRun<'o> {
     /// [`JobError`]; a source that is incomplete is none, but told in the report's [status](Report::status).
     pub fn run(self) -> Result<Report, JobError> {
         let Self { job, output, mut on_event } = self;
-        let on_event: &mut OnEvent<'_> = &mut *on_event;
+        let calls = job.calls.clone();
+        let on_event: &mut OnEvent<'_> = &mut |event| calls.watching(|| on_event(event));
         match output {
             Output::Split(to) => job.split(&to, on_event),
             Output::Bundle(to) => job.bundle(&to, on_event),
@@ -82,6 +85,11 @@ impl<'o> JobRun<'o> {
     #[cfg(feature = "async")]
     pub(crate) fn cancel(&self) -> &fhirline_flow::Cancel {
         &self.job.cancel
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.job.calls
     }
 
     #[cfg(feature = "async")]

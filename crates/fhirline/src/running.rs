@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use fhirline_flow::{Cancel, RunError};
+use fhirline_flow::Cancel;
 use tokio::sync::oneshot;
 
+use crate::calls::Calls;
 use crate::job::spawned;
 use crate::run::JobRun;
 use crate::{JobError, Report};
@@ -17,6 +18,7 @@ use crate::{JobError, Report};
 pub struct Running {
     report: oneshot::Receiver<Result<Report, JobError>>,
     cancel: Cancel,
+    calls: Calls,
 }
 
 impl JobRun<'static> {
@@ -39,7 +41,7 @@ impl JobRun<'static> {
     /// ```
     #[must_use]
     pub fn run_async(self) -> Running {
-        let cancel = self.cancel().child();
+        let (cancel, calls) = (self.cancel().child(), self.calls().clone());
         let run = self.cancelled_by(cancel.clone());
         let (sender, report) = oneshot::channel();
         let job = move || {
@@ -47,18 +49,18 @@ impl JobRun<'static> {
             let _ = sender.send(run.run());
         };
         match spawned(job) {
-            Ok(_) => Running { report, cancel },
+            Ok(_) => Running { report, cancel, calls },
             Err(error) => {
                 let (sender, report) = oneshot::channel();
                 let _ = sender.send(Err(error));
-                Running { report, cancel }
+                Running { report, cancel, calls }
             }
         }
     }
 }
 
 impl Running {
-    /// What stops the job; the future ends with [`RunError::Cancelled`] then.
+    /// What stops the job; the future ends with [`RunError::Cancelled`](crate::RunError::Cancelled) then.
     #[must_use]
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
@@ -69,9 +71,8 @@ impl Future for Running {
     type Output = Result<Report, JobError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.report)
-            .poll(cx)
-            .map(|ended| ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))))
+        let ended = ready!(Pin::new(&mut self.report).poll(cx));
+        Poll::Ready(ended.unwrap_or_else(|_| Err(self.calls.lost())))
     }
 }
 

@@ -41,11 +41,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::mem;
-use std::sync::{Mutex, PoisonError};
-
 pub use fhirline_core::{Batch, Destination, LongLine, LongReader, Record, Reject, Run, SourceId, Verdict};
-use fhirline_core::{NoSpools, Spools};
+pub use fhirline_route::with_long_resource;
 #[cfg(feature = "conformance")]
 pub use fhirline_sink::conformance;
 pub use fhirline_sink::{Inline, Offload, Sink, SinkError};
@@ -55,20 +52,6 @@ use fhirline_route::Resource;
 /// The resources of a batch, those of one type after the other. What goes to sidecars is none.
 pub fn resources(batch: &Batch) -> impl Iterator<Item = Resource<'_>> {
     records_of(batch, |destination| !destination.is_sidecar())
-}
-
-/// Looks at a record that was too long to be held, if it is a resource that is delivered. Its bytes are read from a spool.
-pub fn with_long_resource<T>(line: &mut LongLine, look: impl FnOnce(&Resource<'_>) -> T) -> Option<T> {
-    let Verdict::Delivered { destination, record } = &line.verdict else { return None };
-    if destination.is_sidecar() {
-        return None;
-    }
-    let (destination, record) = (*destination, record.clone());
-    let nothing = NoSpools.create().ok()?;
-    let spool = Mutex::new(mem::replace(&mut line.spool, nothing));
-    let looked = look(&Resource::spooled(destination, line.at, &spool, record));
-    line.spool = spool.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Some(looked)
 }
 
 /// What a batch holds for destinations that are wanted.

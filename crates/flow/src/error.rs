@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
-use fhirline_core::Imbalance;
+use fhirline_core::{Imbalance, Setting};
 use fhirline_decompress::{Compression, DecompressError};
 use fhirline_sink::SinkError;
 
@@ -52,17 +52,13 @@ impl SourceError {
             Self::NotLines(what) => Some(what.hint().to_owned()),
             Self::Decompress(DecompressError::WindowTooLarge { needed_bytes, .. }) => {
                 let needed = memory.ceiling_for_decoder(*needed_bytes) >> 20;
-                Some(format!("give --memory {needed}MiB or more"))
+                Some(format!("give {} {needed}MiB or more", Setting::Memory))
             }
             Self::Decompress(DecompressError::Unsupported { .. }) => {
                 Some("unpack it first and name the files inside".into())
             }
-            Self::Decompress(DecompressError::TooExpanded { .. }) => {
-                Some("if the source is to be trusted, raise --max-ratio".into())
-            }
-            Self::Decompress(DecompressError::TooLong { .. }) => {
-                Some("if the source is to be trusted, raise --max-decoded-bytes".into())
-            }
+            Self::Decompress(DecompressError::TooExpanded { .. }) => Some(trusted_hint(Setting::MaxRatio)),
+            Self::Decompress(DecompressError::TooLong { .. }) => Some(trusted_hint(Setting::MaxDecodedBytes)),
             Self::Decompress(_) | Self::Short { .. } | Self::CutOff { .. } => {
                 Some("the file is damaged or was cut off: get it again".into())
             }
@@ -74,6 +70,10 @@ impl SourceError {
             _ => None,
         }
     }
+}
+
+fn trusted_hint(bound: Setting) -> String {
+    format!("if the source is to be trusted, raise {bound}")
 }
 
 /// Of what the system refuses; what wraps another error has hints of its own.

@@ -1,10 +1,10 @@
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use fhirline_core::{Destination, LongLine, Verdict};
 
 use crate::place::{Place, Scratch};
-use crate::{Resource, Router};
+use crate::{Resource, Router, with_long_resource};
 
 /// Decides which resources of the wanted types are kept. What is left out is counted as filtered.
 ///
@@ -82,18 +82,13 @@ impl Router {
     /// Asks the filter, if there is one, about a record that was too long to be held.
     #[must_use]
     pub fn filtered_long(&self, mut line: LongLine, of_type: Option<Destination>) -> LongLine {
-        let (Some(filters), Verdict::Delivered { destination, record }) = (&self.filters, &line.verdict)
-        else {
-            return line;
-        };
-        if destination.is_sidecar() {
-            return line;
-        }
-        let (destination, record) = (of_type.unwrap_or(*destination), record.clone());
-        let spool = Mutex::new(line.spool);
-        let keeps = filters.keep(&Resource::spooled(destination, line.at, &spool, record.clone()));
-        line.spool = spool.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !keeps {
+        let Some(filters) = &self.filters else { return line };
+        let asked = with_long_resource(&mut line, |resource| {
+            let destination = of_type.unwrap_or(resource.destination());
+            (filters.keep(&resource.clone().going_to(destination)), destination)
+        });
+        if let (Some((false, destination)), Verdict::Delivered { record, .. }) = (asked, &line.verdict) {
+            let record = record.clone();
             let (records, bytes) = (&mut line.ledger.records, &mut line.ledger.bytes);
             (records.filtered, records.delivered) = (records.delivered, 0);
             (bytes.filtered, bytes.delivered) = (bytes.delivered, 0);

@@ -34,6 +34,7 @@
 mod filter;
 mod ids;
 mod long;
+mod long_resource;
 mod parts;
 mod place;
 mod pointer;
@@ -47,6 +48,7 @@ pub use fhirline_parse::{Proof, Shape, envelope, shape};
 pub use filter::{Filter, Filters};
 pub use ids::IdRule;
 pub use long::{LongRoute, RoutedLine};
+pub use long_resource::with_long_resource;
 pub use place::Scratch;
 pub use pointer::Value;
 pub use resource::{Body, Resource, ResourceError, ResourceReader, Spooled};

@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use fhirline_core::{Destination, Position, ResourceType, Spool};
 
-use crate::pointer::{self, Value};
+use crate::pointer::{self, Stop, Value};
 
 /// One resource: its type, where it stood, and its exact bytes.
 ///
@@ -66,8 +67,8 @@ pub enum ResourceError {
         /// What the system says.
         source: io::Error,
     },
-    /// It does not have the shape of the type that was asked for, or holds what a parser refuses though JSON allows it: a number beyond
-    /// any float, half of a surrogate pair. Trusted input may be no JSON at all.
+    /// It, or the value in it, does not have the shape of the type that was asked for, or holds what a parser refuses though JSON allows it:
+    /// a number beyond any float, half of a surrogate pair. Trusted input may be no JSON at all.
     #[error("the resource at line {}, byte {} is not what was asked for: {what} at its byte {at}", position.line, position.byte)]
     Shape {
         /// Where the resource stood.
@@ -98,6 +99,11 @@ impl<'r> Resource<'r> {
         range: Range<u64>,
     ) -> Self {
         Self { destination, position, body: Body::Spooled(Spooled { spool, range }) }
+    }
+
+    /// The same with another destination.
+    pub(crate) fn going_to(self, destination: Destination) -> Self {
+        Self { destination, ..self }
     }
 
     /// Its type; `None` if what it gives as its type does not look like one.
@@ -160,19 +166,17 @@ impl<'r> Resource<'r> {
     }
 
     /// The value at that JSON Pointer (RFC 6901): `/subject/reference`, `/code/coding/0/code`; of keys that stand twice the
-    /// last. Nothing else is parsed, and of a resource in a spool nothing else is held; there a number beyond any float, or half of a surrogate
-    /// pair, in the place of an object on the way is an error.
+    /// last. Nothing else is parsed, and of a resource in a spool nothing else is held.
     ///
     /// # Errors
-    /// [`ResourceError::Pointer`] for what is none; [`ResourceError`] for a resource in a spool that cannot be read.
+    /// [`ResourceError::Pointer`] for what is none; [`ResourceError`] for a resource in a spool that cannot be read, or that was trusted to be
+    /// JSON and is none.
     pub fn get(&self, pointer: &str) -> Result<Option<Value<'r>>, ResourceError> {
         let tokens = pointer::tokens(pointer).ok_or(ResourceError::Pointer)?;
         match &self.body {
-            Body::Inline(bytes) => Ok(pointer::within(bytes, &tokens)),
-            Body::Spooled(_) => {
-                let reader = io::BufReader::with_capacity(1 << 16, self.reader());
-                pointer::read(reader, &tokens).map_err(|error| self.misread(error))
-            }
+            Body::Inline(bytes) => Ok(pointer::within(bytes, &tokens, self.position)),
+            Body::Spooled(_) => pointer::read(self.buffered(), &tokens, self.position)
+                .map_err(|stop| ResourceError::of_stop(self.position, stop)),
         }
     }
 
@@ -183,23 +187,34 @@ impl<'r> Resource<'r> {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ResourceError> {
         let parsed = match &self.body {
             Body::Inline(bytes) => serde_json::from_slice(bytes),
-            Body::Spooled(_) => serde_json::from_reader(io::BufReader::with_capacity(1 << 16, self.reader())),
+            Body::Spooled(_) => serde_json::from_reader(self.buffered()),
         };
-        parsed.map_err(|error| self.misread(error))
+        parsed.map_err(|error| ResourceError::of_parser(self.position, error))
     }
 
+    fn buffered(&self) -> io::BufReader<ResourceReader<'r>> {
+        io::BufReader::with_capacity(1 << 16, self.reader())
+    }
+}
+
+impl ResourceError {
     /// What a parser says may quote what it reads, so only what kind of trouble it was goes on.
-    fn misread(&self, error: serde_json::Error) -> ResourceError {
-        let (position, at) = (self.position, error.column() as u64);
+    pub(crate) fn of_parser(position: Position, error: serde_json::Error) -> Self {
         let what = match error.classify() {
-            serde_json::error::Category::Io => {
-                return ResourceError::Read { position, source: error.into() };
-            }
-            serde_json::error::Category::Syntax => "no JSON",
-            serde_json::error::Category::Data => "a value of another shape",
-            serde_json::error::Category::Eof => "an early end",
+            Category::Io => return Self::Read { position, source: error.into() },
+            Category::Syntax => "no JSON",
+            Category::Data => "a value of another shape",
+            Category::Eof => "an early end",
         };
-        ResourceError::Shape { position, what, at }
+        Self::Shape { position, what, at: error.column() as u64 }
+    }
+
+    fn of_stop(position: Position, stop: Stop) -> Self {
+        match stop {
+            Stop::Read(source) => Self::Read { position, source },
+            Stop::NotJson(at) => Self::Shape { position, what: "no JSON", at },
+            Stop::Ended(at) => Self::Shape { position, what: "an early end", at },
+        }
     }
 }
 
@@ -311,6 +326,84 @@ mod tests {
                 prop_assert_eq!(&whole, &value);
                 prop_assert_eq!(resource.length(), held.len() as u64);
             }
+        }
+    }
+
+    /// JSON as it may stand in a record, also with what parsers refuse: numbers beyond any float, halves of surrogate pairs, keys that
+    /// stand twice.
+    fn written() -> impl Strategy<Value = String> {
+        const ODD: &[&str] =
+            &["1e999", "-0.0E-400", "123456789012345678901234567890", r#""\ud800""#, r#""\"{[,:""#];
+        let leaf = prop_oneof![
+            prop::sample::select(ODD).prop_map(str::to_owned),
+            prop::sample::select(["null", "true", "7", "\"\"", "{}", "[ ]"].as_slice())
+                .prop_map(str::to_owned),
+        ];
+        let blank = || prop::sample::select(["", " ", "\r\n\t"].as_slice());
+        leaf.prop_recursive(4, 40, 5, move |inner| {
+            let key = prop::sample::select([r#""a""#, r#""b""#, r#""\u0061""#, r#""\udc00""#].as_slice());
+            let member = (key, blank(), blank(), inner.clone())
+                .prop_map(|(key, before, behind, value)| format!("{before}{key}{behind}:{before}{value}"));
+            let element = (blank(), inner).prop_map(|(blank, value)| format!("{blank}{value}{blank}"));
+            prop_oneof![
+                prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
+                prop::collection::vec(element, 0..5).prop_map(|values| format!("[{}]", values.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_spooled_gives_what_is_held_gives(
+            text in written(),
+            steps in prop::collection::vec("[abc\u{fffd}]|0|1|2", 0..4),
+        ) {
+            let pointer: String = steps.iter().map(|step| format!("/{step}")).collect();
+            let spool = spool_of(text.as_bytes());
+            let of = Destination::Unknown;
+            let held = Resource::inline(of, Position::default(), text.as_bytes());
+            let spooled = Resource::spooled(of, Position::default(), &spool, 0..text.len() as u64);
+            prop_assert_eq!(held.id().expect("sound"), spooled.id().expect("sound"));
+            let raw = |resource: &Resource<'_>| {
+                resource.get(&pointer).expect("sound").map(|found| found.raw().to_vec())
+            };
+            prop_assert_eq!(raw(&held), raw(&spooled), "{}", pointer);
+            let tokens = pointer::tokens(&pointer).expect("a pointer");
+            let cut = pointer::read(io::BufReader::with_capacity(1, text.as_bytes()), &tokens, held.position());
+            let cut = cut.ok().flatten().map(|found| found.raw().to_vec());
+            prop_assert_eq!(raw(&held), cut, "{} byte by byte", pointer);
+        }
+
+        #[test]
+        fn trusted_input_that_is_no_json_makes_nothing_fall_or_spin(
+            text in r#"[{\[]?[\[\]{},:"\\ a01]{0,40}"#,
+            steps in prop::collection::vec("a|0|1", 0..3),
+        ) {
+            let pointer: String = steps.iter().map(|step| format!("/{step}")).collect();
+            let spool = spool_of(text.as_bytes());
+            let spooled =
+                Resource::spooled(Destination::Unknown, Position::default(), &spool, 0..text.len() as u64);
+            match spooled.get(&pointer) {
+                Ok(found) => prop_assert!(found.is_none_or(|found| found.raw().len() <= text.len())),
+                Err(error) => prop_assert!(matches!(error, ResourceError::Shape { .. }), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_value_is_not_is_told_with_the_place_of_its_resource() {
+        let bytes = br#"{"active":true,"name":"canary-7f"}"#;
+        let spool = spool_of(bytes);
+        let at = Position { line: 7, ..Position::default() };
+        for resource in [
+            Resource::inline(Destination::Unknown, at, bytes),
+            Resource::spooled(Destination::Unknown, at, &spool, 0..bytes.len() as u64),
+        ] {
+            let value = |pointer| resource.get(pointer).expect("sound").expect("there");
+            assert!(value("/active").json::<bool>().expect("a truth value"));
+            let error = value("/name").json::<bool>().expect_err("a text");
+            assert!(matches!(&error, ResourceError::Shape { position, .. } if *position == at), "{error}");
+            assert!(!format!("{error} {error:?}").contains("canary"));
         }
     }
 

@@ -101,6 +101,8 @@ pub struct Broken {
 const WHOLE: &str = "each resource is there once, with its bytes, in order within its type";
 const CUTS: &str = "what is there does not depend on how resources are cut into batches";
 const ABANDONED: &str = "what came of an abandoned source is gone, and nothing else";
+const BEHIND_ABANDONED: &str =
+    "a run that goes on after a kill behind an abandoned source finds rows and checkpoint of one moment";
 const NOTED: &str = "a sink that goes on says where: the checkpoint that was noted last";
 const RESUMED: &str = "a run that goes on after a kill leaves what an unbroken one leaves";
 const ENDED: &str = "a complete run is gone on from its end";
@@ -116,6 +118,7 @@ pub fn check(subject: &mut dyn Subject) -> Result<(), Broken> {
     abandoned_sources(subject)?;
     if goes_on(subject)? {
         kills(subject)?;
+        kills_behind_abandoned_sources(subject)?;
         completed_runs(subject)?;
         failed_sources(subject)?;
     }
@@ -195,6 +198,48 @@ fn kills(subject: &mut dyn Subject) -> Result<(), Broken> {
         same(RESUMED, subject, &sources)?;
     }
     Ok(())
+}
+
+/// Kills a run behind a source that was taken back, before and after the next checkpoint. The source is whole when it is read again.
+fn kills_behind_abandoned_sources(subject: &mut dyn Subject) -> Result<(), Broken> {
+    let [first, second, third] = &three_sources();
+    for steps_behind in 0..=third.steps.len() {
+        subject.clear();
+        let noted_behind = {
+            let mut sink = subject.open();
+            give(&mut *sink, first, 0)?;
+            give(&mut *sink, second, 0)?;
+            sink.abandon_source().map_err(refused)?;
+            if steps_behind == 0 { None } else { give_some(&mut *sink, third, 0, steps_behind)?.noted }
+        };
+        let mut sink = subject.open();
+        let noted = sink.noted().map_err(refused)?;
+        let (source, step) = place_of(noted.as_deref())?;
+        if noted_behind.is_some_and(|last| last != (source, step)) {
+            return Err(Broken {
+                law: NOTED,
+                found: "another one than behind the abandoned source".to_owned(),
+            });
+        }
+        run(&mut *sink, &three_sources()[source as usize..], step)?;
+        drop(sink);
+        let is_behind = source == third.number;
+        let left = three_sources().into_iter().filter(|one| !is_behind || one.number != second.number);
+        same(BEHIND_ABANDONED, subject, &left.collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// The place that a checkpoint of the suite's means.
+fn place_of(noted: Option<&[u8]>) -> Result<(u32, usize), Broken> {
+    let Some(noted) = noted else { return Ok((0, 0)) };
+    let places = three_sources()
+        .into_iter()
+        .flat_map(|Source { number, steps }| (0..=steps.len()).map(move |step| (number, step)));
+    places
+        .into_iter()
+        .find(|(source, step)| progress(*source, *step) == noted)
+        .ok_or_else(|| Broken { law: NOTED, found: format!("{} bytes that nobody noted", noted.len()) })
 }
 
 fn completed_runs(subject: &mut dyn Subject) -> Result<(), Broken> {

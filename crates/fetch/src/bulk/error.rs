@@ -143,7 +143,7 @@ impl BulkError {
             Self::Http { source, .. } => source.hint(),
             Self::NoToken { refusal, .. } => refusal.hint(),
             Self::Refused { token_withheld_from: Some(_), .. } | Self::ForeignFile { .. } => {
-                Some("name the host as one that may have the token, if you trust it (--token-host HOST)")
+                Some("name the host as one that may have the token, if you trust it (`token_hosts`)")
             }
             Self::Refused { status: 401 | 403, .. } => {
                 Some("the server wants credentials, or these do not allow the export")

@@ -261,7 +261,7 @@ impl HttpError {
         error.get_ref()?.downcast_ref()
     }
 
-    /// What the user may try; `None` where there is nothing to say.
+    /// What the user may try, with [settings](fhirline_core::Setting) by their names; `None` where there is nothing to say.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -274,15 +274,14 @@ impl HttpError {
                 "check the name, the port and the network, and whether a proxy is needed (HTTPS_PROXY)"
             }
             Self::Refused { status: 401, .. } | Self::NotRenewed { status: 401, .. } => {
-                "the server wants credentials, or does not accept these: --bearer-env, --basic-env, --netrc, or \
-                 --smart-client-id for an export"
+                "the server wants credentials, or does not accept these: `HttpOptions::with_credentials`"
             }
             Self::Refused { status: 403, .. } => {
-                "a link may have expired: ask for a new one; or the credentials do not allow it: --bearer-env, \
-                 --basic-env, --netrc, or --smart-client-id for an export"
+                "a link may have expired: ask for a new one; or the credentials do not allow it: \
+                 `HttpOptions::with_credentials`"
             }
             Self::NotRenewed { .. } => {
-                "check the credentials (--bearer-env, --smart-client-id), or give --overwrite to begin the export again"
+                "check the credentials (`HttpOptions::with_credentials`), or give `overwrite` to begin the export again"
             }
             Self::Refused { status: 404 | 410, .. } => "check the URL; a link may have expired",
             Self::Expired { .. } => "the link expired; run again with a new one to go on",

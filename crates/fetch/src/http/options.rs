@@ -11,10 +11,10 @@ use super::Credentials;
 /// use fhirline_fetch::{Credentials, HttpOptions};
 ///
 /// let options = HttpOptions::default()
-///     .with_credentials(Credentials::Bearer("secret".into()))
+///     .with_credentials(Credentials::Bearer("canary-7f".into()))
 ///     .with_header("x-tenant", "17")
 ///     .with_accept("application/fhir+ndjson");
-/// assert!(!format!("{options:?}").contains("secret"));
+/// assert!(!format!("{options:?}").contains("canary-7f"));
 /// ```
 #[derive(Clone)]
 pub struct HttpOptions {

@@ -5,24 +5,25 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use fhirline_core::{
-    BadRecord, Batch as Regrouped, Destination, Lease, Ledger, LongLine, Position, Reject, Spool, Verdict,
+    BadRecord, Batch, Destination, Lease, Ledger, LongLine, Position, Reject, Spool, Verdict,
 };
 use fhirline_route::Resource;
 
 use crate::sink::records_of;
 
-/// Some resources of one source, and what of that stretch of the source was rejected. A resource that is too long to be held may be read
+/// What [`Job::batches`](crate::Job::batches) hands out at a time: some resources of one source, and what of that stretch of the source was
+/// rejected. (A sink is given a [`Batch`] instead.) A resource that is too long to be held may be read
 /// from the source itself, so the source must stay as it is for as long.
-pub struct Batch {
+pub struct PulledBatch {
     source: Arc<str>,
     held: Held,
 }
 
 enum Held {
     Regrouped {
-        batch: Regrouped,
+        batch: Batch,
         /// Where its memory goes when it was used up.
-        back: SyncSender<Regrouped>,
+        back: SyncSender<Batch>,
     },
     /// One record that was too long to be held.
     Long {
@@ -35,10 +36,10 @@ enum Held {
     },
 }
 
-/// The resources of a [`Batch`].
+/// The resources of a [`PulledBatch`].
 pub type Resources<'b> = Box<dyn Iterator<Item = Resource<'b>> + Send + 'b>;
 
-/// The rejects of a [`Batch`].
+/// The rejects of a [`PulledBatch`].
 pub type Rejects<'b> = Box<dyn Iterator<Item = Rejected<'b>> + Send + 'b>;
 
 /// A record that was rejected: why, where it stood, and its bytes.
@@ -52,8 +53,8 @@ pub struct Rejected<'b> {
     pub record: Resource<'b>,
 }
 
-impl Batch {
-    pub(super) fn regrouped(source: &Arc<str>, batch: Regrouped, back: SyncSender<Regrouped>) -> Self {
+impl PulledBatch {
+    pub(super) fn regrouped(source: &Arc<str>, batch: Batch, back: SyncSender<Batch>) -> Self {
         Self { source: Arc::clone(source), held: Held::Regrouped { batch, back } }
     }
 
@@ -143,7 +144,7 @@ fn rejected(reject: Reject<'_>) -> Rejected<'_> {
     Rejected { why: reject.why, lines: u64::from(reject.lines), record }
 }
 
-impl Drop for Batch {
+impl Drop for PulledBatch {
     fn drop(&mut self) {
         if let Held::Regrouped { batch, back } = &mut self.held {
             let mut batch = mem::take(batch);
@@ -154,10 +155,10 @@ impl Drop for Batch {
     }
 }
 
-impl fmt::Debug for Batch {
+impl fmt::Debug for PulledBatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let records = self.ledger().records.read;
-        f.debug_struct("Batch")
+        f.debug_struct("PulledBatch")
             .field("position", &self.position())
             .field("records", &records)
             .finish_non_exhaustive()

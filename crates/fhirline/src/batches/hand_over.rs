@@ -3,10 +3,10 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use fhirline_core::{Batch as Regrouped, LongLine, NoSpools, SourceId, Spools};
+use fhirline_core::{Batch, LongLine, NoSpools, SourceId, Spools};
 use fhirline_sink::{Offload, Sink, SinkError};
 
-use super::Batch;
+use super::PulledBatch;
 
 /// Spent batches that wait to be used again; the memory of others is freed.
 const MOST_SPENT: usize = 2;
@@ -15,31 +15,31 @@ const MOST_SPENT: usize = 2;
 pub(super) struct HandOver<G> {
     give: G,
     source: Arc<str>,
-    spent: Receiver<Regrouped>,
-    back: SyncSender<Regrouped>,
+    spent: Receiver<Batch>,
+    back: SyncSender<Batch>,
 }
 
-impl<G: FnMut(Batch) -> bool> HandOver<G> {
+impl<G: FnMut(PulledBatch) -> bool> HandOver<G> {
     pub(super) fn new(give: G) -> Self {
         let (back, spent) = sync_channel(MOST_SPENT);
         Self { give, source: Arc::from(""), spent, back }
     }
 
-    fn give(&mut self, batch: Batch) -> Result<(), SinkError> {
+    fn give(&mut self, batch: PulledBatch) -> Result<(), SinkError> {
         if (self.give)(batch) { Ok(()) } else { Err(SinkError::Closed) }
     }
 }
 
-impl<G: FnMut(Batch) -> bool> Sink for HandOver<G> {
+impl<G: FnMut(PulledBatch) -> bool> Sink for HandOver<G> {
     fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
         self.source = Arc::from(name);
         Ok(())
     }
 
-    fn commit(&mut self, batch: &mut Regrouped, _offload: &dyn Offload) -> Result<(), SinkError> {
+    fn commit(&mut self, batch: &mut Batch, _offload: &dyn Offload) -> Result<(), SinkError> {
         let next = self.spent.try_recv().unwrap_or_default();
         let batch = mem::replace(batch, next);
-        let batch = Batch::regrouped(&self.source, batch, self.back.clone());
+        let batch = PulledBatch::regrouped(&self.source, batch, self.back.clone());
         self.give(batch)
     }
 
@@ -50,7 +50,7 @@ impl<G: FnMut(Batch) -> bool> Sink for HandOver<G> {
     fn commit_long(&mut self, line: &mut LongLine, _offload: &dyn Offload) -> Result<(), SinkError> {
         let nothing = NoSpools.create().map_err(SinkError::own)?;
         let spool = mem::replace(&mut line.spool, nothing);
-        let batch = Batch::long(&self.source, line, spool);
+        let batch = PulledBatch::long(&self.source, line, spool);
         self.give(batch)
     }
 

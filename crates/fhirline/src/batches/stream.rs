@@ -3,23 +3,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use fhirline_core::Lease;
-use fhirline_flow::{Cancel, Event, RunError};
+use fhirline_flow::{Cancel, Event};
 use futures_core::{FusedStream, Stream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Batch, last_item};
+use super::{PulledBatch, last_item};
+use crate::calls::Calls;
 use crate::{Job, JobError, Report};
 
 /// The batches of a job as a stream, for any runtime. Made by [`Job::stream`].
 ///
-/// It is what [`Batches`](super::Batches) is to threads, but for its end: dropping it stops the job without waiting for it.
+/// It is what [`Batches`](super::Batches) is to threads, but dropping it stops the job without waiting for it.
 pub struct BatchStream {
-    batches: mpsc::Receiver<Batch>,
+    batches: mpsc::Receiver<PulledBatch>,
     /// None once the end was told.
     ended: Option<oneshot::Receiver<Result<Report, JobError>>>,
     cancel: Cancel,
     /// What the batch paid that the caller got last.
     lease: Option<Lease>,
+    calls: Calls,
     report: Option<Report>,
     allow_incomplete: bool,
 }
@@ -65,15 +67,17 @@ impl Job {
     ) -> Result<BatchStream, JobError> {
         let (sender, batches) = mpsc::channel(1);
         let (tell, ended) = oneshot::channel();
-        let (allow_incomplete, cancel) = (self.allow_incomplete, self.cancel.child());
+        let (allow_incomplete, cancel, calls) =
+            (self.allow_incomplete, self.cancel.child(), self.calls.clone());
         let job = self
             .cancelled_by(cancel.clone())
             .handing_over(move |batch| sender.blocking_send(batch).is_ok(), on_event)?;
+        let lost = calls.clone();
         crate::job::spawned(move || {
-            let _ = tell.send(job.join().unwrap_or(Err(JobError::Run(RunError::WorkerLost))));
+            let _ = tell.send(job.join().unwrap_or_else(|_| Err(lost.lost())));
         })?;
-        let (lease, report) = (None, None);
-        Ok(BatchStream { batches, ended: Some(ended), cancel, lease, report, allow_incomplete })
+        let ended = Some(ended);
+        Ok(BatchStream { batches, ended, cancel, calls, lease: None, report: None, allow_incomplete })
     }
 }
 
@@ -83,10 +87,25 @@ impl BatchStream {
     pub fn report(&self) -> Option<&Report> {
         self.report.as_ref()
     }
+
+    /// Reads what is left without handing it out, and gives the report: that of the whole run.
+    ///
+    /// # Errors
+    /// As [`Batches::finish`](super::Batches::finish).
+    pub async fn finish(mut self) -> Result<Report, JobError> {
+        self.lease = None;
+        while let Some(mut batch) = self.batches.recv().await {
+            drop(batch.take_lease());
+        }
+        match self.ended.take() {
+            None => self.report.take().ok_or(JobError::Told),
+            Some(ended) => ended.await.unwrap_or_else(|_| Err(self.calls.lost())),
+        }
+    }
 }
 
 impl Stream for BatchStream {
-    type Item = Result<Batch, JobError>;
+    type Item = Result<PulledBatch, JobError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // Before the wait, or the job might wait for what it was given for.
@@ -98,8 +117,8 @@ impl Stream for BatchStream {
         let Some(ended) = &mut self.ended else { return Poll::Ready(None) };
         let ended = ready!(Future::poll(Pin::new(ended), cx));
         self.ended = None;
-        let (report, error) =
-            last_item(ended.unwrap_or(Err(JobError::Run(RunError::WorkerLost))), self.allow_incomplete);
+        let ended = ended.unwrap_or_else(|_| Err(self.calls.lost()));
+        let (report, error) = last_item(ended, self.allow_incomplete);
         self.report = report;
         Poll::Ready(error.map(Err))
     }

@@ -48,12 +48,8 @@ impl DownloadError {
             {
                 Some("check who may read it".to_owned())
             }
-            Self::Read(_) | Self::Short { .. } => {
-                Some("run the same command again: what has come stays".to_owned())
-            }
-            Self::Long { .. } => {
-                Some("it is being written, most likely: run the same command again".to_owned())
-            }
+            Self::Read(_) | Self::Short { .. } => Some("run the same again: what has come stays".to_owned()),
+            Self::Long { .. } => Some("it is being written, most likely: run the same again".to_owned()),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use fhirline_core::{ChecksumKind, Store};
+use fhirline_core::{ChecksumKind, Setting, Store};
 use fhirline_flow::{Cancel, RunError};
 
 use super::copy::Place;
@@ -201,7 +201,7 @@ fn differences(plan: &Note, theirs: &[FileNote], checksum: Option<&String>) -> V
     };
     let same_sources = plan.files.len() == theirs.len() && plan.files.iter().zip(theirs).all(same);
     let same_checksum = plan.checksum.as_ref() == checksum;
-    let named = [(same_checksum, "--checksum"), (same_sources, THE_SOURCES)];
+    let named = [(same_checksum, Setting::Checksum.name()), (same_sources, THE_SOURCES)];
     named.into_iter().filter(|(same, _)| !same).map(|(_, what)| what.to_owned()).collect()
 }
 

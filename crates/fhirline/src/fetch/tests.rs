@@ -416,7 +416,7 @@ fn what_is_not_the_same_is_refused() {
         other => panic!("{other:?}"),
     };
     assert_eq!(differences(&job(), &[&TestOrigin::new("b", b"x")]), ["the sources"]);
-    assert_eq!(differences(&job().checksum(None), &[&origin]), ["--checksum"]);
+    assert_eq!(differences(&job().checksum(None), &[&origin]), ["`checksum`"]);
     origin.change(|remote| remote.modified = Some(SystemTime::UNIX_EPOCH));
     assert_eq!(differences(&job(), &[&origin]), ["the sources"]);
     origin.change(|remote| remote.modified = Some(SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7)));

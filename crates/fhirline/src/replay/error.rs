@@ -77,7 +77,7 @@ impl ReplayError {
             Self::LinesDiffer { .. } => {
                 "mend records where they stand, one line for each line: empty a line to drop it, instead of deleting it"
             }
-            Self::Changed { .. } => "run the same command again once nobody writes to it",
+            Self::Changed { .. } => "run the same again once nobody writes to it",
             Self::WithinRun { .. } => "choose a destination outside of it",
             Self::Nothing { .. } | Self::Read { .. } => return None,
         };

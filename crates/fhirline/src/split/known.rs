@@ -6,7 +6,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use fhirline_core::{ChecksumKind, Identity, ResourceType};
+use fhirline_core::{ChecksumKind, Identity, ResourceType, Setting};
 use fhirline_fetch::Found;
 use fhirline_flow::RejectLimit;
 use fhirline_route::Proof;
@@ -21,24 +21,24 @@ pub(super) const EXPORT: &str = "export";
 /// Where they tell the name of the filter.
 const FILTER: &str = "filter";
 
-/// The options as they are written down, and as users give them.
+/// The options as they are written down, and as callers set them.
 const OPTIONS: [(&str, &str); 19] = [
-    ("types", "--type"),
-    ("exceptTypes", "--exclude-type"),
-    ("compress", "--compress"),
-    ("level", "--level"),
-    ("maxFileBytes", "--max-file-bytes"),
-    ("maxFileRecords", "--max-file-records"),
-    ("maxLineBytes", "--max-line-bytes"),
-    ("maxRatio", "--max-ratio"),
-    ("maxDecodedBytes", "--max-decoded-bytes"),
-    ("checksum", "--checksum"),
-    ("maxRejects", "--max-rejects or --on-reject"),
-    ("allowIncomplete", "--allow-incomplete"),
-    ("trustInput", "--trust-input"),
-    ("keepBundles", "--keep-bundles"),
-    ("keepEntryMetadata", "--keep-entry-metadata"),
-    ("expected", "--expect"),
+    ("types", Setting::Types.name()),
+    ("exceptTypes", Setting::ExceptTypes.name()),
+    ("compress", Setting::Codec.name()),
+    ("level", Setting::Level.name()),
+    ("maxFileBytes", Setting::MaxFileBytes.name()),
+    ("maxFileRecords", Setting::MaxFileRecords.name()),
+    ("maxLineBytes", Setting::MaxLineBytes.name()),
+    ("maxRatio", Setting::MaxRatio.name()),
+    ("maxDecodedBytes", Setting::MaxDecodedBytes.name()),
+    ("checksum", Setting::Checksum.name()),
+    ("maxRejects", Setting::MaxRejects.name()),
+    ("allowIncomplete", Setting::AllowIncomplete.name()),
+    ("trustInput", Setting::TrustInput.name()),
+    ("keepBundles", Setting::KeepBundles.name()),
+    ("keepEntryMetadata", Setting::KeepEntryMetadata.name()),
+    ("expected", Setting::Expectation.name()),
     ("replay", "the quarantine that is run again"),
     (EXPORT, "the export"),
     (FILTER, "the filter"),

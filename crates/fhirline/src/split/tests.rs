@@ -124,7 +124,7 @@ fn sidecars_are_told_beside_the_outputs() {
     assert!(again.already_complete && again.sidecars == report.sidecars && again.account == report.account);
     let refused = run(&source, &out).expect_err("another option");
     let JobError::OtherRun { differences, .. } = &refused else { panic!("{refused:?}") };
-    assert_eq!(differences, &["--keep-entry-metadata"]);
+    assert_eq!(differences, &["`keep_entry_metadata`"]);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn bundles_can_be_kept() {
     assert_eq!(names_in(&out), ["Bundle.ndjson", "manifest.json"]);
     let refused = run(&source, &out).expect_err("another option");
     let JobError::OtherRun { differences, .. } = &refused else { panic!("{refused:?}") };
-    assert_eq!(differences, &["--keep-bundles"]);
+    assert_eq!(differences, &["`keep_bundles`"]);
 }
 
 /// An account of before there were Bundles can still be read.

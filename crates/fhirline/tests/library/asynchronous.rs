@@ -26,6 +26,25 @@ fn a_stream_holds_what_a_split_writes() {
 }
 
 #[test]
+fn what_a_stream_has_left_is_read_without_being_handed_out() {
+    let source = Counted::new(export(59, 4 << 20), 1);
+    let report = source.job().batches().expect("enough memory").finish().expect("a run");
+    in_runtime(async {
+        for taken in [0, 1, usize::MAX] {
+            let mut batches = source.job().stream().expect("enough memory");
+            let handed_out = batches.by_ref().take(taken).count().await;
+            assert_eq!(batches.report().is_some(), handed_out < taken);
+            assert_eq!(batches.finish().await.expect("a run").account, report.account);
+        }
+        let none_rejected = source.job().max_rejects(fhirline::RejectLimit::Records(0));
+        let mut batches = none_rejected.stream().expect("enough memory");
+        let items: Vec<_> = batches.by_ref().collect().await;
+        assert!(matches!(items.last(), Some(Err(JobError::Run(RunError::TooManyRejects { .. })))));
+        assert!(matches!(batches.finish().await, Err(JobError::Told)));
+    });
+}
+
+#[test]
 fn a_report_is_awaited_on_any_runtime() {
     let source = Counted::new(export(61, 1 << 20), 1);
     let folder = tempfile::tempdir().expect("a folder");

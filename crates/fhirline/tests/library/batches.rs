@@ -2,7 +2,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-use fhirline::{Cancel, ExitStatus, Job, JobError, RunError};
+use fhirline::{Cancel, ExitStatus, Job, JobError, Output, RunError};
 
 use crate::support::{Counted, Outputs, PRETTY, WITH_REJECTS, export, pour, split, without_outcome};
 
@@ -43,7 +43,7 @@ fn a_caller_may_keep_all_batches() {
     let mut outputs = Outputs::new();
     batches.iter().for_each(|batch| pour(batch, &mut outputs));
     assert!(outputs == without_outcome(split(source.job())));
-    let at: Vec<_> = batches.iter().map(fhirline::Batch::position).collect();
+    let at: Vec<_> = batches.iter().map(fhirline::PulledBatch::position).collect();
     assert!(at.is_sorted_by_key(|position| position.byte), "in the order of the source");
 }
 
@@ -82,6 +82,27 @@ fn an_incomplete_source_is_an_error_at_the_end() {
     let mut batches = allowed.batches().expect("enough memory");
     assert!(batches.by_ref().all(|batch| batch.is_ok()));
     assert_eq!(batches.finish().expect("a run").account.sources.failed, 1);
+}
+
+/// A plain file is read again where a long line stands; of a compressed one it waits in a spool.
+#[test]
+fn long_lines_wait_where_the_job_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.jsonl.gz");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&export(11, 1 << 20)).expect("into memory");
+    fs::write(&path, gzip.finish().expect("into memory")).expect("written");
+    let job = |spool_dir| Job::new([&path]).expect("a source").spool_dir(Some(spool_dir));
+
+    let missing = || folder.path().join("missing");
+    job(missing()).batches().expect("enough memory").finish().expect_err("there is no such folder");
+    job(missing()).to(Output::Stats).run().expect_err("there is no such folder");
+    job(missing()).to(Output::Cat(Box::new(Vec::new()))).run().expect_err("there is no such folder");
+    let report = job(folder.path().to_owned()).to(Output::Stats).run().expect("a run");
+    assert_eq!(
+        job(folder.path().to_owned()).batches().expect("enough memory").finish().expect("a run").account,
+        report.account
+    );
 }
 
 #[test]

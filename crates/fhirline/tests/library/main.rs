@@ -5,4 +5,5 @@ mod asynchronous;
 mod batches;
 mod filters;
 mod own_sinks;
+mod panics;
 mod support;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fhirline::sample::Sample;
-use fhirline::{Batch, ExitStatus, Identity, Job, Origin, SplitJob};
+use fhirline::{ExitStatus, Identity, Job, Origin, PulledBatch, SplitJob};
 
 /// The names of outputs, and what stands in them.
 pub(crate) type Outputs = BTreeMap<String, Vec<u8>>;
@@ -57,7 +57,7 @@ fn collect(folder: &Path, prefix: &str, outputs: &mut Outputs) {
 }
 
 /// Adds what a batch holds to what a split would have written.
-pub(crate) fn pour(batch: &Batch, outputs: &mut Outputs) {
+pub(crate) fn pour(batch: &PulledBatch, outputs: &mut Outputs) {
     for resource in batch.resources().chain(batch.beside()) {
         let name = format!("{}.ndjson", resource.destination().name());
         let output = outputs.entry(name).or_default();

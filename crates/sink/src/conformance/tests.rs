@@ -24,6 +24,7 @@ enum Wrong {
     WritesAtOnce,
     ForgetsTheEnd,
     KeepsFailed,
+    KeepsTheCheckpointOfAbandoned,
 }
 
 /// Rows that outlive the sink, and what was noted with them.
@@ -37,6 +38,8 @@ struct Durable {
 struct Table {
     durable: Arc<Mutex<Durable>>,
     open: Vec<(u32, String, Vec<u8>)>,
+    /// Sources whose rows go with the next transaction.
+    taken_back: Vec<u32>,
     source: u32,
     wrong: Wrong,
 }
@@ -44,6 +47,8 @@ struct Table {
 impl Table {
     fn transact(&mut self, noted: &[u8]) {
         let mut durable = self.durable.lock().expect("nobody fell");
+        durable.rows.retain(|row| !self.taken_back.contains(&row.0));
+        self.taken_back.clear();
         if self.wrong != Wrong::NotesBeforeRows {
             durable.rows.append(&mut self.open);
         }
@@ -53,10 +58,12 @@ impl Table {
     }
 
     fn take_back(&mut self) {
-        let source = self.source;
-        let is_other = |row: &(u32, String, Vec<u8>)| row.0 != source && self.wrong != Wrong::AbandonsAll;
-        self.open.retain(is_other);
-        self.durable.lock().expect("nobody fell").rows.retain(is_other);
+        let from = if self.wrong == Wrong::AbandonsAll { 0 } else { self.source };
+        self.taken_back.extend(from..=self.source);
+        self.open.retain(|row| !self.taken_back.contains(&row.0));
+        if self.wrong == Wrong::KeepsTheCheckpointOfAbandoned {
+            self.durable.lock().expect("nobody fell").rows.retain(|row| !self.taken_back.contains(&row.0));
+        }
     }
 }
 
@@ -158,7 +165,7 @@ impl Subject for Tables {
 
     fn open(&mut self) -> Box<dyn Sink + '_> {
         let (durable, wrong) = (Arc::clone(&self.durable), self.wrong);
-        Box::new(Table { durable, open: Vec::new(), source: 0, wrong })
+        Box::new(Table { durable, open: Vec::new(), taken_back: Vec::new(), source: 0, wrong })
     }
 
     fn content(&mut self) -> Content {
@@ -180,6 +187,7 @@ fn a_sound_sink_passes_and_a_broken_one_does_not() {
         (Wrong::WritesAtOnce, Some(WHOLE)),
         (Wrong::ForgetsTheEnd, Some(ENDED)),
         (Wrong::KeepsFailed, Some(FAILED)),
+        (Wrong::KeepsTheCheckpointOfAbandoned, Some(BEHIND_ABANDONED)),
         // Nothing is noted, so it is none that goes on.
         (Wrong::ForgetsToNote, None),
     ];

@@ -117,7 +117,7 @@ fn killed_and_run_again_it_leaves_the_same_rows() {
     }
     gates.open(COMPLETING);
     let report: Value = serde_json::from_slice(&place.run(&[], 3).stdout).expect("a report");
-    assert!(report["resumedFrom"].is_object(), "{report}");
+    assert!(report["resumed_from"].is_object(), "{report}");
     assert_eq!(place.complete("killed"), Some(true));
     assert_same(&place.rows("killed"), &unbroken);
 }

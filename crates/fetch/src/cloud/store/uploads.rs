@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, PoisonError};
 
+use fhirline_core::Setting;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::pages::Extent;
@@ -93,8 +94,9 @@ impl Shared {
 
 fn too_many_parts(name: &str) -> io::Error {
     let why = format!(
-        "{name} is too long for the parts of an upload: give more --memory, or --max-file-bytes to go on in \
-         another file"
+        "{name} is too long for the parts of an upload: give more {}, or {} to go on in another file",
+        Setting::Memory,
+        Setting::MaxFileBytes
     );
     io::Error::other(why)
 }

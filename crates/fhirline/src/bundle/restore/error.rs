@@ -1,5 +1,7 @@
 use std::io;
 
+use fhirline_core::Setting;
+
 use crate::ExitStatus;
 
 /// Why Bundles cannot be put together again.
@@ -112,15 +114,26 @@ impl RestoreError {
 
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoRun { .. } => "name a folder that `fhirline split --keep-entry-metadata` has finished",
-            Self::NoMetadata { .. } => "split the Bundles again with --keep-entry-metadata",
+            Self::NoRun { .. } => {
+                return Some(format!(
+                    "name a folder that a split with {} has finished",
+                    Setting::KeepEntryMetadata
+                ));
+            }
+            Self::NoMetadata { .. } => {
+                return Some(format!("split the Bundles again with {}", Setting::KeepEntryMetadata));
+            }
             Self::NotAll { .. } => {
-                "split the Bundles again, whole and mended, without --type and --exclude-type"
+                let (only, except) = (Setting::Types, Setting::ExceptTypes);
+                return Some(format!(
+                    "split the Bundles again, whole and mended, without {only} and {except}"
+                ));
             }
             Self::NoEnd { .. } => "split the Bundles again once they are whole",
             Self::Outside { .. } => "split the Bundles by themselves, without other sources",
             Self::Memory { least_bytes } => {
-                return Some(format!("give --memory {}MiB or more", least_bytes.div_ceil(1 << 20)));
+                let least_mib = least_bytes.div_ceil(1 << 20);
+                return Some(format!("give {} {least_mib}MiB or more", Setting::Memory));
             }
             Self::Damaged { .. } | Self::Foreign { .. } | Self::TooFew { .. } => {
                 "split the Bundles again: nothing in the folder of a run may be changed"

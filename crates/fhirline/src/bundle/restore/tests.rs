@@ -309,7 +309,7 @@ fn runs_that_lack_something_are_refused() {
     Job::new([&path]).expect("a source").split(&SplitJob::to(&plain), &mut |_| {}).expect("a run");
     let error = refused(&folder, &plain);
     assert!(matches!(error, RestoreError::NoMetadata { .. }));
-    assert!(error.hint().is_some_and(|hint| hint.contains("--keep-entry-metadata")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("`keep_entry_metadata`")));
     let goals = folder.path().join("goals");
     let except = ["Patient"].iter().filter_map(|name| crate::ResourceType::new(name)).collect();
     let filtered =

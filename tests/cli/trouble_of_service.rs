@@ -17,6 +17,7 @@ use fhirline_connect::{
     ApiKeys, Client, ClientOptions, ExportState, Mode, SigningSecret, Simulator, SimulatorOptions,
 };
 
+use super::place::skipped;
 use crate::support::postgres::Postgres;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -199,7 +200,7 @@ fn start_on_small_disk(place: &mut Place) -> Option<PathBuf> {
     let mut probe = Command::new("unshare");
     probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs \"$0\""]);
     if !probe.arg(place.path("disk")).output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no file system can be mounted here");
+        skipped("no file system can be mounted here");
         return None;
     }
     shell.arg(cargo_bin("fhirline"));

@@ -158,6 +158,31 @@ fn something_in_the_place_of_an_output_is_told_and_left_alone() {
     }
 }
 
+/// Lines that are too long to be held wait in the folder that the configuration names, which is relative to its own.
+#[test]
+fn long_lines_wait_where_they_are_told_to() {
+    let place = Place::new(0);
+    let line = format!("{{\"resourceType\":\"Binary\",\"data\":\"{}\"}}\n", "x".repeat(6 << 20));
+    std::fs::write(place.path("export.ndjson"), line).expect("written");
+    std::fs::write(place.path("spools"), "no folder").expect("written");
+    let simulator = Simulator::start(place.simulated()).expect("a simulator");
+    let more = "split.spool_dir = \"spools\"\nmax_attempts = 1";
+    let service = Running::start(place.config(&simulator.api_url(), more));
+    assert_eq!(service.tell(&success("e1", "t1", &link_of(&simulator))), 200);
+    let export = service.export_in("failed");
+    assert!(
+        export["failure"].as_str().expect("a failure").contains("the spool of a long line"),
+        "{export:#}"
+    );
+    std::fs::remove_file(place.path("spools")).expect("removed");
+    std::fs::create_dir(place.path("spools")).expect("made");
+    let path = format!("/api/v1/exports/{}/retry", export["id"].as_str().expect("an id"));
+    assert_eq!(service.post(&path), 202);
+    service.export_in("done");
+    let left = std::fs::read_dir(place.path("spools")).expect("a folder").count();
+    assert_eq!(left, 0, "nothing waits any more");
+}
+
 #[test]
 fn nothing_heard_of_what_was_requested_is_told() {
     let place = Place::new(30);

@@ -347,7 +347,7 @@ fn a_stop_waits_for_nobody_who_is_silent() {
     for (said, requests) in [("", 1), (begun, 2)] {
         let place = Place::new(1);
         let (url, came) = silent_behind(said);
-        let config = || place.config("http://127.0.0.1:9", "stop_seconds = 80000");
+        let config = || place.config("http://127.0.0.1:9", "stop_seconds = 20");
         let service = Running::start(config());
         assert_eq!(service.tell(&success("e1", "t1", &url)), 200);
         for _ in 0..requests {
@@ -357,6 +357,9 @@ fn a_stop_waits_for_nobody_who_is_silent() {
         let service = Running::start(config());
         let export = service.exports_when(|all| all[0]["state"] == "running").remove(0);
         assert_eq!((&export["attempts"], &export["failure"]), (&json!(1), &Value::Null), "{export:#}");
+        let steps = service.report(&export)["steps"].to_string();
+        let (noted, left) = ("the service stops", "the service was stopped in the middle");
+        assert!(steps.contains(noted) && !steps.contains(left), "it was not waited for: {steps}");
     }
 }
 

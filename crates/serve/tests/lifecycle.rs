@@ -319,6 +319,8 @@ fn silent_behind(said: &'static str) -> (String, mpsc::Receiver<()>) {
         let mut kept = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
+            let mut head = [0; 64 << 10];
+            let _ = stream.read(&mut head);
             // Who has gone will not read it.
             let _ = stream.write_all(said.as_bytes());
             kept.push(stream);

@@ -129,6 +129,8 @@ fn log(format: LogFormat) -> anyhow::Result<()> {
         .add_directive("apalis_core=error".parse()?);
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    // A log that cannot be written would be told there as well, by a panic of whoever had something to say.
+    let subscriber = subscriber.log_internal_errors(false);
     match format {
         LogFormat::Text => subscriber.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use fhirline_connect::Simulator;
 
-use super::serve::{Chaos, simulated};
+use super::serve::{Chaos, simulated_so};
 use super::stores::Beside;
 
 /// A service whose outputs go into a bucket.
@@ -25,10 +25,23 @@ struct Serving {
 
 impl Serving {
     fn new(test: &str, bucket: &'static str) -> Option<Self> {
+        Self::with_records_of(test, bucket, None)
+    }
+
+    /// The same, with records that have so many bytes more.
+    fn with_records_of(test: &str, bucket: &'static str, longer: Option<usize>) -> Option<Self> {
         let beside = Beside::new(test, bucket)?;
         let folder = tempfile::tempdir().expect("a folder");
-        let (simulator, mut tasks) = simulated(folder.path(), 1);
-        let export = fs::read(folder.path().join("export.ndjson")).expect("readable");
+        let file = folder.path().join("export.ndjson");
+        let (simulator, mut tasks) = simulated_so(folder.path(), 1, |options| {
+            if let Some(bytes) = longer {
+                let export = fs::read_to_string(&file).expect("readable");
+                let export = export.replace("CANARY", &"x".repeat(bytes));
+                fs::write(&file, export).expect("written");
+            }
+            options
+        });
+        let export = fs::read(&file).expect("readable");
         beside.place.put("export.ndjson", export);
         let (connection, task) = tasks.remove(0);
         let destination = format!("s3://{bucket}/{{api_mode}}/{{org_connection_id}}/{{task_id}}");
@@ -140,5 +153,24 @@ fn links_that_have_ended_are_followed_by_new_ones_at_the_same_prefix() {
     serving.tell("e2", &serving.link());
     let done = serving.export_when(|export| export["state"] == "done");
     assert_eq!(done["generation"], 2);
+    serving.is_complete();
+}
+
+/// Parts of objects are on their way when it is killed.
+#[test]
+fn a_service_that_is_killed_while_it_uploads_finishes_once() {
+    let test = "a_service_that_is_killed_while_it_uploads_finishes_once";
+    let Some(mut serving) = Serving::with_records_of(test, "killed", Some(1 << 20)) else { return };
+    serving.start();
+    serving.tell("e1", &serving.link());
+    serving.chaos.wait_for(|| (!serving.beside.server.s3_uploads(serving.bucket).is_empty()).then_some(()));
+    serving.kill();
+    serving.start();
+    let done = serving.export_when(|export| export["state"] == "done");
+    let whole = serving.chaos.get(&format!("/api/v1/exports/{}", done["id"].as_str().expect("an id")));
+    let steps = whole["steps"].as_array().expect("steps");
+    let left = steps.iter().filter(|step| step["note"] == "the service was stopped in the middle");
+    assert_eq!((left.count(), &done["generation"]), (1, &json!(1)), "{steps:#?}");
+    assert_eq!(steps.iter().filter(|step| step["state"] == "done").count(), 1, "{steps:#?}");
     serving.is_complete();
 }

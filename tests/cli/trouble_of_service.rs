@@ -17,6 +17,7 @@ use fhirline_connect::{
     ApiKeys, Client, ClientOptions, ExportState, Mode, SigningSecret, Simulator, SimulatorOptions,
 };
 
+use super::place::skipped;
 use crate::support::postgres::Postgres;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -79,6 +80,15 @@ impl Place {
 
     fn start(&mut self) -> u32 {
         self.start_by(Command::new(cargo_bin("fhirline")))
+    }
+
+    /// Looks until that is so.
+    fn wait_for(&self, wanted: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !wanted() {
+            assert!(begun.elapsed() < PATIENCE, "{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn kill(&mut self) {
@@ -181,6 +191,93 @@ fn nothing_that_was_answered_is_lost_when_the_disk_is_full() {
     }
 }
 
+/// A disk of 4 MiB for the database and the queue, which others may fill: a file system of the service's own.
+fn start_on_small_disk(place: &mut Place) -> Option<PathBuf> {
+    fs::create_dir(place.path("disk")).expect("made");
+    let mut shell = Command::new("unshare");
+    let mount = "mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"";
+    shell.args(["-rm", "sh", "-c", mount]).arg(place.path("disk"));
+    let mut probe = Command::new("unshare");
+    probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs \"$0\""]);
+    if !probe.arg(place.path("disk")).output().is_ok_and(|output| output.status.success()) {
+        skipped("no file system can be mounted here");
+        return None;
+    }
+    shell.arg(cargo_bin("fhirline"));
+    let pid = place.start_by(shell);
+    // Seen from outside of its mounts.
+    Some(PathBuf::from(format!("/proc/{pid}/root{}", place.path("disk").display())))
+}
+
+/// Takes all the room that there is, but for so many bytes.
+fn fill(disk: &Path, left: u64) {
+    let mut file = fs::File::create(disk.join("others")).expect("made");
+    for bytes in [1 << 16, 1 << 12] {
+        while file.write_all(&vec![b'x'; bytes]).is_ok() {}
+    }
+    let taken = file.metadata().expect("its length").len();
+    file.set_len(taken.saturating_sub(left)).expect("shorter");
+}
+
+/// What was accepted while the disk filled up is worked on once there is room again, without a new start: the queue beside the database has its
+/// own connections and transactions.
+#[test]
+fn what_was_accepted_on_a_disk_that_fills_up_is_done_when_there_is_room() {
+    let mut place =
+        Place::new("store = \"disk/fhirline.db\"\nfirst_retry_seconds = 0.1\nmax_attempts = 1000", "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (simulator, link) = exported(folder.path());
+    place.api = simulator.api_url();
+    let Some(disk) = start_on_small_disk(&mut place) else { return };
+    let mut accepted = 0;
+    for round in 1..=3 {
+        fill(&disk, round * 150_000);
+        let mut refused = 0;
+        while refused < 20 {
+            let id = format!("{round}-{accepted}-{refused}");
+            let mut told = success(&id, &link);
+            told["data"]["task_id"] = id.clone().into();
+            match place.deliver(&told) {
+                200 => accepted += 1,
+                503 => refused += 1,
+                other => panic!("{other}: {}", place.log()),
+            }
+            assert!(accepted < 2000, "the disk does not fill up");
+        }
+        fs::remove_file(disk.join("others")).expect("removed");
+    }
+    assert!(accepted > 0, "{}", place.log());
+    let all = json!([{ "name": "done_with_rejects", "count": accepted }]);
+    place.wait_for(|| {
+        let mut counts = place.get("/api/v1/summary")["exports"].take();
+        counts.as_array_mut().expect("counts").iter_mut().for_each(|row| {
+            row.as_object_mut().expect("a row").retain(|name, _| name == "name" || name == "count");
+        });
+        counts == all
+    });
+}
+
+/// Whoever leads deliveries to where they can be stored is told where they cannot.
+#[test]
+fn a_service_that_cannot_store_is_not_ready() {
+    let mut place = Place::new("", "");
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(cargo_bin("fhirline"));
+    let pid = place.start_by(deaf).to_string();
+    let limit = |bytes: &str| {
+        let limited = ["--pid", &pid, &format!("--fsize={bytes}:unlimited")];
+        assert!(Command::new("prlimit").args(limited).status().expect("prlimit").success());
+    };
+    let ready = || place.asked("GET /readyz HTTP/1.1\r\nhost: localhost\r\n", "");
+    assert_eq!(ready(), (200, "ready\n".to_owned()));
+    limit("1");
+    assert_eq!(place.deliver(&event("e1", 1)), 503);
+    assert_eq!(ready(), (503, "the database cannot be written to\n".to_owned()));
+    limit("unlimited");
+    place.wait_for(|| place.deliver(&event("e1", 1)) == 200);
+    assert_eq!(ready(), (200, "ready\n".to_owned()));
+}
+
 /// Bodies tell of patients: whoever else is on the machine does not read them.
 #[test]
 fn files_of_the_database_are_for_their_owner_alone() {
@@ -245,7 +342,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
     place.start();
     place.kill();
     let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(\"INSERT INTO _sqlx_migrations \
-        SELECT 2, 'newer', installed_on, success, x'00', execution_time FROM _sqlx_migrations\"); c.commit()";
+        SELECT 99, 'newer', installed_on, success, x'00', execution_time FROM _sqlx_migrations LIMIT 1\"); c.commit()";
     let made = Command::new("python3").args(["-c", script]).arg(place.path("fhirline.db")).status();
     assert!(made.expect("python3").success());
     let why = told(&place);

@@ -177,6 +177,12 @@ impl Client {
         Ok(Arc::new(origin))
     }
 
+    /// The same for somebody who may be told to stop: as soon as this says so, what waits for the API or reads an export ends.
+    #[must_use]
+    pub fn stopped_by(&self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { http: self.http.stopped_by(stopped), ..self.clone() }
+    }
+
     fn public_pairs(&self) -> Vec<(&'static str, &str)> {
         vec![("api_mode", self.mode().name()), ("public_id", self.keys.public_id())]
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,8 +35,30 @@ pub(crate) fn wait<T: Send + 'static>(future: impl Future<Output = T> + Send + '
     receiver.recv().map_err(|_| io::Error::other("a task of the network ended without a result"))
 }
 
+/// The same for as long as it is wanted; `None` if it was ended before it was done.
+pub(crate) fn wait_unless<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+    stopped: &dyn Fn() -> bool,
+) -> io::Result<Option<T>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let task = runtime()?.spawn(async move {
+        let _ = sender.send(future.await);
+    });
+    while !stopped() {
+        match receiver.recv_timeout(LOOK) {
+            Ok(done) => return Ok(Some(done)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("a task of the network ended without a result"));
+            }
+        }
+    }
+    task.abort();
+    Ok(None)
+}
+
 /// A wait looks this often whether it is still wanted.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// Waits, unless told to stop: then it ends at once. Whether it came to its end.
 pub(crate) fn pause(wait: Duration, stopped: &dyn Fn() -> bool) -> bool {

@@ -303,7 +303,11 @@ impl Network {
     fn client(&self) -> Result<HttpClient, HttpError> {
         let ahead_bytes = self.ahead_bytes();
         let client = || HttpClient::new(self.http.options.clone().with_ahead_bytes(ahead_bytes));
-        Ok(self.http.client.get_or_init(client).clone()?.with_ahead_bytes(ahead_bytes))
+        let client = self.http.client.get_or_init(client).clone()?.with_ahead_bytes(ahead_bytes);
+        Ok(match self.watch.stopped.clone() {
+            Some(stopped) => client.stopped_by(move || stopped()),
+            None => client,
+        })
     }
 
     fn seen_at(

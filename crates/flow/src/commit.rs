@@ -189,6 +189,10 @@ impl<'c> Commit<'c> {
     }
 
     pub(crate) fn end(&mut self, end: SourceEnd) -> Result<(), RunError> {
+        if end.error.is_some() {
+            // Its reader may have ended because somebody asked for that.
+            self.check_cancel()?;
+        }
         self.account_for_mark(Position { byte: end.byte_order_mark_bytes, ..end.at });
         self.current.ledger.check()?;
         let accounted = self.current.ledger.bytes.read;

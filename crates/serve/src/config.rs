@@ -239,14 +239,18 @@ impl File {
             hold_revoked: self.on_revoked == OnRevoked::Hold,
             calls_back: on_complete.is_some(),
         };
+        let destination =
+            Template::parse(&self.destination).map_err(|error| ConfigError::value("destination", error))?;
+        let destination = destination.below(folder);
+        let output = self.split.into_config(folder)?;
+        let fasten = fasten::both(self.test, self.live, network_retry, folder)?;
+        output.check_memory(&destination, &fasten)?;
         Ok(Config {
             listen: self.listen,
             store: store(&self.store, self.store_env.as_deref(), folder)?,
-            fasten: fasten::both(self.test, self.live, network_retry, folder)?,
-            destination: Template::parse(&self.destination)
-                .map_err(|error| ConfigError::value("destination", error))?
-                .below(folder),
-            output: self.split.into_config(folder)?,
+            fasten,
+            destination,
+            output,
             rules,
             re_request: self.re_request,
             max_jobs: self.max_jobs,

@@ -21,7 +21,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
 use crate::ServeError;
-use crate::store::{Due, DueKind, StorePlace, beside};
+use crate::store::{Due, DueKind, StorePlace, beside, has_ended};
 use crate::work::Worker;
 
 /// How often workers ask for something to do.
@@ -195,7 +195,8 @@ async fn anew(file: &Path) -> Result<SqlitePool, ServeError> {
         .synchronous(SqliteSynchronous::Off)
         .busy_timeout(Duration::from_secs(20))
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options);
+    let pool = SqlitePoolOptions::new().max_connections(4);
+    let pool = pool.after_release(|connection, _| Box::pin(has_ended(connection))).connect_with(options);
     let pool = pool.await.map_err(ServeError::queue)?;
     SqliteStorage::<()>::migrations().run(&pool).await.map_err(ServeError::queue)?;
     Ok(pool)

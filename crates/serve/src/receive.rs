@@ -1,12 +1,12 @@
 //! Deliveries: verified over their exact bytes, stored, answered. In that order.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State as Shared};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::extract::State as Shared;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use tracing::{info, warn};
 
@@ -18,8 +18,13 @@ use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::store::{Accepted, Delivery};
 
-/// Most bytes of a delivery: those that are documented have a few thousand.
-const MAX_DELIVERY_BYTES: usize = 4 << 20;
+use room::NoBody;
+pub(crate) use room::Room;
+
+mod room;
+
+/// When whoever found no room may come again, in seconds.
+const LATER: HeaderValue = HeaderValue::from_static("10");
 
 /// What receives the deliveries of one mode.
 #[derive(Clone, Debug)]
@@ -28,6 +33,7 @@ pub(crate) struct Receiver {
     pub(crate) fasten: Arc<FastenConfig>,
     pub(crate) inbox: Inbox,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) room: Room,
 }
 
 /// What a delivery is answered with, and counted as.
@@ -40,6 +46,19 @@ enum Answer {
     Stale,
     OtherMode,
     NotStored,
+    TooLarge,
+    NoRoom,
+    Broken,
+}
+
+impl From<NoBody> for Answer {
+    fn from(why: NoBody) -> Self {
+        match why {
+            NoBody::TooLarge => Self::TooLarge,
+            NoBody::NoRoom => Self::NoRoom,
+            NoBody::Broken => Self::Broken,
+        }
+    }
 }
 
 impl Answer {
@@ -48,7 +67,9 @@ impl Answer {
             Self::Stored | Self::Duplicate | Self::NotUnderstood => StatusCode::OK,
             Self::Unsigned | Self::Stale => StatusCode::UNAUTHORIZED,
             Self::OtherMode => StatusCode::FORBIDDEN,
-            Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotStored | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -61,20 +82,31 @@ impl Answer {
             Self::Stale => "stale",
             Self::OtherMode => "other_mode",
             Self::NotStored => "not_stored",
+            Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
+            Self::Broken => "broken",
         }
     }
 }
 
 /// The route of the deliveries of one mode.
 pub(crate) fn route() -> MethodRouter<Receiver> {
-    post(receive).layer::<_, Infallible>(DefaultBodyLimit::max(MAX_DELIVERY_BYTES))
+    post(receive)
 }
 
-async fn receive(Shared(receiver): Shared<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn receive(Shared(receiver): Shared<Receiver>, headers: HeaderMap, body: Body) -> Response {
+    let held = receiver.room.read(body).await;
+    // How long its sender takes to send it is not our time.
     let begun = Instant::now();
-    let answer = take(&receiver, &headers, body, SystemTime::now()).await;
+    let answer = match &held {
+        Ok(held) => take(&receiver, &headers, held.bytes.clone(), SystemTime::now()).await,
+        Err(why) => Answer::from(*why),
+    };
     receiver.metrics.delivered(receiver.mode.name(), answer.name(), begun.elapsed());
-    answer.status()
+    match answer {
+        Answer::NoRoom => (answer.status(), [(header::RETRY_AFTER, LATER)]).into_response(),
+        _ => answer.status().into_response(),
+    }
 }
 
 async fn take(receiver: &Receiver, headers: &HeaderMap, body: Bytes, now: SystemTime) -> Answer {

@@ -40,6 +40,8 @@ impl Default for Bounds {
     }
 }
 
+/// Most bytes of the head of a request, and of what waits in a connection to be read.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Time for a machine that has no room for another connection.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -89,7 +91,7 @@ async fn converse(
     _place: OwnedSemaphorePermit,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head);
+    builder.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD_BYTES);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     tokio::select! {

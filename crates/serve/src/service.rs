@@ -17,7 +17,7 @@ use crate::inbox::Inbox;
 use crate::lock::Lock;
 use crate::metrics::Metrics;
 use crate::queue::{Lane, Queue};
-use crate::receive::{self, Receiver};
+use crate::receive::{self, Receiver, Room};
 use crate::server::{self, Bounds};
 use crate::show;
 use crate::store::{Store, beside, keep_private};
@@ -122,13 +122,14 @@ impl Service {
             changed: Arc::clone(stored),
             stop: stopped.clone(),
         };
-        let mut router = show::router(shown);
+        let (mut router, room) = (show::router(shown), Room::default());
         for (mode, fasten) in self.config.fasten.iter() {
             let receiver = Receiver {
                 mode,
                 fasten: Arc::new(fasten.clone()),
                 inbox: inbox.clone(),
                 metrics: Arc::clone(metrics),
+                room: room.clone(),
             };
             router = router.merge(Router::new().route(&fasten.path, receive::route()).with_state(receiver));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, State as From};
+use axum::extract::{DefaultBodyLimit, FromRef, State as From};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +24,9 @@ mod pages;
 
 use access::Access;
 use live::Live;
+
+/// Most bytes of what people send: a token.
+const MAX_FORM_BYTES: usize = 16 << 10;
 
 /// What is shown.
 #[derive(Clone, Debug)]
@@ -78,7 +81,8 @@ pub(crate) fn router(shown: Shown) -> Router {
         .merge(pages::router())
         .route_layer(from_fn_with_state(site.clone(), access::with_token));
     let doors = access::router().route_layer(from_fn_with_state(site.clone(), access::from_here));
-    open.merge(guarded).merge(doors).layer(map_response(with_headers)).with_state(site)
+    let all = open.merge(guarded).merge(doors).layer(map_response(with_headers));
+    all.layer(DefaultBodyLimit::max(MAX_FORM_BYTES)).with_state(site)
 }
 
 /// What keeps browsers from loading anything that is not ours, from showing it inside of something else, and from storing it.
@@ -104,10 +108,10 @@ async fn ready(From(shown): From<Shown>) -> (StatusCode, &'static str) {
     if *shown.stop.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
-    match shown.store.answers().await {
-        Ok(()) => (StatusCode::OK, "ready\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    if shown.store.is_writable().await {
+        return (StatusCode::OK, "ready\n");
     }
+    (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be written to\n")
 }
 
 async fn metrics(From(shown): From<Shown>) -> Response {

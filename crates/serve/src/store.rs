@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, Connection as _, SqlSafeStr};
+use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
 
 pub(crate) use callbacks::Callback;
 pub(crate) use due::{Due, DueKind};
@@ -26,14 +26,18 @@ mod first;
 mod inbox;
 mod place;
 mod purge;
+mod ready;
 mod requests;
 mod rows;
 mod steps;
 
-/// The tables, as SQLite takes them.
-const TABLES: &str = include_str!("../migrations/0001_tables.sql");
-/// Their version.
-const VERSION: i64 = 1;
+/// The tables, as SQLite takes them, in the order in which versions of this program made them.
+const TABLES: [(i64, &str); 2] = [
+    (1, include_str!("../migrations/0001_tables.sql")),
+    (VERSION, include_str!("../migrations/0002_probes.sql")),
+];
+/// The last of these.
+const VERSION: i64 = 2;
 /// The step before all others.
 const OPEN: &str = "open";
 /// Connections to the database.
@@ -46,6 +50,7 @@ pub struct Store {
     /// One connection in SQLite, of which one writes at a time: whoever waits for it here has his turn, and is woken for it. Whoever waits for
     /// the lock of the file looks again every now and then, up to 100 ms later.
     writes: AnyPool,
+    readiness: ready::Readiness,
 }
 
 /// The database refused. No value of a row is in it, nor its URL.
@@ -98,30 +103,22 @@ impl Store {
         let options: AnyConnectOptions = place.url().parse().map_err(StoreError::on("open"))?;
         let reads = connect(place, &options, MAX_CONNECTIONS).await?;
         let writes = if place.is_sqlite() { connect(place, &options, 1).await? } else { reads.clone() };
-        let store = Self { reads, writes };
+        let store = Self { reads, writes, readiness: ready::Readiness::default() };
         store.migrate(place).await?;
         Ok(store)
     }
 
     async fn migrate(&self, place: &StorePlace) -> Result<(), StoreError> {
-        let tables = if place.is_sqlite() { TABLES.to_owned() } else { TABLES.replace(" BLOB ", " BYTEA ") };
-        let tables = AssertSqlSafe(tables).into_sql_str();
-        let mut migrator = Migrator::with_migrations(vec![Migration::new(
-            VERSION,
-            "tables".into(),
-            MigrationType::Simple,
-            tables,
-            false,
-        )]);
+        let migrations = TABLES.map(|(version, tables)| {
+            let tables =
+                if place.is_sqlite() { tables.to_owned() } else { tables.replace(" BLOB ", " BYTEA ") };
+            let tables = AssertSqlSafe(tables).into_sql_str();
+            Migration::new(version, "tables".into(), MigrationType::Simple, tables, false)
+        });
+        let mut migrator = Migrator::with_migrations(migrations.to_vec());
         // In PostgreSQL the queue has its migrations in the same table.
         migrator.set_ignore_missing(true);
         migrator.run(&self.writes).await.map_err(|error| StoreError::on("make the tables of")(error.into()))
-    }
-
-    /// Whether it answers.
-    pub(crate) async fn answers(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.reads).await.map_err(StoreError::on("ask"))?;
-        Ok(())
     }
 
     /// Ends all connections.
@@ -152,15 +149,15 @@ fn of_sqlite(pool: AnyPoolOptions) -> AnyPoolOptions {
             Ok(())
         })
     })
-    // When the disk is full SQLite ends a transaction by itself, and the driver's count of them is off from then on: what follows is put into one
-    // that nobody commits, and told to be on the disk. So a connection is used again only if its transaction is over.
-    .after_release(|connection, _| {
-        Box::pin(async move {
-            // Behind a rollback that is on its way.
-            connection.ping().await?;
-            Ok(!connection.is_in_transaction())
-        })
-    })
+    .after_release(|connection, _| Box::pin(has_ended(connection)))
+}
+
+/// Whether a connection may be used again. When the disk is full SQLite ends a transaction by itself, and the driver's count of them is off from
+/// then on: what follows is put into one that nobody commits, and told to be on the disk.
+pub(crate) async fn has_ended(connection: &mut impl sqlx::Connection) -> sqlx::Result<bool> {
+    // Behind a rollback that is on its way.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Has the files of the queue, which are made anew at each start, for their owner alone.

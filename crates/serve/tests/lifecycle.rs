@@ -116,6 +116,73 @@ fn exports_of_revoked_connections_are_held() {
     assert_eq!(service.post(&path), 409, "it is done");
 }
 
+/// By what is usual they are; and where they are held, a connection that was given back since is none of them.
+#[test]
+fn exports_of_revoked_connections_are_processed_unless_they_are_to_be_held() {
+    let revoked = json!({ "org_connection_id": CONNECTION, "connection_status": "revoked" });
+    for (more, comes_back) in
+        [("", false), ("on_revoked = \"process\"", false), ("on_revoked = \"hold\"", true)]
+    {
+        let place = Place::new(30);
+        let simulator = Simulator::start(place.simulated()).expect("a simulator");
+        let service = Running::start(place.config(&simulator.api_url(), more));
+        assert_eq!(service.tell(&event("e1", "patient.authorization_revoked", &revoked)), 200);
+        if comes_back {
+            assert_eq!(service.tell(&connected("e2", "x")), 200);
+        }
+        assert_eq!(service.tell(&success("e3", "t1", &link_of(&simulator))), 200);
+        service.export_in("done");
+    }
+}
+
+/// What only a person can take out of the way is not tried again and again.
+#[test]
+fn something_in_the_place_of_an_output_is_told_and_left_alone() {
+    for in_the_way in ["out", "out/t1", "out/.t1.attempt-1"] {
+        let place = Place::new(30);
+        let file = place.path(in_the_way);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        std::fs::write(&file, "of somebody else").expect("written");
+        let simulator = Simulator::start(place.simulated()).expect("a simulator");
+        let service = Running::start(place.config(&simulator.api_url(), "destination = \"out/{task_id}\""));
+        assert_eq!(service.tell(&success("e1", "t1", &link_of(&simulator))), 200);
+        let export = service.export_in("failed");
+        let failure = export["failure"].as_str().expect("a failure");
+        assert!(failure.contains(&format!("destination {}", place.path("out").display())), "{failure}");
+        assert!(export["action"].is_string() && export["attempts"] == 1, "{export:#}");
+        assert_eq!(read(&file), b"of somebody else");
+        std::fs::remove_file(&file).expect("removed");
+        let path = format!("/api/v1/exports/{}/retry", export["id"].as_str().expect("an id"));
+        assert_eq!(service.post(&path), 202);
+        service.export_in("done");
+    }
+}
+
+/// Lines that are too long to be held wait in the folder that the configuration names, which is relative to its own.
+#[test]
+fn long_lines_wait_where_they_are_told_to() {
+    let place = Place::new(0);
+    let line = format!("{{\"resourceType\":\"Binary\",\"data\":\"{}\"}}\n", "x".repeat(6 << 20));
+    std::fs::write(place.path("export.ndjson"), line).expect("written");
+    std::fs::write(place.path("spools"), "no folder").expect("written");
+    let simulator = Simulator::start(place.simulated()).expect("a simulator");
+    let more = "split.spool_dir = \"spools\"\nmax_attempts = 1";
+    let service = Running::start(place.config(&simulator.api_url(), more));
+    assert_eq!(service.tell(&success("e1", "t1", &link_of(&simulator))), 200);
+    let export = service.export_in("failed");
+    assert!(
+        export["failure"].as_str().expect("a failure").contains("the spool of a long line"),
+        "{export:#}"
+    );
+    std::fs::remove_file(place.path("spools")).expect("removed");
+    std::fs::create_dir(place.path("spools")).expect("made");
+    let path = format!("/api/v1/exports/{}/retry", export["id"].as_str().expect("an id"));
+    assert_eq!(service.post(&path), 202);
+    service.export_in("done");
+    let left = std::fs::read_dir(place.path("spools")).expect("a folder").count();
+    assert_eq!(left, 0, "nothing waits any more");
+}
+
 #[test]
 fn nothing_heard_of_what_was_requested_is_told() {
     let place = Place::new(30);
@@ -213,6 +280,91 @@ fn a_message_of_the_end_is_signed_and_sent_until_it_is_taken() {
     assert_eq!(ids[0], ids[1], "the same message");
 }
 
+/// A receiver that leads elsewhere has not got the message; one that says a lot has.
+#[test]
+fn a_message_is_told_once_its_receiver_says_so_and_not_before() {
+    let told = "200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1000000";
+    for (answer, wanted) in [
+        ("302 Found\r\nlocation: /elsewhere".to_owned(), Err("the receiver answered with status 302")),
+        ("307 Temporary\r\nlocation: /elsewhere".to_owned(), Err("the receiver answered with status 307")),
+        ("500 Broken".to_owned(), Err("the receiver answered with status 500")),
+        (told.to_owned(), Ok(())),
+    ] {
+        let (url, asked) = always(answer);
+        let place = Place::new(1);
+        let more = format!(
+            "on_complete = {{ url = \"{url}\", signing_secret_file = \"other-secret\", max_attempts = 3 }}"
+        );
+        let service = Running::start(place.config("http://127.0.0.1:9", &more));
+        let data = json!({ "task_id": "t1", "failure_reason": "token_refresh_failure" });
+        assert_eq!(service.tell(&event("e1", "patient.ehi_export_failed", &data)), 200);
+        let counted = if wanted.is_ok() { "told\"} 1" } else { "failed\"} 3" };
+        let counted = format!("fhirline_callbacks_total{{outcome=\"{counted}");
+        let metrics = service.page_when("/metrics", |text| text.contains(&counted));
+        assert_eq!(metrics.contains("outcome=\"told\""), wanted.is_ok(), "{metrics}");
+        if let Err(failure) = wanted {
+            service.page_when("/", |page| page.contains(failure) && page.contains("3 attempts"));
+        }
+        let times = if wanted.is_ok() { 1 } else { 3 };
+        assert_eq!(asked.load(Ordering::Relaxed), times, "{wanted:?}");
+    }
+}
+
+/// A server that says that to all, and then nothing; it tells of each who comes.
+fn silent_behind(said: &'static str) -> (String, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/silent", listener.local_addr().expect("an address"));
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut head = [0; 64 << 10];
+            let _ = stream.read(&mut head);
+            // Who has gone will not read it.
+            let _ = stream.write_all(said.as_bytes());
+            kept.push(stream);
+            let _ = sender.send(());
+        }
+    });
+    (url, receiver)
+}
+
+/// Whatever it waits for at that moment, a stop is not held up by it: neither by a receiver of messages nor by a download that does not go on.
+#[test]
+fn a_stop_waits_for_nobody_who_is_silent() {
+    let place = Place::new(1);
+    let (url, came) = silent_behind("");
+    let more = format!(
+        "stop_seconds = 80000\non_complete = {{ url = \"{url}\", signing_secret_file = \"other-secret\", timeout_seconds = 80000 }}"
+    );
+    let service = Running::start(place.config("http://127.0.0.1:9", &more));
+    let data = json!({ "task_id": "t1", "failure_reason": "token_refresh_failure" });
+    assert_eq!(service.tell(&event("e1", "patient.ehi_export_failed", &data)), 200);
+    came.recv().expect("a message");
+    service.stop();
+
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\netag: \"x\"\r\n\r\n{\"resourceType\":";
+    // It is asked what it has, and then for that.
+    for (said, requests) in [("", 1), (begun, 2)] {
+        let place = Place::new(1);
+        let (url, came) = silent_behind(said);
+        let config = || place.config("http://127.0.0.1:9", "stop_seconds = 20");
+        let service = Running::start(config());
+        assert_eq!(service.tell(&success("e1", "t1", &url)), 200);
+        for _ in 0..requests {
+            came.recv().expect("a request");
+        }
+        service.stop();
+        let service = Running::start(config());
+        let export = service.exports_when(|all| all[0]["state"] == "running").remove(0);
+        assert_eq!((&export["attempts"], &export["failure"]), (&json!(1), &Value::Null), "{export:#}");
+        let steps = service.report(&export)["steps"].to_string();
+        let (noted, left) = ("the service stops", "the service was stopped in the middle");
+        assert!(steps.contains(noted) && !steps.contains(left), "it was not waited for: {steps}");
+    }
+}
+
 /// A server that gives the same answer to all, and how often it was asked.
 fn always(answer: String) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -231,7 +383,8 @@ fn always(answer: String) -> (String, Arc<AtomicUsize>) {
                 head.push(byte[0]);
             }
             counted.fetch_add(1, Ordering::Relaxed);
-            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let length = if answer.contains("content-length") { "" } else { "\r\ncontent-length: 0" };
+            let answer = format!("HTTP/1.1 {answer}{length}\r\nconnection: close\r\n\r\n");
             // Who has gone will not read it.
             let _ = stream.write_all(answer.as_bytes());
         }

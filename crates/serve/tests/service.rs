@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 
+use fhirline::sample::Sample;
 use fhirline_connect::{Misbehaviour, Simulator};
 use support::{
     CONNECTION, OTHER_SECRET, Place, Running, SECRET, client, link_of, read, success, with_webhook,
@@ -70,6 +71,23 @@ fn broken_lines_are_set_aside_and_counts_compared() {
         service.report(&export)["export"]["report"]["reconciliation"]["differences"][0]["declared"],
         51
     );
+}
+
+/// Counts of the simulator are those of a sender: of what is a resource, and of nothing else.
+#[test]
+fn what_is_broken_in_each_way_is_set_aside_and_nothing_is_missing() {
+    let place = Place::new(0);
+    let sample = Sample::new(1).broken_lines(true);
+    let mut export = Vec::new();
+    let counts = sample.write_to(&mut export).expect("a sample");
+    std::fs::write(place.path("export.ndjson"), export).expect("written");
+    let (service, simulator) = with_webhook(&place, "", &[]);
+    client(&simulator).request_export(CONNECTION, None).expect("requested");
+    let export = service.exports_when(|all| all.iter().any(|one| one["finished_at"].is_string()));
+    let report = &service.report(&export[0])["export"]["report"];
+    assert_eq!(export[0]["state"], "done_with_rejects", "{:#}", report["reconciliation"]);
+    assert_eq!(report["ledger"]["records"]["quarantined"], json!(counts.broken));
+    assert_eq!(export[0]["stats"]["total_resources"], json!(counts.resources));
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn question(client: &HttpClient, request: &Request) -> Result<Question, HttpErro
     // Small bodies are not worth a compression, and nobody here takes it off.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.extend(extra_headers(&request.headers)?);
-    Ok(Question { method: request.method.clone(), headers, body: request.body.clone() })
+    let (method, body) = (request.method.clone(), request.body.clone());
+    Ok(Question { method, headers, body, stays: request.status_only })
 }
 
 pub(super) fn accept_value(accept: &str) -> Result<HeaderValue, HttpError> {
@@ -76,16 +77,20 @@ async fn attempt(
     max_bytes: usize,
 ) -> Result<Answer, Fault> {
     let mut response = exchange(client, target, &target.url, question).await?;
-    if let Some(coding) = coding_of(response.headers()) {
-        return Err(HttpError::Coding { url: shown(response.url().as_str()), coding }.into());
-    }
-    let body = body(&mut response, client.options.retry.idle, max_bytes).await?;
+    let body = if question.stays { Bytes::new() } else { whole(&mut response, client, max_bytes).await? };
     Ok(Answer {
         url: response.url().clone(),
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
         body,
     })
+}
+
+async fn whole(response: &mut Response, client: &HttpClient, max_bytes: usize) -> Result<Bytes, Fault> {
+    if let Some(coding) = coding_of(response.headers()) {
+        return Err(HttpError::Coding { url: shown(response.url().as_str()), coding }.into());
+    }
+    body(response, client.options.retry.idle, max_bytes).await
 }
 
 /// The content coding, if it is one; its name is fit to be shown.

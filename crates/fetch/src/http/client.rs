@@ -14,6 +14,7 @@ use super::pin::Pins;
 use super::target::{Target, is_loopback};
 use super::{Answer, Credentials, HttpError, HttpOptions, Request, ask};
 use crate::net;
+use crate::shown::shown;
 
 /// What one connection of HTTP/2 may have on its way to one reader: as much as that may be behind, within these bounds. A reader
 /// that is slow holds up no other, because the connection as a whole may have many times as much.
@@ -31,7 +32,12 @@ pub struct HttpClient {
     pub(super) pins: Arc<Pins>,
     /// Whether any server has answered: before that, trouble to connect is most likely that of a wrong name or port.
     pub(super) answered: Arc<AtomicBool>,
+    /// Whether what is waited for is still wanted.
+    pub(super) stopped: Option<Arc<Stopped>>,
 }
+
+/// Whether a wait is to end.
+pub(super) type Stopped = dyn Fn() -> bool + Send + Sync;
 
 impl HttpClient {
     /// A client with these options. It honours the system's proxies (but not to reach this machine), and trusts the certificates
@@ -44,7 +50,7 @@ impl HttpClient {
         net::ready_tls();
         let http = build(builder(&options))?;
         let (local, pins, answered) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, local, options: Arc::new(options), extra, pins, answered })
+        Ok(Self { http, local, options: Arc::new(options), extra, pins, answered, stopped: None })
     }
 
     /// The same client with other credentials.
@@ -62,6 +68,13 @@ impl HttpClient {
         Self { options: Arc::new(options), extra: Arc::default(), ..self.clone() }
     }
 
+    /// The same client for somebody who may be told to stop: as soon as this says so, a read or a question of it that waits for a server ends
+    /// with [`HttpError::Stopped`]. It is asked some 20 times a second while something is waited for.
+    #[must_use]
+    pub fn stopped_by(&self, stopped: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { stopped: Some(Arc::new(stopped)), ..self.clone() }
+    }
+
     /// Asks, and reads the whole answer. Blocks; for small exchanges.
     ///
     /// What may be better the next time is tried again within the bounds of [`Retry`](super::Retry): no connection, a broken one, a
@@ -73,7 +86,9 @@ impl HttpClient {
     pub fn ask(&self, request: &Request) -> Result<Answer, HttpError> {
         let target = Target::parse(&request.url, self.options.allow_http)?;
         let (client, request) = (self.clone(), request.clone());
-        wait(async move { ask::ask(&client, &target, &request).await })
+        let asked = client.clone();
+        let url = request.url.clone();
+        asked.wait(&url, async move { ask::ask(&client, &target, &request).await })
     }
 }
 
@@ -82,6 +97,21 @@ impl HttpClient {
     pub(crate) fn with_ahead_bytes(&self, ahead_bytes: usize) -> Self {
         let options = HttpOptions::clone(&self.options).with_ahead_bytes(ahead_bytes);
         Self { options: Arc::new(options), ..self.clone() }
+    }
+
+    /// Runs what asks that URL on the threads of the network, for as long as it is wanted.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        url: &str,
+        future: impl Future<Output = Result<T, HttpError>> + Send + 'static,
+    ) -> Result<T, HttpError> {
+        let url = shown(url);
+        let waited = match &self.stopped {
+            Some(stopped) => net::wait_unless(future, &**stopped),
+            None => net::wait(future).map(Some),
+        };
+        let answer = waited.map_err(|error: io::Error| HttpError::Setup { source: Arc::new(error) })?;
+        answer.unwrap_or(Err(HttpError::Stopped { url }))
     }
 
     /// What sends requests to that URL.
@@ -111,13 +141,6 @@ fn builder(options: &HttpOptions) -> ClientBuilder {
 
 fn build(builder: ClientBuilder) -> Result<reqwest::Client, HttpError> {
     builder.build().map_err(|error| HttpError::Setup { source: cause(error) })
-}
-
-/// Runs it on the threads of the network.
-pub(super) fn wait<T: Send + 'static>(
-    future: impl Future<Output = Result<T, HttpError>> + Send + 'static,
-) -> Result<T, HttpError> {
-    net::wait(future).unwrap_or_else(|error: io::Error| Err(HttpError::Setup { source: Arc::new(error) }))
 }
 
 impl fmt::Debug for HttpClient {

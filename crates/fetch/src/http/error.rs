@@ -70,6 +70,12 @@ pub enum HttpError {
         /// How long.
         waited: Duration,
     },
+    /// Whoever waited was told to stop.
+    #[error("{url} is not waited for any longer")]
+    Stopped {
+        /// What was asked for.
+        url: String,
+    },
     /// The connection broke, before the answer or within it.
     #[error("the connection to {url} broke")]
     Broken {

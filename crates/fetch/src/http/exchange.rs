@@ -33,11 +33,13 @@ pub(super) struct Question {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether a redirect is an answer like any other.
+    pub(super) stays: bool,
 }
 
 impl Question {
     pub(super) fn get(headers: HeaderMap) -> Self {
-        Self { method: Method::GET, headers, body: Bytes::new() }
+        Self { method: Method::GET, headers, body: Bytes::new(), stays: false }
     }
 
     /// What is asked where a redirect leads (the Fetch standard, section "HTTP-redirect fetch").
@@ -85,7 +87,8 @@ async fn follow(
     for _ in 0..=MAX_REDIRECTS {
         let response = hop(client, target, &url, &question, access).await?;
         let takes_success = client.options.takes_location_of_success && target.is_home(&url);
-        let Some(location) = location_of(&response, takes_success) else { return Ok(response) };
+        let location = location_of(&response, takes_success).filter(|_| !question.stays);
+        let Some(location) = location else { return Ok(response) };
         let to = target.redirect(&url, location)?;
         question.redirected(response.status());
         if !question.body.is_empty() && !target.is_home(&to) {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use fhirline_core::{Identity, Origin};
 
-use super::client::wait;
 use super::link::{Lead, Link};
 use super::pin::{Pin, Seen};
 use super::probe::probe;
@@ -105,7 +104,7 @@ impl HttpOrigin {
             return Ok(seen);
         }
         let (mut link, pin) = (self.link(), Arc::clone(&self.pin));
-        wait(async move { probe(&mut link, &pin).await })
+        self.client.wait(&self.name, async move { probe(&mut link, &pin).await })
     }
 
     fn link(&self) -> Link {
@@ -139,7 +138,8 @@ impl Origin for HttpOrigin {
         let (feed, pieces) = queue(self.client.options.ahead_bytes);
         let transfer = Transfer::new(self.link(), Arc::clone(&self.pin), feed, offset);
         let task = net::runtime()?.spawn(transfer.run());
-        Ok(Box::new(HttpReader::new(self.name.clone(), pieces, task.abort_handle())))
+        let stopped = self.client.stopped.clone();
+        Ok(Box::new(HttpReader::new(self.name.clone(), pieces, task.abort_handle(), stopped)))
     }
 
     fn arrives_by_itself(&self) -> bool {

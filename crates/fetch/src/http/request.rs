@@ -22,6 +22,7 @@ pub struct Request {
     pub(super) body: Bytes,
     pub(super) max_bytes: usize,
     pub(super) once: bool,
+    pub(super) status_only: bool,
 }
 
 impl Request {
@@ -44,7 +45,15 @@ impl Request {
     }
 
     fn new(method: Method, url: String) -> Self {
-        Self { method, url, headers: Vec::new(), body: Bytes::new(), max_bytes: 16 << 20, once: false }
+        Self {
+            method,
+            url,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            max_bytes: 16 << 20,
+            once: false,
+            status_only: false,
+        }
     }
 
     /// With one more header. Only `Accept`, `Prefer`, `Content-Type` and those of ranges follow a redirect to another server.
@@ -73,6 +82,13 @@ impl Request {
     pub fn once(mut self) -> Self {
         self.once = true;
         self
+    }
+
+    /// Asked once, and of the answer only the status counts: a redirect is not followed, and no body is read.
+    #[must_use]
+    pub fn status_only(mut self) -> Self {
+        self.status_only = true;
+        self.once()
     }
 }
 

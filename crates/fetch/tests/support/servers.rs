@@ -117,15 +117,20 @@ impl Server {
 
     /// Keys in a bucket of moto that have a provisional name, and those of uploads under way there.
     pub fn s3_left(&self, bucket: &str) -> Vec<String> {
-        let keys_in = |query: &str| {
-            let answer =
-                self.request("GET", &format!("/{bucket}?{query}"), &[SIGNED], b"").expect("an answer");
-            let text = String::from_utf8(answer).expect("text");
-            let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
-            keys.map(|(key, _)| key.to_owned()).collect::<Vec<_>>()
-        };
-        let provisional = keys_in("list-type=2").into_iter().filter(|key| key.ends_with(".partial"));
-        keys_in("uploads").into_iter().chain(provisional).collect()
+        let keys = self.s3_keys(bucket, "list-type=2").into_iter();
+        self.s3_uploads(bucket).into_iter().chain(keys.filter(|key| key.ends_with(".partial"))).collect()
+    }
+
+    /// Keys of uploads under way in a bucket of moto.
+    pub fn s3_uploads(&self, bucket: &str) -> Vec<String> {
+        self.s3_keys(bucket, "uploads")
+    }
+
+    fn s3_keys(&self, bucket: &str, query: &str) -> Vec<String> {
+        let answer = self.request("GET", &format!("/{bucket}?{query}"), &[SIGNED], b"").expect("an answer");
+        let text = String::from_utf8(answer).expect("text");
+        let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+        keys.map(|(key, _)| key.to_owned()).collect()
     }
 
     /// From now on moto refuses all keys: it knows none.

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ impl OnCompleteFile {
     pub(super) fn into_config(self, folder: &Path, hidden: Vec<String>) -> Result<OnComplete, ConfigError> {
         let receiver = match (&self.command, &self.url) {
             (Some(command), None) if !command.is_empty() => {
+                check_program(&command[0])?;
                 Receiver::Command { argv: command.clone(), hidden }
             }
             (None, Some(url)) => Receiver::Post { url: checked(url)?, secret: self.secret(folder)? },
@@ -92,6 +94,23 @@ impl OnCompleteFile {
             *program = folder.join(&*program).display().to_string();
         }
     }
+}
+
+/// Whether there is something to be run: better found now than at the end of an export.
+fn check_program(program: &str) -> Result<(), ConfigError> {
+    let is_program = |path: &Path| {
+        path.metadata().is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+    };
+    let is_found = if program.contains('/') {
+        is_program(Path::new(program))
+    } else {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
+    };
+    if is_found {
+        return Ok(());
+    }
+    Err(ConfigError::value("on_complete.command", "there is no program of this name that can be run"))
 }
 
 /// What tells of patients goes over no open wire.

@@ -2,9 +2,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use fhirline::{Codec, Encoding, Job, RejectLimit, ResourceType, Selection, SplitJob};
+use fhirline::{Codec, Encoding, Job, JobError, RejectLimit, ResourceType, Selection, SplitJob};
 
-use super::ConfigError;
+use fhirline_connect::{DownloadLink, PerMode};
+
+use super::{ConfigError, FastenConfig, Template, TemplateValues};
 
 /// How exports are processed: the options of `fhirline split`.
 #[derive(Clone, Debug)]
@@ -103,6 +105,23 @@ impl OutputConfig {
             None => job,
         };
         self.max_rejects.map(RejectLimit::Records).into_iter().fold(job, Job::max_rejects)
+    }
+
+    /// Whether an export fits into the memory: better found now than at each export.
+    pub(super) fn check_memory(
+        &self,
+        destination: &Template,
+        fasten: &PerMode<FastenConfig>,
+    ) -> Result<(), ConfigError> {
+        let to = destination.fill(&TemplateValues { task_id: Some("task"), ..TemplateValues::default() });
+        // Nothing is asked of it.
+        let link = DownloadLink::to("https://localhost/");
+        let exports = fasten.iter().filter_map(|(_, fasten)| fasten.downloads.download(&link).ok());
+        match self.applied_to(Job::of_origins(exports.take(1))).split_memory_plan(&self.split_to(&to)) {
+            Err(JobError::Memory(error)) => Err(ConfigError::value("split.memory_mib", error)),
+            // What else there may be is known when there is an export.
+            _ => Ok(()),
+        }
     }
 
     /// The destination with these options.

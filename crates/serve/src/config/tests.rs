@@ -77,6 +77,11 @@ fn values_that_make_no_sense_are_refused() {
             "on_complete.url",
         ),
         ("on_complete = { command = [] }", "on_complete"),
+        ("on_complete = { command = [\"./no-such-program\"] }", "on_complete.command"),
+        ("on_complete = { command = [\"no-such-program-anywhere\"] }", "on_complete.command"),
+        // It is there, and cannot be run.
+        ("on_complete = { command = [\"./token\"] }", "on_complete.command"),
+        ("split.memory_mib = 1", "split.memory_mib"),
         // What overflows would be a short time: all that is over would be purged.
         ("keep_days = 213503982334602", "keep_days"),
         ("max_jobs = 1000000", "max_jobs"),

@@ -78,12 +78,21 @@ impl Store {
         deliveries: &[Delivery],
         rules: &Rules,
     ) -> Result<Vec<Accepted>, StoreError> {
-        let mut transaction = self.writes.begin().await.map_err(StoreError::on("write to"))?;
+        let accepted = self.do_accept(deliveries, rules).await;
+        match &accepted {
+            Ok(_) => self.readiness.note(true),
+            Err(_) => self.readiness.doubt(),
+        }
+        accepted.map_err(StoreError::on("write to"))
+    }
+
+    async fn do_accept(&self, deliveries: &[Delivery], rules: &Rules) -> sqlx::Result<Vec<Accepted>> {
+        let mut transaction = self.writes.begin().await?;
         let mut all = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            all.push(take(&mut transaction, delivery, rules).await.map_err(StoreError::on("write to"))?);
+            all.push(take(&mut transaction, delivery, rules).await?);
         }
-        transaction.commit().await.map_err(StoreError::on("write to"))?;
+        transaction.commit().await?;
         Ok(all)
     }
 }

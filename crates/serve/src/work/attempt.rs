@@ -23,12 +23,14 @@ pub(super) fn attempt(
         // The service ended between the last two steps of an earlier attempt.
         Ok(Some(account)) => return verdict::of_account(account),
         Ok(None) => {}
-        Err(error) => return verdict::of_io(config, export, &error),
+        Err(error) => return verdict::of_io(config, export, place.name(), error),
     }
     let mut trouble = Trouble::default();
     let done = run(config, export, &place, cancel, progress, &mut trouble);
     match done {
         Ok(report) => sealed(config, export, &place, &report, &trouble),
+        // Whatever it says: it was not its own end.
+        Err(_) if cancel.is_cancelled() => Ended::Stopped,
         Err(error) => verdict::of_error(config, export, &error, &mut trouble),
     }
 }
@@ -61,8 +63,9 @@ fn job(config: &Config, export: &ExportRow, cancel: &Cancel) -> Result<Job, JobE
     let link = DownloadLink::to(export.link.as_deref().unwrap_or_default());
     let fasten = config.fasten.get(export.mode());
     let origin = fasten.ok_or_else(|| place::refused(export, "its mode is not configured any more"))?;
-    let origin =
-        origin.downloads.download(&link).map_err(|error| place::refused(export, &error.to_string()))?;
+    let stop = cancel.clone();
+    let downloads = origin.downloads.stopped_by(move || stop.is_cancelled());
+    let origin = downloads.download(&link).map_err(|error| place::refused(export, &error.to_string()))?;
     let job = config.output.applied_to(Job::of_origins([origin])).cancelled_by(cancel.clone());
     Ok(match expectation(export.stats.as_deref()) {
         Some(expectation) => job.expect(expectation),
@@ -101,6 +104,6 @@ fn sealed(
     };
     match place.seal(export, state) {
         Ok(()) => Ended::Finished { state, report: account },
-        Err(error) => verdict::of_io(config, export, &error),
+        Err(error) => verdict::of_io(config, export, place.name(), error),
     }
 }

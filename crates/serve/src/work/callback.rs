@@ -23,7 +23,7 @@ pub(super) async fn call(worker: &Worker, due: &Due) -> Result<(), StoreError> {
     };
     let told = match &on_complete.receiver {
         Receiver::Command { argv, hidden } => run(argv, hidden, &callback, on_complete.timeout).await,
-        Receiver::Post { url, secret } => post(url, secret, &callback, on_complete.timeout).await,
+        Receiver::Post { url, secret } => post(worker, (url, secret), &callback, on_complete.timeout).await,
     };
     worker.metrics.called_back(told.is_ok());
     let failure = told.err();
@@ -76,11 +76,18 @@ async fn run(argv: &[String], hidden: &[String], callback: &Callback, most: Dura
 }
 
 /// A message of ours, signed as Fasten signs its own.
-async fn post(url: &str, secret: &SigningSecret, callback: &Callback, most: Duration) -> Result<(), String> {
-    let (url, secret) = (url.to_owned(), secret.clone());
+async fn post(
+    worker: &Worker,
+    (url, secret): (&str, &SigningSecret),
+    callback: &Callback,
+    most: Duration,
+) -> Result<(), String> {
+    let (url, secret, stop) = (url.to_owned(), secret.clone(), worker.stop.clone());
     let (id, body) = (callback.id.clone(), callback.body.clone());
     let sent = aside("fhirline-errand", move || {
-        Messenger::new(most).and_then(|messenger| messenger.send(&url, Some(&secret), &id, &body))
+        // Who may have got it gets it once more after the next start.
+        let messenger = Messenger::new(most)?.stopped_by(move || *stop.borrow());
+        messenger.send(&url, Some(&secret), &id, &body)
     });
     match sent.await {
         Ok(Ok(200..=299)) => Ok(()),

@@ -47,6 +47,14 @@ impl<'d> Place<'d> {
         }
     }
 
+    /// Where the output will be.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Folder { finished, .. } => finished.display().to_string(),
+            Self::Prefix { url, .. } => (*url).to_owned(),
+        }
+    }
+
     /// Whether what lies there may be replaced: below a prefix, parts of a run over links that have ended.
     pub(super) fn begins_afresh(&self, attempts: i64) -> bool {
         matches!(self, Self::Prefix { generation, .. } if *generation > 1 && attempts == 1)
@@ -62,10 +70,7 @@ impl<'d> Place<'d> {
         }
         let label: Value = read_json(&finished.join(LABEL))?;
         if label["id"].as_str() != Some(export) {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "the destination is that of something else",
-            ));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is that of something else"));
         }
         let manifest = read_json(&finished.join(MANIFEST))?;
         Ok(Some(manifest["extension"]["fhirline"]["account"].clone()))
@@ -94,7 +99,7 @@ fn work_of(finished: &Path, generation: i64) -> PathBuf {
 fn read_json(path: &Path) -> io::Result<Value> {
     let text = fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
-            io::Error::new(io::ErrorKind::AlreadyExists, "the destination is that of something else")
+            io::Error::new(io::ErrorKind::AlreadyExists, "it is that of something else")
         }
         _ => error,
     })?;

@@ -19,7 +19,7 @@ pub(super) async fn request(worker: &Worker, due: &Due) -> Result<(), StoreError
         return worker.store.request_failed(&request, "its mode is not configured any more", None).await;
     };
     let connection = request.org_connection_id.clone();
-    let asked = ask(&fasten.client, move |client| client.request_export(&connection, None)).await;
+    let asked = ask(worker, &fasten.client, move |client| client.request_export(&connection, None)).await;
     match asked {
         Ok(task) => {
             info!(mode = %mode, "an export was requested");
@@ -44,7 +44,7 @@ pub(super) async fn poll(worker: &Worker, due: &Due) -> Result<(), StoreError> {
     }
     let Some(fasten) = worker.config.fasten.get(export.mode()) else { return Ok(()) };
     let task = export.task_id.clone();
-    let asked = ask(&fasten.client, move |client| client.export_state(&task)).await;
+    let asked = ask(worker, &fasten.client, move |client| client.export_state(&task)).await;
     let now = now_ms();
     let next = after(now, worker.config.poll.every());
     let last = after(export.requested_at.unwrap_or(now), worker.config.poll.most());
@@ -74,12 +74,14 @@ struct Refusal {
     is_final: bool,
 }
 
-/// Asks, and waits elsewhere for the answer.
+/// Asks, and waits elsewhere for the answer, until the service stops.
 async fn ask<T: Send + 'static>(
+    worker: &Worker,
     client: &Client,
     question: impl FnOnce(&Client) -> Result<T, ConnectError> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let client = client.clone();
+    let stop = worker.stop.clone();
+    let client = client.stopped_by(move || *stop.borrow());
     let asked = aside("fhirline-errand", move || question(&client)).await;
     match asked {
         Ok(Ok(answer)) => Ok(answer),

@@ -107,12 +107,15 @@ pub(super) fn of_error(
 }
 
 /// Of a destination that refuses.
-pub(super) fn of_io(config: &Config, export: &ExportRow, error: &io::Error) -> Ended {
-    let failure = format!("cannot use the destination: {error}");
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return Ended::Failed { failure, action: Some("move it away, and try the export again".to_owned()) };
+pub(super) fn of_io(config: &Config, export: &ExportRow, name: String, error: io::Error) -> Ended {
+    let is_taken = matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory);
+    let error = JobError::Destination { action: "use", name, source: error };
+    let failure = causes_of(&error);
+    if is_taken {
+        let action = "move away what is in its place, and try the export again".to_owned();
+        return Ended::Failed { failure, action: Some(action) };
     }
-    again(config, export, &Trouble::default(), failure, None)
+    again(config, export, &Trouble::default(), failure, error.hint())
 }
 
 /// Of a defect.

@@ -110,6 +110,19 @@ impl Running {
         serde_json::from_str(&body).unwrap_or(Value::String(body))
     }
 
+    /// A page as text, once it is as that wants it.
+    pub(crate) fn page_when(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let (_, page) = exchange(&self.url, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n"), b"");
+            if wanted(&page) {
+                return page;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{page}");
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn post(&self, path: &str) -> u16 {
         exchange(&self.url, &format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n"), b"").0
     }

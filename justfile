@@ -32,6 +32,10 @@ test *ARGS:
 etl *ARGS:
     cargo test --manifest-path examples/etl/Cargo.toml {{ ARGS }}
 
+# the one module with unsafe code and all that uses it, under AddressSanitizer (of the stable compiler, unlocked for that)
+sanitize:
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/sanitize cargo test --package fhirline-parse --lib --target x86_64-unknown-linux-gnu
+
 # the documentation, as the gate builds it
 doc *ARGS:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps {{ ARGS }}

@@ -73,6 +73,7 @@ fn last_close(mut depth: u64, opens: u64, closes: u64) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::first_value;
+    use crate::lanes::Baseline;
     use proptest::prelude::*;
 
     fn values() -> impl Strategy<Value = String> {
@@ -100,6 +101,7 @@ mod tests {
             let text = format!("[{value}]{rest}");
             let first = first_value(text.as_bytes()).expect("sound");
             prop_assert_eq!(sound_value_length(text.as_bytes()), Some(first.length));
+            prop_assert_eq!(Length { text: text.as_bytes() }.by(Baseline), Some(first.length));
             for end in 0..first.length {
                 prop_assert_eq!(sound_value_length(&text.as_bytes()[..end]), None);
             }
@@ -109,6 +111,7 @@ mod tests {
         fn nothing_makes_it_fall(text in prop::collection::vec(any::<u8>(), 0..300)) {
             let length = sound_value_length(&text);
             prop_assert!(length.is_none_or(|length| length <= text.len()));
+            prop_assert_eq!(Length { text: &text }.by(Baseline), length);
         }
     }
 }

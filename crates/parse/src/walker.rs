@@ -294,3 +294,49 @@ fn refuse(text: &[u8], at: usize, next: Next) -> Stop {
     let fault = if at == text.len() { Fault::Incomplete } else { Fault::NotJson };
     Stop { fault, next, at }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lanes::Baseline;
+    use proptest::prelude::*;
+
+    /// What a walk says, to be compared.
+    fn said(walked: Result<TopLevel, BadRecord>) -> Result<[Option<usize>; 4], (Fault, u64)> {
+        let places = |top: TopLevel| [Some(top.begins_at), Some(top.ends_at), top.resource_type, top.id];
+        walked.map(places).map_err(|bad| (bad.fault, bad.at))
+    }
+
+    /// Pieces of records, which make sound ones often and broken ones too.
+    fn texts() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            "\"id\":\"1\"",
+            "\"resourceType\":\"Patient\"",
+            "\"a\":[1.0,true]",
+            "\"text\":\"\\u00e9\\n\"",
+            "\n  ",
+            "\"a long text without anything in it, so that blocks are passed over: é\"",
+        ]);
+        let members = prop::collection::vec(piece.clone(), 0..12)
+            .prop_map(|pieces| format!("{{{}}}", pieces.join(",")));
+        prop_oneof![members, prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())]
+    }
+
+    proptest! {
+        /// On this processor the other tests see the widest lanes only.
+        #[test]
+        fn the_baseline_walks_as_the_widest_lanes_do(text in texts(), blank in "[ \n]{0,70}") {
+            let text = format!("{blank}{text}");
+            let by_baseline = First { text: text.as_bytes() }.by(Baseline);
+            prop_assert_eq!(said(by_baseline), said(walk_first(text.as_bytes())));
+        }
+    }
+}

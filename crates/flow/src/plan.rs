@@ -31,6 +31,9 @@ const USUAL_BASE_BYTES: u64 = 8 << 20;
 /// The open blocks of compressed outputs may take this part of the ceiling.
 const OPEN_BLOCKS_PART: u64 = 16;
 
+/// What waits of plain outputs to be written in one piece may take so much, if it is there.
+const MOST_WAITING_BYTES: u64 = 8 << 20;
+
 /// Room for what no lease pays for: tables of outputs, queues, the report, the allocator's own waste.
 const SLACK_BYTES: u64 = 6 << 20;
 
@@ -148,7 +151,7 @@ pub struct MemoryPlan {
     pub download_bytes: u64,
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,
-    /// Open blocks of compressed outputs, all together.
+    /// Open blocks of compressed outputs, all together; of plain ones, what waits to be written.
     pub open_block_bytes: u64,
     /// Blocks on their way through compression at once.
     pub compression_jobs: usize,
@@ -324,6 +327,8 @@ impl Request {
             .fold(self.base_bytes, u64::saturating_add);
         let least_heart_bytes = line_bytes.saturating_add(LEAST_DECODER_BYTES);
         let spare = ceiling_bytes.saturating_sub(fixed_bytes).saturating_sub(least_heart_bytes);
+        let waiting_bytes = if job_bytes == 0 { (spare / 4).min(MOST_WAITING_BYTES) } else { 0 };
+        let (open_block_bytes, fixed_bytes) = (open_block_bytes + waiting_bytes, fixed_bytes + waiting_bytes);
         // Half of what is left at most, whole jobs or not, so that a higher ceiling leaves more for the heart.
         let more_compression_bytes = (spare / 2).min(job_bytes.saturating_mul(self.threads));
         let more_jobs = NonZeroU64::new(job_bytes).map_or(0, |job| more_compression_bytes / job);

@@ -31,8 +31,9 @@
 //! # Memory
 //!
 //! A [`BundleSink`] holds a piece of the Bundle, and what its [`WriteOptions`](fhirline_bundle::WriteOptions) allow for
-//! fingerprints. Other plain outputs hold nothing: each run goes to the store in one call. Compressed outputs hold one open block each, at most
-//! [`SplitOptions::block_bytes`], and together at most the share given in [`SplitOptions::open_block_bytes`]; beyond it the fattest is
+//! fingerprints. Other plain outputs hold what is too little to be worth a write, at most 64 KiB each and all together at most the share in
+//! [`SplitOptions::open_block_bytes`]; larger runs go to the store in one call. Compressed outputs hold one open block each, at most
+//! [`SplitOptions::block_bytes`], and together at most that share; beyond it the fattest is
 //! cut first. Finished parts cost a few hundred bytes each, for the manifest.
 //!
 //! # Checkpoints

@@ -20,7 +20,7 @@ pub(crate) struct Part {
     /// Plain bytes and records taken so far, and as they were at the savepoint.
     taken: Extent,
     savepoint: Extent,
-    /// Plain bytes that wait to be cut into a block; empty for plain outputs.
+    /// Plain bytes that wait to be cut into a block; of a plain output, that wait for more to be written with.
     pub(crate) open: Vec<u8>,
     /// How the store takes care that there is a way back to the savepoint.
     way_back: WayBack,
@@ -263,6 +263,15 @@ impl Part {
         self.written.stored_bytes += stored.len() as u64;
         self.written.plain_bytes += plain_bytes;
         Ok(())
+    }
+
+    /// Writes what waits of a plain output.
+    pub(crate) fn write_open(&mut self) -> Result<(), SinkError> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let open = self.take_open();
+        self.write(&open, open.len() as u64)
     }
 
     /// Remembers this moment as the one to go back to. Nothing may be on its way to the store: what is cut from now on is not

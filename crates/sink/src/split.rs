@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -29,6 +30,12 @@ pub const MAX_DESTINATIONS: usize = 4096;
 /// At most this many output files: each is kept in mind until the end, for the manifest.
 pub const MAX_FILES: usize = 16_384;
 
+/// So many bytes of a plain output are written as they are, without a copy.
+const WORTH_A_WRITE_BYTES: usize = 16 << 10;
+
+/// What waited is written once it is so much.
+const WRITE_BYTES: usize = 64 << 10;
+
 /// How a [`SplitSink`] writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitOptions {
@@ -45,7 +52,7 @@ pub struct SplitOptions {
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,
     /// Most bytes in open blocks of compressed outputs, all together. Must not depend on the number of threads: it decides
-    /// where members end.
+    /// where members end. Of plain outputs it bounds what waits to be written in one piece, and decides nothing.
     pub open_block_bytes: u64,
     /// Most blocks on their way through compression at once.
     pub max_jobs: usize,
@@ -290,11 +297,11 @@ impl SplitSink {
         bytes: &[u8],
         offload: &dyn Offload,
     ) -> Result<(), SinkError> {
-        let plain = self.options.encoding.codec() == Codec::None;
+        let plain = self.is_plain();
         let part = self.open_part(number);
         part.take(records, bytes.len() as u64);
         if plain {
-            return part.write(bytes, bytes.len() as u64);
+            return append_plain(part, bytes);
         }
         let (mut rest, block_bytes) = (bytes, self.options.block_bytes);
         while !rest.is_empty() {
@@ -309,10 +316,17 @@ impl SplitSink {
         Ok(())
     }
 
-    /// Cuts the open block of an output and has it compressed.
+    fn is_plain(&self) -> bool {
+        self.options.encoding.codec() == Codec::None
+    }
+
+    /// Cuts the open block of an output and has it compressed; of a plain one, writes what waits.
     fn cut(&mut self, number: usize, offload: &dyn Offload) -> Result<(), SinkError> {
         if self.open_part(number).open.is_empty() {
             return Ok(());
+        }
+        if self.is_plain() {
+            return self.open_part(number).write_open();
         }
         self.write_waiting(self.options.max_jobs.max(1) - 1)?;
         // A buffer that held a block would be far too large for what most outputs hold open.
@@ -322,8 +336,41 @@ impl SplitSink {
         Ok(())
     }
 
+    /// Writes what waits of plain outputs. Nothing does at a savepoint or in a checkpoint: what could be written need not be kept
+    /// somewhere else.
+    fn write_open(&mut self) -> Result<(), SinkError> {
+        if !self.is_plain() {
+            return Ok(());
+        }
+        self.outputs.iter_mut().filter_map(|output| output.parts.last_mut()).try_for_each(Part::write_open)
+    }
+
+    /// Writes the most that waits of plain outputs, until half of the share is free: one more at a time would be found anew by
+    /// a look at all of them.
+    fn write_to_share(&mut self) -> Result<(), SinkError> {
+        let open = |output: &Output| output.parts.last().map_or(0, |part| most_held(part.open.len()) as u64);
+        let mut held: u64 = self.outputs.iter().map(open).sum();
+        if held <= self.options.open_block_bytes {
+            return Ok(());
+        }
+        let waiting = self.outputs.iter().map(open).enumerate().filter(|&(_, bytes)| bytes > 0);
+        let mut fattest: Vec<_> = waiting.collect();
+        fattest.sort_unstable_by_key(|&(number, bytes)| (Reverse(bytes), number));
+        for (number, bytes) in fattest {
+            if held <= self.options.open_block_bytes / 2 {
+                break;
+            }
+            self.open_part(number).write_open()?;
+            held -= bytes;
+        }
+        Ok(())
+    }
+
     /// Cuts the fattest open blocks until all together are within their share.
     fn cut_to_share(&mut self, offload: &dyn Offload) -> Result<(), SinkError> {
+        if self.is_plain() {
+            return self.write_to_share();
+        }
         let open = |output: &Output| output.parts.last().map_or(0, |part| most_held(part.open.len()));
         let mut held: u64 = self.outputs.iter().map(|output| open(output) as u64).sum();
         while held > self.options.open_block_bytes {
@@ -358,6 +405,7 @@ impl Sink for SplitSink {
     fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
         self.leave_checkpoint_behind();
         self.write_waiting(0)?;
+        self.write_open()?;
         self.savepoint = Savepoint {
             outputs: self.outputs.len(),
             names: self.names.clone(),
@@ -419,6 +467,17 @@ impl Sink for SplitSink {
     fn checkpoint(&mut self, progress: &[u8], sync: bool) -> Result<(), SinkError> {
         self.write_checkpoint(progress, sync)
     }
+}
+
+/// Appends to a plain output. What is too little to be worth a write waits for more, so that many types in turn do not cost a
+/// write, or even the opening of a file, for each record.
+fn append_plain(part: &mut Part, bytes: &[u8]) -> Result<(), SinkError> {
+    if bytes.len() >= WORTH_A_WRITE_BYTES {
+        part.write_open()?;
+        return part.write(bytes, bytes.len() as u64);
+    }
+    gather(&mut part.open, bytes, WRITE_BYTES + WORTH_A_WRITE_BYTES);
+    if part.open.len() >= WRITE_BYTES { part.write_open() } else { Ok(()) }
 }
 
 /// Appends to an open block, whose buffer is never larger than [`most_held`] says.

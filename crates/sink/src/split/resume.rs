@@ -130,6 +130,7 @@ impl SplitSink {
         durable: bool,
     ) -> Result<(), SinkError> {
         self.write_waiting(0)?;
+        self.write_open()?;
         if durable {
             self.parts_mut().try_for_each(Part::sync)?;
         }

@@ -24,6 +24,15 @@ impl Dying {
         Self { store: Arc::new(store), left: Arc::new(AtomicU64::new(operations)) }
     }
 
+    /// A store that lives on, and what changed it so far: writes, new names and the like.
+    pub(crate) fn counting(store: impl Store + 'static) -> Self {
+        Self::after(store, u64::MAX)
+    }
+
+    pub(crate) fn operations(&self) -> u64 {
+        u64::MAX - self.left.load(Ordering::Relaxed)
+    }
+
     /// Whether it lives.
     fn lives(&self) -> io::Result<()> {
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));

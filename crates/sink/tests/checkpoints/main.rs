@@ -3,6 +3,7 @@
 mod damage;
 mod failed;
 mod format;
+mod gathered;
 mod interrupted;
 mod killed;
 mod one_way;

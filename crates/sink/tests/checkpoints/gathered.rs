@@ -1,0 +1,62 @@
+//! Small writes to plain outputs are put together.
+
+use std::sync::Arc;
+
+use fhirline_fetch::MemoryStore;
+use fhirline_sink::{Inline, SplitOptions};
+
+use crate::killed::Dying;
+use crate::support::{Run, Step, sealed, unbroken};
+
+const TYPES: u16 = 100;
+const BATCHES: usize = 200;
+
+/// One record of each type, in turn.
+fn mixed() -> Vec<Step> {
+    let batches = std::iter::repeat_n(Step::Types(0..TYPES), BATCHES);
+    std::iter::once(Step::Begin(0)).chain(batches).collect()
+}
+
+/// How many operations that takes, once it is seen to be what is written without waiting.
+fn operations(steps: &[Step], open_block_bytes: u64) -> u64 {
+    let options = SplitOptions { durable: false, open_block_bytes, ..SplitOptions::default() };
+    let (store, memory) = counted();
+    let mut run = Run::begin(Arc::new(store.clone()), options, steps, false);
+    run.steps_to(steps.len());
+    let finished = run.sink.finish(&Inline).expect("in memory");
+    let operations = store.operations();
+    let at_once = SplitOptions { open_block_bytes: 0, ..options };
+    assert!(sealed(finished, &memory) == unbroken(steps, at_once));
+    operations
+}
+
+fn counted() -> (Dying, MemoryStore) {
+    let memory = MemoryStore::new();
+    (Dying::counting(memory.clone()), memory)
+}
+
+#[test]
+fn many_types_in_turn_do_not_cost_a_write_for_each_record() {
+    let (steps, outputs) = (mixed(), u64::from(TYPES));
+    assert_eq!(operations(&steps, 0), outputs + outputs * BATCHES as u64, "each made, and each record written");
+    assert_eq!(operations(&steps, 1 << 20), outputs * 2, "each made and written once, at the end");
+    // Of 460 kB half a share, or a little less, is written at a time.
+    let few = operations(&steps, 64 << 10);
+    assert!(few < outputs * 20, "{few} operations");
+}
+
+#[test]
+fn what_waits_is_written_before_a_checkpoint_and_a_source() {
+    let steps = [Step::Begin(0), Step::Types(0..3), Step::Begin(1), Step::Types(0..3)];
+    let options = SplitOptions { durable: false, ..SplitOptions::default() };
+    let (store, _) = counted();
+    let mut run = Run::begin(Arc::new(store.clone()), options, &steps, false);
+    run.steps_to(2);
+    assert_eq!(store.operations(), 3, "three names");
+    run.step();
+    assert_eq!(store.operations(), 6, "their bytes, before the next source");
+    run.step();
+    assert_eq!(store.operations(), 6);
+    run.checkpoint();
+    assert_eq!(store.operations(), 10, "their bytes, and the checkpoint");
+}

@@ -1,5 +1,6 @@
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
 use std::path::{self, Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +11,9 @@ use fhirline_core::{PARTIAL_SUFFIX, Partial, Store};
 use crate::object_name::{self, already_exists, beyond_the_end, partial_name, too_large};
 use crate::open_files::{Key, OpenFiles};
 
-/// Files that a store holds open unless told otherwise: half of what a process may have on macOS (256), for the sources,
-/// the sockets and the rest need some too.
-const OPEN_FILES: usize = 128;
+/// Files that a store holds open unless told otherwise: a quarter of what the process may have open now, for the sources, the
+/// sockets, other stores and the rest need some too; within these bounds, the first where the system does not say.
+const OPEN_FILES: RangeInclusive<usize> = 64..=1024;
 
 /// A folder as a store.
 ///
@@ -65,10 +66,11 @@ impl FolderStore {
     /// # Errors
     /// When it cannot be made, or is no folder.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::with_open_files(folder, OPEN_FILES)
+        Self::with_open_files(folder, usual_open_files())
     }
 
-    /// The same with another bound on the files that it holds open (128 unless set; at least 1).
+    /// The same with another bound on the files that it holds open (unless set a quarter of what the process may have open, 64 to 1,024; at
+    /// least 1).
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
@@ -363,6 +365,19 @@ impl Drop for FolderPartial {
     fn drop(&mut self) {
         self.folder.files.close(self.key);
     }
+}
+
+#[cfg(unix)]
+fn usual_open_files() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let quarter = usize::try_from(allowed / 4).unwrap_or(usize::MAX);
+    quarter.clamp(*OPEN_FILES.start(), *OPEN_FILES.end())
+}
+
+#[cfg(not(unix))]
+fn usual_open_files() -> usize {
+    *OPEN_FILES.start()
 }
 
 /// The sub folders that a name at that path lies in, the innermost first.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,8 @@ struct State {
     keys: u64,
     uses: u64,
     files: HashMap<Key, Used>,
+    /// The key of each by its last use.
+    by_use: BTreeMap<u64, Key>,
 }
 
 #[derive(Debug)]
@@ -48,21 +50,21 @@ impl OpenFiles {
         let mut state = self.lock();
         state.uses += 1;
         let last = state.uses;
-        if let Some(used) = state.files.get_mut(&key) {
-            used.last = last;
-            return Ok(Arc::clone(&used.file));
+        if let Some(file) = state.used_again(key, last) {
+            return Ok(file);
         }
         while state.files.len() >= self.max {
             state.close_oldest();
         }
         let file = Arc::new(open()?);
         state.files.insert(key, Used { file: Arc::clone(&file), last });
+        state.by_use.insert(last, key);
         Ok(file)
     }
 
     /// Closes the file.
     pub(crate) fn close(&self, key: Key) {
-        self.lock().files.remove(&key);
+        self.lock().remove(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -77,11 +79,24 @@ impl OpenFiles {
 }
 
 impl State {
-    /// Looks at all of them: they are few, and opening a file costs more than that.
+    /// The file of that key, if it is open, as the one that was used last.
+    fn used_again(&mut self, key: Key, last: u64) -> Option<Arc<File>> {
+        let used = self.files.get_mut(&key)?;
+        self.by_use.remove(&used.last);
+        self.by_use.insert(last, key);
+        used.last = last;
+        Some(Arc::clone(&used.file))
+    }
+
     fn close_oldest(&mut self) {
-        let oldest = self.files.iter().min_by_key(|(_, used)| used.last).map(|(key, _)| *key);
-        if let Some(key) = oldest {
-            self.files.remove(&key);
+        if let Some((_, oldest)) = self.by_use.pop_first() {
+            self.files.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(used) = self.files.remove(&key) {
+            self.by_use.remove(&used.last);
         }
     }
 }

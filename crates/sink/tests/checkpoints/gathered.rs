@@ -38,7 +38,11 @@ fn counted() -> (Dying, MemoryStore) {
 #[test]
 fn many_types_in_turn_do_not_cost_a_write_for_each_record() {
     let (steps, outputs) = (mixed(), u64::from(TYPES));
-    assert_eq!(operations(&steps, 0), outputs + outputs * BATCHES as u64, "each made, and each record written");
+    assert_eq!(
+        operations(&steps, 0),
+        outputs + outputs * BATCHES as u64,
+        "each made, and each record written"
+    );
     assert_eq!(operations(&steps, 1 << 20), outputs * 2, "each made and written once, at the end");
     // Of 460 kB half a share, or a little less, is written at a time.
     let few = operations(&steps, 64 << 10);

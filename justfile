@@ -44,9 +44,17 @@ doc *ARGS:
 bench *ARGS:
     cargo bench --workspace {{ ARGS }}
 
-# the whole program against the tools a user would pick; see the head of the script
+# the whole program against the tools a user would pick, kept in benches/results/; see the head of the script
 compare *ARGS:
     benches/compare.sh {{ ARGS }}
+
+# the tools that `compare` puts beside it, by package name
+rivals:
+    benches/rivals.sh
+
+# the README's table of numbers, from the newest result of `compare`; --check only looks
+readme *ARGS:
+    benches/readme.py {{ ARGS }}
 
 # the newcomer's first command
 demo *ARGS:

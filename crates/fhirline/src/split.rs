@@ -182,8 +182,13 @@ impl Job {
         if let Target::Url(_) = &to.target {
             return cloud::memory_plan(self, to).map(|(plan, _)| plan);
         }
-        self.memory_plan(to.encoding)
+        folder_plan(self, to)
     }
+}
+
+/// Files are written in large pieces. A store far away takes larger ones still, and has its own place for them.
+fn folder_plan(job: &Job, to: &SplitJob) -> Result<MemoryPlan, JobError> {
+    job.memory_plan(to.encoding).map(MemoryPlan::with_waiting_writes)
 }
 
 /// A split into a folder or an object store, which is claimed for as long as it takes.
@@ -202,7 +207,7 @@ fn into_folder(
     path: &Path,
     on_event: &mut OnEvent<'_>,
 ) -> Result<Report, JobError> {
-    let plan = job.memory_plan(to.encoding)?;
+    let plan = folder_plan(&job, to)?;
     check_places(&job, to, path)?;
     job.sources = job.sources.excluding(path).map_err(to.failed("find"))?;
     let known = Known::of(&job, to);

@@ -176,6 +176,8 @@ struct Request {
     download_bytes: u64,
     /// What outputs take on their way to a store that is far away.
     upload_bytes: u64,
+    /// Whether small writes to plain outputs may wait for more.
+    waiting_writes: bool,
 }
 
 impl Default for MemoryPlan {
@@ -280,6 +282,13 @@ impl MemoryPlan {
         Request { upload_bytes, ..self.request }.plan(self.ceiling_bytes)
     }
 
+    /// The same ceiling, of which a part is for small writes to plain outputs, which wait there for more. It is taken of what is left
+    /// over, so it is always enough.
+    #[must_use]
+    pub fn with_waiting_writes(self) -> Self {
+        Request { waiting_writes: true, ..self.request }.divide(self.ceiling_bytes)
+    }
+
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
@@ -297,7 +306,15 @@ impl TooLittleMemory {
 impl Request {
     fn new(base_bytes: u64, threads: usize, encoding: Encoding) -> Self {
         let threads = threads as u64;
-        Self { base_bytes, threads, encoding, set_aside_part: 0, download_bytes: 0, upload_bytes: 0 }
+        Self {
+            base_bytes,
+            threads,
+            encoding,
+            set_aside_part: 0,
+            download_bytes: 0,
+            upload_bytes: 0,
+            waiting_writes: false,
+        }
     }
 
     fn plan(self, ceiling_bytes: u64) -> Result<MemoryPlan, TooLittleMemory> {
@@ -327,7 +344,8 @@ impl Request {
             .fold(self.base_bytes, u64::saturating_add);
         let least_heart_bytes = line_bytes.saturating_add(LEAST_DECODER_BYTES);
         let spare = ceiling_bytes.saturating_sub(fixed_bytes).saturating_sub(least_heart_bytes);
-        let waiting_bytes = if job_bytes == 0 { (spare / 4).min(MOST_WAITING_BYTES) } else { 0 };
+        let waits = self.waiting_writes && job_bytes == 0;
+        let waiting_bytes = if waits { (spare / 4).min(MOST_WAITING_BYTES) } else { 0 };
         let (open_block_bytes, fixed_bytes) = (open_block_bytes + waiting_bytes, fixed_bytes + waiting_bytes);
         // Half of what is left at most, whole jobs or not, so that a higher ceiling leaves more for the heart.
         let more_compression_bytes = (spare / 2).min(job_bytes.saturating_mul(self.threads));
@@ -583,6 +601,23 @@ mod tests {
         assert_eq!(enough.overhead_bytes, without.overhead_bytes + (17 << 20));
         let refused = plan(16 << 20).expect_err("too little");
         assert!(plan(refused.least_bytes).is_ok() && plan(refused.least_bytes - (3 << 20)).is_err());
+    }
+
+    #[test]
+    fn writes_wait_only_where_there_is_room() {
+        let plain = |mib: u64| MemoryPlan::new(mib << 20, 2, Encoding::plain());
+        let usual = plain(64).expect("enough").with_waiting_writes();
+        assert_eq!(parts(&usual), 64 << 20);
+        assert!((4 << 20..=MOST_WAITING_BYTES).contains(&usual.open_block_bytes), "{usual:?}");
+        let refused = plain(8).expect_err("too little");
+        let least = plain(refused.least_bytes >> 20).expect("enough").with_waiting_writes();
+        assert!(least.decoder_bytes >= LEAST_DECODER_BYTES && least.open_block_bytes < 1 << 20, "{least:?}");
+        let named = usual.ceiling_for_decoder(129 << 20);
+        let wider = plain(named >> 20).expect("enough").with_waiting_writes();
+        assert!(wider.decoder_bytes >= 129 << 20, "{wider:?}");
+        let gzip = Encoding::new(Codec::Gzip, None).expect("usual level");
+        let plan = MemoryPlan::new(64 << 20, 2, gzip).expect("enough");
+        assert_eq!(plan.with_waiting_writes().open_block_bytes, plan.open_block_bytes);
     }
 
     #[test]

@@ -297,11 +297,12 @@ impl SplitSink {
         bytes: &[u8],
         offload: &dyn Offload,
     ) -> Result<(), SinkError> {
-        let plain = self.is_plain();
+        let (plain, open_block_bytes) = (self.is_plain(), self.options.open_block_bytes);
         let part = self.open_part(number);
         part.take(records, bytes.len() as u64);
         if plain {
-            return append_plain(part, bytes);
+            let worth_a_write = if open_block_bytes > 0 { WORTH_A_WRITE_BYTES } else { 0 };
+            return append_plain(part, bytes, worth_a_write);
         }
         let (mut rest, block_bytes) = (bytes, self.options.block_bytes);
         while !rest.is_empty() {
@@ -471,8 +472,8 @@ impl Sink for SplitSink {
 
 /// Appends to a plain output. What is too little to be worth a write waits for more, so that many types in turn do not cost a
 /// write, or even the opening of a file, for each record.
-fn append_plain(part: &mut Part, bytes: &[u8]) -> Result<(), SinkError> {
-    if bytes.len() >= WORTH_A_WRITE_BYTES {
+fn append_plain(part: &mut Part, bytes: &[u8], worth_a_write: usize) -> Result<(), SinkError> {
+    if bytes.len() >= worth_a_write {
         part.write_open()?;
         return part.write(bytes, bytes.len() as u64);
     }

@@ -78,11 +78,20 @@ impl Plan {
         if decoded.end == End::Good {
             assert_eq!(self.decode_with_failures(stored), decoded);
         }
+        self.check_ahead(stored, &decoded);
         self.check_cap(stored, &decoded);
         if decoded.compression == Some(Compression::None) {
             self.check_gone_on(stored, &decoded);
         }
         decoded
+    }
+
+    /// Members that are decoded before their turn are no different.
+    fn check_ahead(&self, stored: &[u8], decoded: &Decoded) {
+        for threads in [1, 2] {
+            let limits = self.limits.with_ahead(threads, 2 << 20);
+            assert_eq!(&Self { limits, ..*self }.decode(stored, &self.cuts, self.room), decoded);
+        }
     }
 
     /// What a cap lets through is the beginning of all there is.

@@ -34,6 +34,7 @@ pub(crate) enum Trouble {
     Unsupported(&'static str),
     TooExpanded { max_ratio: u64, decoded_bytes: u64, stored_bytes: u64 },
     TooLong { max_decoded_bytes: u64 },
+    ThreadLost,
 }
 
 /// A codec in the middle of a member. Bytes in, bytes out; it never sees the reader.

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use crate::ahead::{Ahead, Room};
 use crate::codec::{Codec, HEAD_BYTES, Outcome, Trouble};
-use crate::input::Input;
+use crate::input::{INPUT_BYTES, Input};
 use crate::limits::Cap;
 use crate::sniff::{MAGIC_BYTES, Match, Sniff, member, sniff};
 use crate::{Compression, DecompressError, Limits};
@@ -15,12 +16,18 @@ use crate::{Compression, DecompressError, Limits};
 /// one is returned again. A failure of the reader passes through as it is, and reading may go on after it.
 ///
 /// How the reader cuts the source does not matter, not even for how much of a damaged one comes out. Of a compressed
-/// source, 64 KiB are read before any of them is decoded.
+/// source, 64 KiB are read before any of them is decoded; more where members are decoded ahead
+/// ([`Limits::with_ahead`]), which changes nothing of what comes out, nor of how it ends.
 pub struct Decoder<R> {
     input: Input<R>,
     limits: Limits,
     compression: Compression,
     codec: Option<Codec>,
+    /// Of a gzip source whose members may be decoded ahead.
+    room: Option<Room>,
+    /// Another member began behind the first: from the next read on, members are decoded ahead.
+    has_members: bool,
+    ahead: Option<Box<Ahead>>,
     state: State,
     decoded_bytes: u64,
 }
@@ -29,6 +36,8 @@ pub struct Decoder<R> {
 enum State {
     Plain,
     Member,
+    /// Within a member that was decoded ahead.
+    Whole,
     /// Behind a member: the end, zero padding or another member.
     Between,
     Ended,
@@ -46,8 +55,10 @@ impl<R: Read> Decoder<R> {
     /// its first header, or if it needs more memory than `limits` allow; else what the reader said.
     pub fn new(reader: R, limits: Limits) -> io::Result<Self> {
         let (compression, input) = open(reader)?;
-        let state = State::Plain;
-        let mut decoder = Self { input, limits, compression, codec: None, state, decoded_bytes: 0 };
+        let mut decoder = Self::of(input, limits, compression, 0);
+        if compression == Compression::Gzip {
+            decoder.room = limits.ahead_room();
+        }
         if compression != Compression::None {
             decoder.begin_member()?;
         }
@@ -63,12 +74,28 @@ impl<R: Read> Decoder<R> {
 
     /// Goes on in the middle of a source that is known to be plain: `reader` begins at its byte `at`.
     pub fn plain_from(reader: R, limits: Limits, at: u64) -> Self {
-        let (input, compression) = (Input::behind(reader, at), Compression::None);
-        Self { input, limits, compression, codec: None, state: State::Plain, decoded_bytes: at }
+        Self::of(Input::behind(reader, at), limits, Compression::None, at)
+    }
+
+    fn of(input: Input<R>, limits: Limits, compression: Compression, decoded_bytes: u64) -> Self {
+        Self {
+            input,
+            limits,
+            compression,
+            codec: None,
+            room: None,
+            has_members: false,
+            ahead: None,
+            state: State::Plain,
+            decoded_bytes,
+        }
     }
 
     fn begin_member(&mut self) -> io::Result<()> {
         self.input.fill_to(HEAD_BYTES)?;
+        if self.take_whole() {
+            return Ok(());
+        }
         let head = self.input.buffered();
         let begun = Codec::begin(self.compression, self.codec.take(), head, self.limits.window_bytes);
         match begun {
@@ -79,6 +106,49 @@ impl<R: Read> Decoder<R> {
             Err(trouble) => self.fail(trouble),
         }
         Ok(())
+    }
+
+    /// Takes the member that begins here as it was decoded ahead. Not if a cap could fall into it: then it is decoded in
+    /// sequence, up to the cap. True if it was taken, or nothing can be.
+    fn take_whole(&mut self) -> bool {
+        let Some(ahead) = &mut self.ahead else { return false };
+        let whole = match ahead.member(&mut self.input) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return false,
+            Err(_) => {
+                self.fail(Trouble::ThreadLost);
+                return true;
+            }
+        };
+        // More stored bytes raise the cap, and never lower it.
+        let cap = self.limits.coded_cap(self.input.seen());
+        if self.decoded_bytes.saturating_add(whole.decoded_bytes as u64) > cap.decoded_bytes {
+            return false;
+        }
+        self.input.read_ahead(whole.stored_bytes + INPUT_BYTES);
+        let is_taken = self.input.pass_over(whole.stored_bytes);
+        if is_taken {
+            self.codec = None;
+            self.state = State::Whole;
+        }
+        is_taken
+    }
+
+    /// Hands bytes of a member out that was decoded ahead.
+    fn hand_out(&mut self, out: &mut [u8]) -> usize {
+        let written = self.ahead.as_mut().map_or(0, |ahead| ahead.hand_out(out));
+        self.decoded_bytes += written as u64;
+        if written == 0 {
+            self.state = State::Between;
+        }
+        written
+    }
+
+    /// Begins to decode ahead, if the caller was told of the memory.
+    fn begin_ahead(&mut self) {
+        if let (Some(room), true, None) = (self.room, self.has_members, &self.ahead) {
+            self.ahead = Some(Box::new(Ahead::begin(room, &mut self.input)));
+        }
     }
 
     fn continue_member(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -136,7 +206,10 @@ impl<R: Read> Decoder<R> {
         }
         self.input.fill_to(MAGIC_BYTES)?;
         match member(self.compression, self.input.buffered()) {
-            Match::Yes => self.begin_member()?,
+            Match::Yes => {
+                self.has_members = true;
+                self.begin_member()?;
+            }
             Match::Prefix => self.fail(Trouble::Truncated),
             Match::No => self.fail(Trouble::TrailingGarbage),
         }
@@ -175,17 +248,21 @@ impl<R> Decoder<R> {
         self.decoded_bytes
     }
 
-    /// Stored bytes used up so far: padding included, bytes read ahead not.
+    /// Stored bytes used up so far: padding included, bytes read ahead not. A member that was decoded ahead counts as a whole
+    /// from its first byte on.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
         self.input.used()
     }
 
     /// The memory that the decoder holds now, in bytes, a little rounded up. A later member may raise it, never above
-    /// [`Limits::memory_bytes`].
+    /// [`Limits::memory_bytes`]. What decoding ahead takes is in it before it is taken, by the next read.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.input.capacity() + self.codec.as_ref().map_or(0, Codec::memory_bytes)
+        let ahead = self.room.filter(|_| self.has_members).map_or(0, |room| room.total_bytes);
+        // What is held ahead of the view is in the room.
+        let view = self.input.capacity().min(INPUT_BYTES as u64);
+        view + ahead + self.codec.as_ref().map_or(0, Codec::memory_bytes)
     }
 }
 
@@ -194,6 +271,7 @@ impl<R: Read> Read for Decoder<R> {
         if out.is_empty() {
             return Ok(0);
         }
+        self.begin_ahead();
         // Every turn uses up input, writes output or changes the state, so a finite source comes to an end.
         loop {
             self.input.resume_fill()?;
@@ -206,6 +284,12 @@ impl<R: Read> Read for Decoder<R> {
                 }
                 State::Member => {
                     let written = self.continue_member(out)?;
+                    if written > 0 {
+                        return Ok(written);
+                    }
+                }
+                State::Whole => {
+                    let written = self.hand_out(out);
                     if written > 0 {
                         return Ok(written);
                     }
@@ -272,5 +356,87 @@ fn locate(trouble: Trouble, compression: Compression, stored_byte: u64) -> Decom
         }
         Trouble::TooLong { max_decoded_bytes } => DecompressError::TooLong { max_decoded_bytes },
         Trouble::Unsupported(what) => DecompressError::Unsupported { what },
+        Trouble::ThreadLost => DecompressError::ThreadLost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const KIB: usize = 1 << 10;
+
+    fn members(count: usize, bytes: usize) -> Vec<u8> {
+        let data: Vec<u8> = (0..bytes as u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        members_at_level(count, &data, 1)
+    }
+
+    fn members_at_level(count: usize, data: &[u8], level: u32) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+        encoder.write_all(data).expect("a vector");
+        encoder.finish().expect("a vector").repeat(count)
+    }
+
+    /// How many members were taken as they were decoded ahead, and the memory that was told before each read.
+    fn taken(stored: &[u8], limits: Limits) -> (usize, Vec<u64>) {
+        let mut decoder = Decoder::new(stored, limits).expect("gzip");
+        let (mut room, mut taken, mut told) = (vec![0; 4096 * KIB], 0, Vec::new());
+        loop {
+            let memory_bytes = decoder.memory_bytes();
+            told.push(memory_bytes);
+            let had_begun = decoder.ahead.is_some();
+            let read = decoder.read(&mut room).expect("sound");
+            assert!(
+                had_begun || decoder.ahead.is_none() || memory_bytes > 1 << 20,
+                "memory that was not told"
+            );
+            taken += usize::from(matches!(decoder.state, State::Whole));
+            if read == 0 {
+                return (taken, told);
+            }
+        }
+    }
+
+    #[test]
+    fn all_members_but_the_first_two_are_decoded_ahead() {
+        let limits = Limits::default().with_ahead(2, 8 << 20);
+        for bytes in [1, 100, 60 * KIB, 1024 * KIB] {
+            for count in [3, 4, 50] {
+                assert_eq!(taken(&members(count, bytes), limits).0, count - 2, "{count} of {bytes}");
+            }
+        }
+    }
+
+    /// Hardly more than one of them is in reach, and the view goes beyond that.
+    #[test]
+    fn members_as_long_as_the_reach_are_decoded_ahead() {
+        let limits = Limits::default().with_ahead(2, 8 << 20);
+        let reach = limits.ahead_room().expect("enough").stored_bytes;
+        let stored = members_at_level(9, &vec![7; reach - 1000], 0);
+        assert_eq!(taken(&stored, limits).0, 7);
+    }
+
+    #[test]
+    fn nothing_is_taken_for_a_single_member() {
+        let limits = Limits::default().with_ahead(2, 8 << 20);
+        for padding in [0, 1, 100_000] {
+            let stored = [members(1, 8192 * KIB), vec![0; padding]].concat();
+            let (taken, told) = taken(&stored, limits);
+            assert_eq!(taken, 0);
+            assert!(told.iter().all(|&bytes| bytes <= 128 << 10), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn members_that_are_too_large_are_decoded_in_sequence_and_those_among_them_are_not() {
+        let limits = Limits::default().with_ahead(2, 8 << 20);
+        let (large, small) = (members(1, 3072 * KIB), members(10, 100 * KIB));
+        assert_eq!(taken(&large.repeat(5), limits).0, 0);
+        let (taken, told) = taken(&[large.clone(), small.clone(), large, small].concat(), limits);
+        // The first of them is the second member.
+        assert_eq!(taken, 19);
+        assert!(told.iter().all(|&bytes| bytes <= limits.memory_bytes()));
     }
 }

@@ -70,6 +70,9 @@ pub enum DecompressError {
         /// What it is: `a zip archive`.
         what: &'static str,
     },
+    /// A thread that decoded members ahead has panicked: a fault of the decoder, not of the source.
+    #[error("a thread that decodes has panicked")]
+    ThreadLost,
 }
 
 impl DecompressError {
@@ -88,6 +91,7 @@ impl DecompressError {
             Self::TooLong { .. } => io::ErrorKind::FileTooLarge,
             Self::WindowTooLarge { .. } => io::ErrorKind::OutOfMemory,
             Self::Unsupported { .. } => io::ErrorKind::Unsupported,
+            Self::ThreadLost => io::ErrorKind::Other,
         }
     }
 }

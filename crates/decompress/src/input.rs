@@ -7,15 +7,25 @@ pub(crate) const INPUT_BYTES: usize = 64 << 10;
 pub(crate) const SNIFF_BYTES: usize = 512;
 
 /// A reader with its unread bytes in view, and a count of the used ones.
+///
+/// Bytes may be held behind those in view. They are not seen by a codec before the view comes to them, which it does in the
+/// same steps as if they were still to be read.
 pub(crate) struct Input<R> {
     reader: R,
     buffer: Vec<u8>,
     start: usize,
+    /// Where the view ends.
     end: usize,
+    /// Where the bytes that were read end.
+    held: usize,
+    /// The longest view.
+    view_bytes: usize,
     /// The reader has said so once; it is not asked again.
     ended: bool,
     /// The reader failed in the middle of a [`fill`](Self::fill).
     half_filled: bool,
+    /// What the reader said while bytes behind the view were read. It is told where the view comes to it.
+    failure: Option<io::Error>,
     used: u64,
 }
 
@@ -37,8 +47,11 @@ impl<R: Read> Input<R> {
             buffer: vec![0; SNIFF_BYTES],
             start: 0,
             end: 0,
+            held: 0,
+            view_bytes: SNIFF_BYTES,
             ended: false,
             half_filled: false,
+            failure: None,
             used,
         }
     }
@@ -46,22 +59,67 @@ impl<R: Read> Input<R> {
     /// Makes room for whole blocks, once it is known that there is something to decode.
     pub(crate) fn widen(&mut self) {
         self.buffer.resize(INPUT_BYTES, 0);
+        self.view_bytes = INPUT_BYTES;
     }
 
-    /// Brings more bytes into view with one read. False if there are no more, or no room.
+    /// Makes room for so many bytes, in view and behind it.
+    pub(crate) fn widen_behind_view(&mut self, bytes: usize) {
+        self.buffer.resize(bytes.max(self.buffer.len()), 0);
+    }
+
+    /// Brings more bytes into view, with one read at most. False if there are no more, or no room.
     pub(crate) fn fill_some(&mut self) -> io::Result<bool> {
-        if self.start > 0 && (self.start == self.end || self.end == self.buffer.len()) {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if self.ended || self.end == self.buffer.len() {
+        if self.buffered().len() == self.view_bytes {
             return Ok(false);
         }
-        let read = read_retrying(&mut self.reader, &mut self.buffer[self.end..])?;
-        self.end += read;
+        if self.end < self.held {
+            self.end = self.held.min(self.start + self.view_bytes);
+            return Ok(true);
+        }
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        if self.start == self.held || self.held == self.buffer.len() {
+            self.move_to_front();
+        }
+        let room = self.buffer.len().min(self.start + self.view_bytes);
+        let read = read_retrying(&mut self.reader, &mut self.buffer[self.held..room])?;
+        self.held += read;
+        self.end = self.held;
         self.ended = read == 0;
         Ok(read > 0)
+    }
+
+    /// Reads on behind the view, until `bytes` bytes are held from the first unused one on. False if nothing came of it:
+    /// so many are held already, there are no more, or the reader has failed.
+    pub(crate) fn read_ahead(&mut self, bytes: usize) -> bool {
+        debug_assert!(bytes <= self.buffer.len());
+        let mut changed = false;
+        while self.held - self.start < bytes && !self.ended && self.failure.is_none() {
+            if self.start + bytes > self.buffer.len() {
+                self.move_to_front();
+            }
+            let room = self.start + bytes;
+            match read_retrying(&mut self.reader, &mut self.buffer[self.held..room]) {
+                Ok(read) => {
+                    self.held += read;
+                    self.ended = read == 0;
+                    changed = true;
+                }
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        changed
+    }
+
+    fn move_to_front(&mut self) {
+        self.buffer.copy_within(self.start..self.held, 0);
+        self.end -= self.start;
+        self.held -= self.start;
+        self.start = 0;
     }
 
     /// Brings as many bytes into view as there is room for. False if there are no more.
@@ -113,6 +171,12 @@ impl<R> Input<R> {
         &self.buffer[self.start..self.end]
     }
 
+    /// The bytes in view, and those behind it.
+    pub(crate) fn held(&self) -> &[u8] {
+        &self.buffer[self.start..self.held]
+    }
+
+    /// Whether the reader has said that there are no more bytes.
     pub(crate) fn ended(&self) -> bool {
         self.ended
     }
@@ -135,6 +199,22 @@ impl<R> Input<R> {
     pub(crate) fn consume(&mut self, bytes: usize) {
         self.start += bytes;
         self.used += bytes as u64;
+    }
+
+    /// Uses up bytes that no codec was fed with, and leaves the view as if one had been: fed with what was in view, and with
+    /// the next view whenever nothing was left. False, and nothing is used, if not all of the last view is held.
+    pub(crate) fn pass_over(&mut self, bytes: usize) -> bool {
+        let start = self.start + bytes;
+        let mut end = self.end;
+        while end < start {
+            end += self.view_bytes;
+        }
+        if end > self.held && !self.ended {
+            return false;
+        }
+        self.end = end.min(self.held);
+        self.consume(bytes);
+        true
     }
 }
 

@@ -49,6 +49,16 @@
 //! input, end of member and failure of the reader are told apart in one place for all formats. What a codec must not be
 //! trusted with, namely how much memory it may take because a header says so, is read from the header before.
 //!
+//! # Members ahead of their turn
+//!
+//! With [`Limits::with_ahead`] the members of a gzip source are decoded on several threads, as wholes, by libdeflate, and
+//! handed on in order. What comes out, how it ends and where, is what the sequential decoder gives, for that decides: a
+//! member is taken only if the one before it ended exactly where it begins and if it is whole and sound; any other is decoded
+//! in its turn. Where members begin is guessed from the stored bytes, once a second member has begun; a wrong guess costs some
+//! work. Threads are ended and joined when the decoder is dropped. It is off unless asked for. One difference is known: a few
+//! codes that do not exist are an error in sequence, and pass ahead if checksum and length are right; no compressor writes
+//! them.
+//!
 //! # Memory
 //!
 //! Of a plain source, at most its first 512 bytes are held; then reads go straight to the reader. For a compressed one,
@@ -56,7 +66,6 @@
 //! stream asks for. [`Limits::window_bytes`] bounds it; a stream that asks for more is refused before the memory is
 //! taken ([`WindowTooLarge`](DecompressError::WindowTooLarge) names what would be enough). [`Decoder::memory_bytes`]
 //! says what is held, [`Limits::memory_bytes`] what may be.
-
 //!
 //! # Caps
 //!
@@ -79,6 +88,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod bzip2;
 mod codec;
 mod compression;

@@ -1,4 +1,6 @@
+use crate::ahead::Room;
 use crate::codec::Trouble;
+use crate::gzip::STATE_BYTES;
 use crate::input::INPUT_BYTES;
 
 /// What a [`Decoder`](crate::Decoder) may cost.
@@ -38,6 +40,13 @@ pub struct Limits {
     ///
     /// Exactly so many are handed out, and one more is [`TooLong`](crate::DecompressError::TooLong).
     pub max_decoded_bytes: Option<u64>,
+
+    /// How many threads may decode members of a gzip source at once, that of the caller included; 0, the default, to decode
+    /// one member after the other. See [`with_ahead`](Self::with_ahead).
+    pub ahead_threads: usize,
+
+    /// The memory for members that are decoded ahead, in bytes, threads included; 0, the default, to decode none ahead.
+    pub ahead_bytes: u64,
 }
 
 impl Limits {
@@ -65,10 +74,53 @@ impl Limits {
         self
     }
 
-    /// The most memory that one decoder holds under these limits, in bytes: what to reserve for it.
+    /// The same limits, with members of a gzip source decoded before their turn: by so many threads, that of the caller
+    /// included, in so much memory.
+    ///
+    /// BGZF, concatenated gzip files and what many loggers write have members; what `gzip` and `pigz` write is one, and is
+    /// decoded as always. Nothing is looked for, no memory is taken and no thread begins before a second member does. A
+    /// member of which more comes out than fits into its part of the memory is decoded in its turn. That part is
+    /// `ahead_bytes / (threads + 3)`, less half a MiB for each thread: with 2 threads, 8 MiB do for members of 1 MiB. With
+    /// less than a few hundred KiB for each thread nothing is decoded ahead.
+    ///
+    /// With one thread nothing happens at once, but members are decoded as wholes, which is faster than byte by byte.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use fhirline_decompress::{Decoder, Limits};
+    ///
+    /// let mut stored = Vec::new();
+    /// for line in ["{\"resourceType\":\"Patient\"}\n", "{\"resourceType\":\"Goal\"}\n"].repeat(50) {
+    ///     let mut gzip = flate2::write::GzEncoder::new(&mut stored, flate2::Compression::fast());
+    ///     gzip.write_all(line.as_bytes())?;
+    ///     gzip.finish()?;
+    /// }
+    /// let limits = Limits::default().with_ahead(2, 8 << 20);
+    /// let mut decoder = Decoder::new(&stored[..], limits)?;
+    /// let mut text = String::new();
+    /// decoder.read_to_string(&mut text)?;
+    /// assert_eq!(text.lines().count(), 100);
+    /// assert!(decoder.memory_bytes() <= limits.memory_bytes());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_ahead(mut self, threads: usize, bytes: u64) -> Self {
+        self.ahead_threads = threads;
+        self.ahead_bytes = bytes;
+        self
+    }
+
+    /// The most memory that one decoder holds under these limits, in bytes: what to reserve for it. Only gzip is decoded
+    /// ahead, and needs next to no window.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.window_bytes.saturating_add(INPUT_BYTES as u64)
+        let ahead_bytes = self.ahead_room().map_or(0, |room| room.total_bytes + STATE_BYTES);
+        self.window_bytes.max(ahead_bytes).saturating_add(INPUT_BYTES as u64)
+    }
+
+    /// What members may take that are decoded ahead; `None` if none are.
+    pub(crate) fn ahead_room(&self) -> Option<Room> {
+        Room::divide(self.ahead_threads, self.ahead_bytes)
     }
 
     /// What may come out of a plain source.
@@ -93,7 +145,13 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { window_bytes: 16 << 20, max_ratio: None, max_decoded_bytes: None }
+        Self {
+            window_bytes: 16 << 20,
+            max_ratio: None,
+            max_decoded_bytes: None,
+            ahead_threads: 0,
+            ahead_bytes: 0,
+        }
     }
 }
 

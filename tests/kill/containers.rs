@@ -62,16 +62,23 @@ fn killed_within(source: Vec<u8>, options: &str, seed: u64) -> usize {
     killed_and_run_again(&place, Gzip::Whole, KILLS, seed).inside
 }
 
+/// The same until a run went on in its midst. Where a kill falls is chance, and a slow disk can hold up every run until it comes.
+#[track_caller]
+fn killed_in_its_midst(source: fn() -> Vec<u8>, options: &str, seed: u64) {
+    let went_on = (0..5).any(|round| killed_within(source(), options, seed + (round << 32)) > 0);
+    assert!(went_on, "no run went on in its midst");
+}
+
 #[test]
 fn killed_in_a_bundle_on_one_line() {
-    assert!(killed_within(minified(), "", 0x0B0E_0001) > 0);
-    assert!(killed_within(minified(), "--keep-entry-metadata", 0x0B0E_0002) > 0);
+    killed_in_its_midst(minified, "", 0x0B0E_0001);
+    killed_in_its_midst(minified, "--keep-entry-metadata", 0x0B0E_0002);
 }
 
 #[test]
 fn killed_in_a_pretty_printed_bundle() {
-    assert!(killed_within(pretty(), "", 0x0B0E_0003) > 0);
-    assert!(killed_within(pretty(), "--keep-entry-metadata --compress zstd", 0x0B0E_0004) > 0);
+    killed_in_its_midst(pretty, "", 0x0B0E_0003);
+    killed_in_its_midst(pretty, "--keep-entry-metadata --compress zstd", 0x0B0E_0004);
 }
 
 #[test]
@@ -82,8 +89,8 @@ fn killed_in_a_bundle_whose_type_comes_last() {
 
 #[test]
 fn killed_among_bundles_on_lines() {
-    assert!(killed_within(on_lines(), "", 0x0B0E_0007) > 0);
-    assert!(killed_within(on_lines(), "--keep-entry-metadata --compress gzip", 0x0B0E_0008) > 0);
+    killed_in_its_midst(on_lines, "", 0x0B0E_0007);
+    killed_in_its_midst(on_lines, "--keep-entry-metadata --compress gzip", 0x0B0E_0008);
 }
 
 #[test]

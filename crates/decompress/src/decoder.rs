@@ -399,6 +399,13 @@ mod tests {
         }
     }
 
+    /// It was not for a while: what reads members ahead holds threads, and the failure of a reader.
+    #[test]
+    fn a_decoder_can_be_shared_and_looked_at_behind_a_panic() {
+        fn is_so<T: Send + Sync + std::panic::RefUnwindSafe>() {}
+        is_so::<Decoder<&[u8]>>();
+    }
+
     #[test]
     fn all_members_but_the_first_two_are_decoded_ahead() {
         let limits = Limits::default().with_ahead(2, 8 << 20);

@@ -1,4 +1,5 @@
 use std::io::{self, Read};
+use std::panic::AssertUnwindSafe;
 
 /// Stored bytes held while a compressed source is decoded.
 pub(crate) const INPUT_BYTES: usize = 64 << 10;
@@ -24,8 +25,8 @@ pub(crate) struct Input<R> {
     ended: bool,
     /// The reader failed in the middle of a [`fill`](Self::fill).
     half_filled: bool,
-    /// What the reader said while bytes behind the view were read. It is told where the view comes to it.
-    failure: Option<io::Error>,
+    /// What the reader said while bytes behind the view were read. It is told where the view comes to it, and seen by nobody before.
+    failure: Option<AssertUnwindSafe<io::Error>>,
     used: u64,
 }
 
@@ -76,7 +77,7 @@ impl<R: Read> Input<R> {
             self.end = self.held.min(self.start + self.view_bytes);
             return Ok(true);
         }
-        if let Some(error) = self.failure.take() {
+        if let Some(AssertUnwindSafe(error)) = self.failure.take() {
             return Err(error);
         }
         if self.ended {
@@ -109,7 +110,7 @@ impl<R: Read> Input<R> {
                     self.ended = read == 0;
                     changed = true;
                 }
-                Err(error) => self.failure = Some(error),
+                Err(error) => self.failure = Some(AssertUnwindSafe(error)),
             }
         }
         changed

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use fhirline_decompress::{Decoder, DecompressError, Limits};
 use flate2::{Compression, GzBuilder};
 use proptest::prelude::*;
-use support::{Cut, sample};
+use support::{Cut, noise, sample};
 
 const KIB: usize = 1 << 10;
 
@@ -78,17 +78,6 @@ fn with_header_checksum(data: &[u8], right: bool) -> Vec<u8> {
     let sum = crc.sum() as u16 ^ u16::from(!right);
     member.splice(10..10, sum.to_le_bytes());
     member
-}
-
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
 }
 
 // ---- comparison ------------------------------------------------------------------------------------------------------

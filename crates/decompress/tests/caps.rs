@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use fhirline_decompress::{Compression, Decoder, DecompressError, Limits};
 use proptest::prelude::*;
-use support::{CODED, Cut, Decoded, encode, sample};
+use support::{CODED, Cut, Decoded, encode, noise, sample};
 
 const MIB: usize = 1 << 20;
 
@@ -43,20 +43,9 @@ fn decode_from(reader: impl Read, limits: Limits, output: usize) -> Decoded {
 
 /// Bytes that do not compress, then much that does.
 fn bomb_data(noise_bytes: usize, same_bytes: usize) -> Vec<u8> {
-    let mut data = noise(noise_bytes);
+    let mut data = noise(noise_bytes, 1);
     data.resize(noise_bytes + same_bytes, b' ');
     data
-}
-
-fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(bytes).collect()
 }
 
 const BOMB_NOISE: usize = MIB;

@@ -1,6 +1,7 @@
 //! Threads that do jobs, and a caller who helps them.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -15,7 +16,8 @@ type Ticket = u64;
 /// when the crew is.
 pub(crate) struct Crew<J> {
     shared: Arc<Shared<J>>,
-    threads: Vec<JoinHandle<()>>,
+    /// Nothing of a handle can be seen through a reference to the crew, before a panic or behind it.
+    threads: AssertUnwindSafe<Vec<JoinHandle<()>>>,
     helpers: usize,
     next: Ticket,
 }
@@ -39,7 +41,7 @@ impl<J: Send + 'static> Crew<J> {
     pub(crate) fn new(helpers: usize, work: fn(&mut J)) -> Self {
         let state = State { waiting: VecDeque::new(), done: Vec::new(), closed: false };
         let shared = Shared { work, state: Mutex::new(state), to_do: Condvar::new(), done: Condvar::new() };
-        Self { shared: Arc::new(shared), threads: Vec::new(), helpers, next: 0 }
+        Self { shared: Arc::new(shared), threads: AssertUnwindSafe(Vec::new()), helpers, next: 0 }
     }
 
     /// Has a job done, some time; jobs are begun in the order in which they come.

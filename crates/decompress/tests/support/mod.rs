@@ -22,6 +22,18 @@ pub(crate) fn sample(lines: u64) -> Vec<u8> {
     text
 }
 
+/// Bytes that do not compress.
+pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
 /// One member, made by the crates' own encoders. zstd and xz with a checksum, as their tools write it.
 pub(crate) fn encode(compression: Compression, data: &[u8]) -> Vec<u8> {
     match compression {

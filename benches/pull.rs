@@ -1,14 +1,20 @@
-//! What it costs to pull resources instead of pushing them: the same counts over the same export, by a sink and by the caller.
+//! What it costs to pull resources instead of pushing them: the lengths of the same export, added up by a sink and by the caller.
+//!
+//! `cargo bench --bench pull [-- ROUNDS]`. Both take turns, and each round gives a ratio: the machine's own speed changes by more, from one
+//! minute to the next, than the two differ.
+
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::fs::File;
-use std::hint::black_box;
-use std::time::Duration;
-
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fhirline::sample::Sample;
 use fhirline::sink::{Batch, LongLine, Offload, Sink, SinkError, SourceId, resources};
-use fhirline::{Job, SinkJob};
+use fhirline::{Job, PulledBatch, SinkJob};
+use rustix::time::{ClockId, clock_gettime};
+
+const BYTES: u64 = 256 << 20;
 
 /// Adds lengths up.
 #[derive(Default)]
@@ -34,34 +40,85 @@ impl Sink for Lengths {
     }
 }
 
-fn pull(criterion: &mut Criterion) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("export.jsonl");
-    let mut file = File::create(&path).expect("a file");
-    Sample::new(3).target_bytes(256 << 20).write_to(&mut file).expect("room");
-    let job = || Job::new([&path]).expect("a source");
-
-    let mut group = criterion.benchmark_group("256 MiB, two threads");
-    group.throughput(Throughput::Bytes(file.metadata().expect("there").len()));
-    group.sample_size(10).measurement_time(Duration::from_secs(10));
-    group.bench_function("pushed into a sink", |bencher| {
-        bencher.iter(|| {
-            let mut lengths = Lengths::default();
-            job().threads(2).write_to(&mut lengths, &SinkJob::new(), &mut |_| {}).expect("sound");
-            black_box(lengths.0)
-        });
-    });
-    group.bench_function("pulled in batches", |bencher| {
-        bencher.iter(|| {
-            let batches = job().threads(2).batches().expect("enough memory");
-            let length = |batch: fhirline::PulledBatch| {
-                batch.resources().map(|resource| resource.length()).sum::<u64>()
-            };
-            black_box(batches.map(|batch| length(batch.expect("sound"))).sum::<u64>())
-        });
-    });
-    group.finish();
+/// What one run took.
+struct Took {
+    wall: Duration,
+    cpu: Duration,
 }
 
-criterion_group!(benches, pull);
-criterion_main!(benches);
+fn main() {
+    // `cargo bench` gives a word of its own.
+    let rounds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(21);
+    let folder = tempfile::tempdir().expect("a folder");
+    let export = folder.path().join("export.jsonl");
+    let mut file = File::create(&export).expect("a file");
+    Sample::new(3).target_bytes(BYTES).write_to(&mut file).expect("room");
+    for threads in [1, 2, 4] {
+        compare(&export, threads, rounds);
+    }
+}
+
+fn compare(export: &Path, threads: usize, rounds: usize) {
+    let expected = pushed(export, threads);
+    assert_eq!(pulled(export, threads), expected, "the same resources");
+    let (mut push, mut pull) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Who begins changes, lest one always finds the caches of the other.
+        if round % 2 == 0 {
+            push.push(timed(|| pushed(export, threads)));
+            pull.push(timed(|| pulled(export, threads)));
+        } else {
+            pull.push(timed(|| pulled(export, threads)));
+            push.push(timed(|| pushed(export, threads)));
+        }
+    }
+    let mut wall = ratios(&push, &pull, |took| took.wall);
+    let mut cpu = ratios(&push, &pull, |took| took.cpu);
+    let mut pushed: Vec<_> = push.iter().map(|took| took.wall.as_secs_f64() * 1000.0).collect();
+    println!(
+        "{threads} threads, 256 MiB, {rounds} rounds: pushed in {:.0} ms; pulled takes {:.3} times as long (middle half {:.3} to {:.3}) and {:.3} times the processor's time",
+        quantile(&mut pushed, 0.5),
+        quantile(&mut wall, 0.5),
+        quantile(&mut wall, 0.25),
+        quantile(&mut wall, 0.75),
+        quantile(&mut cpu, 0.5),
+    );
+}
+
+fn job(export: &Path, threads: usize) -> Job {
+    Job::new([export]).expect("a source").threads(threads)
+}
+
+fn pushed(export: &Path, threads: usize) -> u64 {
+    let mut lengths = Lengths::default();
+    job(export, threads).write_to(&mut lengths, &SinkJob::new(), &mut |_| {}).expect("sound");
+    lengths.0
+}
+
+fn pulled(export: &Path, threads: usize) -> u64 {
+    let batches = job(export, threads).batches().expect("enough memory");
+    let length = |batch: PulledBatch| batch.resources().map(|resource| resource.length()).sum::<u64>();
+    batches.map(|batch| length(batch.expect("sound"))).sum()
+}
+
+fn timed(run: impl FnOnce() -> u64) -> Took {
+    let (began, cpu) = (Instant::now(), cpu_time());
+    run();
+    Took { wall: began.elapsed(), cpu: cpu_time() - cpu }
+}
+
+/// What all threads of this process took of the processor until now.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("after the beginning")
+}
+
+/// How many times as long each pull took as the push of its round.
+fn ratios(push: &[Took], pull: &[Took], of: fn(&Took) -> Duration) -> Vec<f64> {
+    push.iter().zip(pull).map(|(push, pull)| of(pull).as_secs_f64() / of(push).as_secs_f64()).collect()
+}
+
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * share).round() as usize]
+}

@@ -234,6 +234,7 @@ pub struct Records<'b> {
 impl<'b> Iterator for Records<'b> {
     type Item = Record<'b>;
 
+    #[inline]
     fn next(&mut self) -> Option<Record<'b>> {
         let span = self.spans.next()?;
         let (bytes, rest) = split_record(self.bytes, span.length);
@@ -322,11 +323,13 @@ impl fmt::Debug for Fragment {
     }
 }
 
+#[inline]
 fn position_of(chunk_at: Position, span: &RecordSpan) -> Position {
     chunk_at.advanced(u64::from(span.offset), u64::from(span.line))
 }
 
 /// Splits `length` bytes and the 0x0A behind them off the front.
+#[inline]
 fn split_record(bytes: &[u8], length: u32) -> (&[u8], &[u8]) {
     let length = (length as usize).min(bytes.len());
     let (record, rest) = bytes.split_at(length);

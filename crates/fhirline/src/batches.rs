@@ -20,7 +20,7 @@ mod hand_over;
 #[cfg(feature = "async")]
 mod stream;
 
-pub use batch::{PulledBatch, Rejected, Rejects, Resources};
+pub use batch::{PulledBatch, Rejected, Rejects};
 use hand_over::HandOver;
 #[cfg(feature = "async")]
 pub use stream::BatchStream;

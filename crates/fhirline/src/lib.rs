@@ -59,6 +59,7 @@ mod own_sink;
 mod prefix;
 mod replay;
 mod report;
+mod resources;
 mod run;
 #[cfg(feature = "async")]
 mod running;
@@ -68,7 +69,7 @@ mod split;
 
 #[cfg(feature = "async")]
 pub use batches::BatchStream;
-pub use batches::{Batches, PulledBatch, Rejected, Rejects, Resources};
+pub use batches::{Batches, PulledBatch, Rejected, Rejects};
 pub use bundle::{BundleJob, BundlesReport, EndedReport, RestoreError, RestoreJob, RestoreReport};
 pub use error::JobError;
 pub use exit::ExitStatus;
@@ -104,6 +105,7 @@ pub use report::{
     MemoryReport, OutputReport, PlaceReport, RecordsReport, Report, ResumedReport, SidecarsReport,
     SkippedReport, SourcesReport, TypeReport,
 };
+pub use resources::Resources;
 pub use run::{JobRun, Output};
 #[cfg(feature = "async")]
 pub use running::Running;

@@ -49,19 +49,9 @@ pub use fhirline_sink::{Inline, Offload, Sink, SinkError};
 
 use fhirline_route::Resource;
 
+use crate::Resources;
+
 /// The resources of a batch, those of one type after the other. What goes to sidecars is none.
 pub fn resources(batch: &Batch) -> impl Iterator<Item = Resource<'_>> {
-    records_of(batch, |destination| !destination.is_sidecar())
-}
-
-/// What a batch holds for destinations that are wanted.
-pub(crate) fn records_of<'b>(
-    batch: &'b Batch,
-    wanted: impl Fn(&Destination) -> bool + Send + 'b,
-) -> impl Iterator<Item = Resource<'b>> + Send {
-    let runs = batch.runs.iter().filter(move |run| wanted(&run.destination));
-    runs.flat_map(|run| {
-        let records = batch.records(run);
-        records.map(|record| Resource::inline(run.destination, record.position, record.bytes))
-    })
+    Resources::of_batch(batch, |destination| !destination.is_sidecar())
 }

@@ -85,6 +85,7 @@ pub enum ResourceError {
 
 impl<'r> Resource<'r> {
     /// A resource that is held: its bytes on one line, without line end.
+    #[inline]
     #[must_use]
     pub fn inline(destination: Destination, position: Position, bytes: &'r [u8]) -> Self {
         Self { destination, position, body: Body::Inline(bytes) }

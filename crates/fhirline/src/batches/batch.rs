@@ -9,7 +9,7 @@ use fhirline_core::{
 };
 use fhirline_route::Resource;
 
-use crate::sink::records_of;
+use crate::Resources;
 
 /// What [`Job::batches`](crate::Job::batches) hands out at a time: some resources of one source, and what of that stretch of the source was
 /// rejected. (A sink is given a [`Batch`] instead.) A resource that is too long to be held may be read
@@ -35,9 +35,6 @@ enum Held {
         spool: Mutex<Box<dyn Spool>>,
     },
 }
-
-/// The resources of a [`PulledBatch`].
-pub type Resources<'b> = Box<dyn Iterator<Item = Resource<'b>> + Send + 'b>;
 
 /// The rejects of a [`PulledBatch`].
 pub type Rejects<'b> = Box<dyn Iterator<Item = Rejected<'b>> + Send + 'b>;
@@ -101,16 +98,15 @@ impl PulledBatch {
         self.records_where(Destination::is_sidecar)
     }
 
-    fn records_where(&self, wanted: impl Fn(&Destination) -> bool + Send + 'static) -> Resources<'_> {
+    fn records_where(&self, wanted: fn(&Destination) -> bool) -> Resources<'_> {
         match &self.held {
-            Held::Regrouped { batch, .. } => Box::new(records_of(batch, wanted)),
+            Held::Regrouped { batch, .. } => Resources::of_batch(batch, wanted),
             Held::Long { at, verdict: Verdict::Delivered { destination, record }, spool, .. }
                 if wanted(destination) =>
             {
-                let resource = Resource::spooled(*destination, *at, spool, record.clone());
-                Box::new(std::iter::once(resource))
+                Resources::alone(Some(Resource::spooled(*destination, *at, spool, record.clone())))
             }
-            Held::Long { .. } => Box::new(std::iter::empty()),
+            Held::Long { .. } => Resources::alone(None),
         }
     }
 

@@ -83,18 +83,32 @@ impl Id<'_> {
 ///
 /// With [`Proof::Trusted`] nothing is `NotUtf8`; what else is found wrong with bytes that were never proven is not promised.
 pub fn envelope(record: &[u8], proof: Proof) -> Result<Envelope<'_>, BadRecord> {
+    let top = top_level(record, proof)?;
+    let mut found = read_without_id(record, &top)?;
+    found.id = top.id.and_then(|at| decode::string_at(record, at)).map(Id::new);
+    Ok(found)
+}
+
+/// The same for whoever does not look at ids: [`Envelope::id`] is `None` whether there is one or not.
+///
+/// # Errors
+/// As [`envelope`].
+pub fn envelope_without_id(record: &[u8], proof: Proof) -> Result<Envelope<'_>, BadRecord> {
+    read_without_id(record, &top_level(record, proof)?)
+}
+
+fn top_level(record: &[u8], proof: Proof) -> Result<TopLevel, BadRecord> {
     if record.starts_with(BYTE_ORDER_MARK) {
         return Err(bad(Fault::ByteOrderMark, 0));
     }
-    let top = match proof {
-        Proof::Full => proof::full(record)?,
-        Proof::Trusted => walker::walk(record)?,
-    };
-    read(record, &top)
+    match proof {
+        Proof::Full => proof::full(record),
+        Proof::Trusted => walker::walk(record),
+    }
 }
 
-/// Reads the values that the walk found.
-fn read<'r>(record: &'r [u8], top: &TopLevel) -> Result<Envelope<'r>, BadRecord> {
+/// Reads what the walk found, but for the id.
+fn read_without_id<'r>(record: &'r [u8], top: &TopLevel) -> Result<Envelope<'r>, BadRecord> {
     if record.get(top.begins_at) != Some(&b'{') {
         return Err(bad(Fault::NotAnObject, 0));
     }
@@ -103,8 +117,7 @@ fn read<'r>(record: &'r [u8], top: &TopLevel) -> Result<Envelope<'r>, BadRecord>
     if resource_type.is_empty() {
         return Err(bad(Fault::ResourceTypeEmpty, at));
     }
-    let id = top.id.and_then(|at| decode::string_at(record, at)).map(Id::new);
-    Ok(Envelope { resource_type, id, duplicate_keys: top.duplicate_keys })
+    Ok(Envelope { resource_type, id: None, duplicate_keys: top.duplicate_keys })
 }
 
 fn bad(fault: Fault, at: usize) -> BadRecord {

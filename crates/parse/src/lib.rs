@@ -63,7 +63,7 @@ mod top_level;
 mod walker;
 
 pub use blank::blank_length;
-pub use envelope::{Envelope, Id, MAX_ID_BYTES, envelope};
+pub use envelope::{Envelope, Id, MAX_ID_BYTES, envelope, envelope_without_id};
 pub use first::{FirstValue, first_value, first_value_length};
 pub use gaps::Gaps;
 pub use members::{elements, members, text_of};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use fhirline_core::Fault;
-use fhirline_parse::{Envelope, Id, MAX_ID_BYTES, Proof, Shape, envelope, shape};
+use fhirline_parse::{Envelope, Id, MAX_ID_BYTES, Proof, Shape, envelope, envelope_without_id, shape};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -66,7 +66,13 @@ fn check(text: &[u8]) -> Result<(), TestCaseError> {
     let valid = oracle_takes(text);
     prop_assert_eq!(shape(text) == Shape::Complete, valid);
     let trusted = envelope(text, Proof::Trusted);
-    match envelope(text, Proof::Full) {
+    let full = envelope(text, Proof::Full);
+    let without_id = full.clone().map(|found| Envelope { id: None, ..found });
+    prop_assert!(
+        envelope_without_id(text, Proof::Full) == without_id,
+        "who does not ask for ids sees something else"
+    );
+    match full {
         Ok(found) => {
             prop_assert!(valid);
             prop_assert!(trusted == Ok(found), "trust changes the envelope");

@@ -55,12 +55,16 @@ impl Scratch {
 }
 
 /// The destinations met in one chunk, in the order of first appearance.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
     numbers: HashMap<Destination, u32>,
-    latest: Option<u32>,
+    /// The group that was met last of those whose names have the same [`slot`], plus 1; 0 if there is none.
+    met: [u32; SLOTS],
 }
+
+/// More than the types of most exports, so that few share a slot.
+const SLOTS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -77,17 +81,23 @@ pub(crate) struct Amount {
     pub(crate) bytes: u64,
 }
 
+impl Default for Groups {
+    fn default() -> Self {
+        Self { all: Vec::new(), numbers: HashMap::new(), met: [0; SLOTS] }
+    }
+}
+
 impl Groups {
     fn clear(&mut self) {
         self.all.clear();
         self.numbers.clear();
-        self.latest = None;
+        self.met = [0; SLOTS];
     }
 
-    /// The group of the latest record, if the next one has the same type: what is nearly always so in a file that is
-    /// grouped by type.
-    pub(crate) fn latest_if(&self, name: &str) -> Option<u32> {
-        let number = self.latest?;
+    /// The group of that type, if it was met in this chunk and none since that shares its slot: found without hashing the name, which
+    /// need not be looked at either.
+    pub(crate) fn known(&self, name: &str) -> Option<u32> {
+        let number = self.met[slot(name)].checked_sub(1)?;
         match &self.all.get(number as usize)?.destination {
             Destination::Resource(resource_type) if resource_type.as_bytes() == name.as_bytes() => {
                 Some(number)
@@ -109,12 +119,62 @@ impl Groups {
             let (placed, left_out) = Default::default();
             self.all.push(Group { destination, wanted, placed, left_out });
         }
-        self.latest = Some(number);
+        if let Destination::Resource(resource_type) = &destination {
+            self.met[slot(resource_type.as_str())] = number + 1;
+        }
         number
     }
+}
+
+/// Where to look for a type first. What is cheap of a name, and differs between nearly all types of FHIR.
+fn slot(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let at = |place: usize| bytes.get(place).map_or(0, |&byte| usize::from(byte));
+    (at(0) + 3 * at(2) + 31 * at(bytes.len() / 2) + 7 * bytes.len()) % SLOTS
 }
 
 /// Where records of that type go.
 pub(crate) fn destination_of(name: &str) -> Destination {
     ResourceType::new(name).map_or(Destination::Unknown, Destination::Resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(groups: &mut Groups, name: &str) -> u32 {
+        groups.known(name).unwrap_or_else(|| groups.number(destination_of(name), |_| true))
+    }
+
+    #[test]
+    fn types_that_share_a_slot_are_told_apart() {
+        let names = ["Observation", "OperationDefinition", "Group", "StructureMap"];
+        assert_eq!(slot(names[0]), slot(names[1]));
+        assert_eq!(slot(names[2]), slot(names[3]));
+        let mut groups = Groups::default();
+        for _ in 0..3 {
+            for (name, expected) in names.iter().zip(0..) {
+                assert_eq!(number(&mut groups, name), expected);
+                assert_eq!(groups.known(name), Some(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_in_the_next_chunk() {
+        let mut groups = Groups::default();
+        assert_eq!(number(&mut groups, "Goal"), 0);
+        groups.clear();
+        assert_eq!(groups.known("Goal"), None);
+        assert_eq!(["List", "Goal"].map(|name| number(&mut groups, name)), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_no_type_has_no_slot() {
+        let mut groups = Groups::default();
+        for name in ["", "x", "no type", "no type"] {
+            assert_eq!(number(&mut groups, name), 0);
+            assert_eq!(groups.known(name), None);
+        }
+    }
 }

@@ -2,7 +2,7 @@ use fhirline_core::{
     BadRecord, Batch, CHUNK_BYTES, Chunk, Content, Destination, Filtered, Ledger, Lines, Position,
     RecordSpan, RejectSpan, ResourceType, Run, SourceRole,
 };
-use fhirline_parse::{Envelope, Proof, envelope};
+use fhirline_parse::{Envelope, Proof, envelope, envelope_without_id};
 
 use crate::place::{Group, Place, Placed, Scratch, destination_of};
 use crate::role::sidecar_of_line;
@@ -123,7 +123,10 @@ impl Router {
         proof: Proof,
         sidecar_of: impl FnOnce(&str) -> Option<Destination>,
     ) -> Result<Judged<'r>, BadRecord> {
-        let found = envelope(record, proof)?;
+        let found = match self.ids {
+            IdRule::Any => envelope_without_id(record, proof)?,
+            IdRule::Legal => envelope(record, proof)?,
+        };
         if let Some(sidecar) = sidecar_of(&found.resource_type) {
             return Ok(Judged::Beside(sidecar));
         }
@@ -179,7 +182,7 @@ impl Router {
     pub(crate) fn group_of(&self, found: &Envelope<'_>, scratch: &mut Scratch) -> u32 {
         let name: &str = &found.resource_type;
         let groups = &mut scratch.groups;
-        groups.latest_if(name).unwrap_or_else(|| {
+        groups.known(name).unwrap_or_else(|| {
             groups.number(destination_of(name), |destination| self.selection.wants(destination))
         })
     }
@@ -189,7 +192,7 @@ impl Router {
     /// The number of the group of that type.
     pub(crate) fn group_of_type(&self, known: ResourceType, scratch: &mut Scratch) -> u32 {
         let groups = &mut scratch.groups;
-        groups.latest_if(known.as_str()).unwrap_or_else(|| {
+        groups.known(known.as_str()).unwrap_or_else(|| {
             groups.number(Destination::Resource(known), |destination| self.selection.wants(destination))
         })
     }

@@ -309,6 +309,8 @@ impl Part {
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
             self.written = self.anchor.clone();
         }
+        // Its buffer may have held a whole block of the source, and is counted as no larger than what is in it.
+        self.open.shrink_to_fit();
         self.taken = to;
         self.nothing_cut_since_savepoint();
         Ok(())

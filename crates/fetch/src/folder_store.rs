@@ -298,17 +298,39 @@ impl FolderPartial {
     fn file(&self) -> io::Result<Arc<File>> {
         self.folder.files.get(self.key, || {
             let file = open_to_append(&self.path, false)?;
-            let found = file.metadata()?.len();
-            if found == self.stored_bytes {
-                return Ok(file);
-            }
             // Two runs on one folder: the sooner it is seen, the less is lost.
-            Err(io::Error::other(format!(
-                "{} should have {} bytes and has {found}: somebody else changed it",
-                self.path.display(),
-                self.stored_bytes
-            )))
+            self.check_length(&file.metadata()?)?;
+            Ok(file)
         })
+    }
+
+    /// Refuses what has the provisional name now, if it is not the file that was written to.
+    fn check(&self) -> io::Result<()> {
+        let found = fs::symlink_metadata(&self.path)?;
+        let open = self.folder.files.open(self.key);
+        let same = match open {
+            Some(open) => is_same_file(&found, &open.metadata()?),
+            None => true,
+        };
+        if !found.is_file() || !same {
+            let path = self.path.display();
+            return Err(io::Error::other(format!(
+                "{path} is not the file that was written to: somebody else replaced it"
+            )));
+        }
+        self.check_length(&found)
+    }
+
+    fn check_length(&self, found: &Metadata) -> io::Result<()> {
+        if found.len() == self.stored_bytes {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "{} should have {} bytes and has {}: somebody else changed it",
+            self.path.display(),
+            self.stored_bytes,
+            found.len()
+        )))
     }
 }
 
@@ -352,6 +374,7 @@ impl Partial for FolderPartial {
         if exists(&path)? {
             return Err(already_exists(&self.name));
         }
+        self.check()?;
         fs::rename(&self.path, path)
     }
 
@@ -452,6 +475,18 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
+}
+
+#[cfg(unix)]
+fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    // A file that is open cannot be replaced there, or std does not tell.
+    true
 }
 
 #[cfg(unix)]

@@ -62,6 +62,11 @@ impl OpenFiles {
         Ok(file)
     }
 
+    /// The file, if it is open.
+    pub(crate) fn open(&self, key: Key) -> Option<Arc<File>> {
+        self.lock().files.get(&key).map(|used| Arc::clone(&used.file))
+    }
+
     /// Closes the file.
     pub(crate) fn close(&self, key: Key) {
         self.lock().remove(key);

@@ -129,6 +129,9 @@ pub trait Partial: Send + fmt::Debug {
     /// Notes that the output may have to be cut back to its present length. Takes the place of the mark before.
     fn mark(&mut self) {}
 
+    /// Says that nothing more is to come for now: what is held only so that more can come at once may go, an open file say.
+    fn rest(&mut self) {}
+
     /// Cuts the output back to its first `bytes`.
     ///
     /// # Errors

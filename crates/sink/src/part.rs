@@ -265,6 +265,11 @@ impl Part {
         Ok(())
     }
 
+    /// Nothing more is written to it, unless a source is gone back.
+    pub(crate) fn rest(&mut self) {
+        self.partial.rest();
+    }
+
     /// Writes what waits of a plain output.
     pub(crate) fn write_open(&mut self) -> Result<(), SinkError> {
         if self.open.is_empty() {

@@ -17,8 +17,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use fhirline_core::Store;
-use fhirline_fetch::{FolderStore, MemoryStore};
+use fhirline_core::{Origin, Spools, Store};
+use fhirline_fetch::{FolderSpools, FolderStore, MemoryStore};
 use tempfile::TempDir;
 
 /// Keeps the folder as long as the store.
@@ -197,6 +197,50 @@ mod unix {
             assert_eq!(mode(made) & 0o077, 0, "{}", made.display());
         }
         store.sync().expect("synced");
+    }
+
+    /// The test itself runs once more, in a process that may have few files open and has taken what is left of them.
+    #[test]
+    fn stores_do_with_what_the_process_may_have_open() {
+        const WITHIN: &str = "FHIRLINE_TEST_WITHIN_A_LIMIT";
+        const NAME: &str = "unix::stores_do_with_what_the_process_may_have_open";
+        if std::env::var_os(WITHIN).is_none() {
+            let this = std::env::current_exe().expect("a program");
+            let mut limited = std::process::Command::new("sh");
+            limited.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(this).args(["--exact", NAME]);
+            let ran = limited.env(WITHIN, "1").output().expect("run");
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = |number: u32| FolderStore::open(folder.path().join(number.to_string())).expect("opened");
+        let stores: Vec<_> = (0..12).map(open).collect();
+        let names = ["a", "b", "sub/c", "d", "e"];
+        let create = |store: &FolderStore| names.map(|name| store.create(name).expect("created"));
+        let mut partials: Vec<_> = stores.iter().flat_map(create).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| fs::File::open(folder.path()).ok()).take(1000).collect();
+        assert!((20..40).contains(&taken.len()), "{} more", taken.len());
+        for partial in &mut partials {
+            partial.append(b"12").expect("appended");
+        }
+        for store in &stores {
+            let _claim = store.claim().expect("nobody else");
+            store.replace("noted", b"{}", true).expect("replaced");
+            assert_eq!(store.get("noted", 9).expect("readable").as_deref(), Some(&b"{}"[..]));
+            partials.iter_mut().for_each(|partial| partial.append(b"3").expect("appended"));
+        }
+        let source = fhirline_fetch::FileOrigin::new(folder.path().join("0/noted"));
+        drop(source.open_at(0).expect("opened"));
+        drop(FolderSpools::new(folder.path()).create().expect("made"));
+        for mut partial in partials {
+            partial.sync().expect("synced");
+            partial.seal().expect("sealed");
+        }
+        for store in &stores {
+            store.sync().expect("synced");
+            store.put_if_absent("manifest", b"").expect("put");
+            assert_eq!(store.list().expect("listed"), ["a", "b", "d", "e", "manifest", "noted", "sub/c"]);
+        }
     }
 
     #[test]

@@ -138,7 +138,8 @@ pub trait Partial: Send + fmt::Debug {
     /// What the store says.
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
 
-    /// Makes the bytes survive a crash of the machine.
+    /// Makes the bytes survive a crash of the machine. What a system tells only once a file is closed, nobody hears who does not
+    /// ask here.
     ///
     /// # Errors
     /// What the store says.

@@ -47,7 +47,8 @@ pub struct SplitOptions {
     pub max_file_bytes: Option<u64>,
     /// Most records in a file.
     pub max_file_records: Option<u64>,
-    /// Whether the seal waits until everything is safe on the disk.
+    /// Whether the seal waits until everything is safe on the disk. If not, what goes wrong on the way there may be told to nobody: some
+    /// file systems (NFS, quotas) tell only when a file is closed or synced.
     pub durable: bool,
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,

@@ -314,8 +314,9 @@ impl Part {
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
             self.written = self.anchor.clone();
         }
-        // Its buffer may have held a whole block of the source, and is counted as no larger than what is in it.
-        self.open.shrink_to_fit();
+        // Its buffer may have held a whole block of the source, and is counted as no larger than what is in it. Copied, for what stays
+        // at the head of a large buffer would be in the way of others.
+        self.open = self.open.as_slice().to_vec();
         self.taken = to;
         self.nothing_cut_since_savepoint();
         Ok(())

@@ -132,10 +132,21 @@ fn types(
     bytes: usize,
     robin: bool,
 ) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send {
+    types_from(0, types, each, bytes, robin)
+}
+
+/// The same from a type on that is not the first.
+fn types_from(
+    first: u64,
+    types: u64,
+    each: u64,
+    bytes: usize,
+    robin: bool,
+) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send {
     move |out| {
         let mut out = io::BufWriter::with_capacity(64 << 10, out);
         for record in 0..types * each {
-            let of_type = if robin { record % types } else { record / each };
+            let of_type = first + if robin { record % types } else { record / each };
             let name = name_of_type(of_type);
             writeln!(out, "{{\"resourceType\":\"{name}\",\"id\":\"{record:0bytes$}\"}}")?;
         }
@@ -168,7 +179,8 @@ fn options(threads: usize, encoding: Encoding) -> FlowOptions {
 }
 
 fn options_within(ceiling_bytes: u64, threads: usize, encoding: Encoding) -> FlowOptions {
-    let memory = MemoryPlan::new(ceiling_bytes, threads, encoding).expect("enough memory");
+    let memory =
+        MemoryPlan::new(ceiling_bytes, threads, encoding).expect("enough memory").with_waiting_writes();
     FlowOptions {
         threads,
         memory,
@@ -209,7 +221,7 @@ where
     I: IntoIterator<Item = Entry, IntoIter: Send>,
 {
     let folder = tempfile::tempdir().expect("a folder");
-    let flow = options(threads, encoding(codec));
+    let flow = FlowOptions { allow_incomplete: true, ..options(threads, encoding(codec)) };
     let split = SplitOptions {
         encoding: encoding(codec),
         durable: false,
@@ -414,6 +426,31 @@ fn ten_thousand_small_sources() {
         let outcome = split("10,000 sources", sources(10_000), threads, Codec::None);
         assert_eq!(outcome.sources, 10_000);
         assert_eq!(outcome.totals.ledger.records.delivered, 10_000);
+    }
+}
+
+/// One record of each type, and then sources that end badly, each of them with much for a hundred of these types.
+fn cut_off_sources(count: u64) -> Vec<Entry> {
+    let mut sources = made(types(100 * count, 1, 20, true));
+    sources.extend((0..count).map(|number| {
+        let make = move |out: &mut dyn Write| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            types_from(100 * number, 100, 13, 4600, true)(&mut encoder)?;
+            let gzip = encoder.finish()?;
+            out.write_all(&gzip[..gzip.len() - 8])
+        };
+        Entry::named(Made { name: format!("cut-{number}.ndjson.gz"), make: Arc::new(make) })
+    }));
+    sources
+}
+
+/// What the outputs held of a source that was gone back is free again, its buffers too.
+#[test]
+fn sources_that_end_badly_one_after_the_other() {
+    let _alone = alone();
+    for codec in [Codec::None, Codec::Gzip] {
+        let outcome = split("30 sources cut off", cut_off_sources(30), 2, codec);
+        assert_eq!((outcome.failed_sources, outcome.totals.ledger.records.delivered), (30, 3000));
     }
 }
 

@@ -175,7 +175,8 @@ pub(crate) struct BundleOutputArgs {
     /// Lay white space out for people; nothing else of a resource is changed
     #[arg(long, help_heading = "Output")]
     pub(crate) pretty: bool,
-    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
+    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when, and
+    /// nobody is told if it fails then
     #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
     pub(crate) durability: Durability,
     /// Replace Bundles of the same names, and their quarantine, once the new ones are complete
@@ -227,7 +228,8 @@ pub(crate) struct FetchArgs {
     /// The hash of each file in the manifest
     #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
     pub(crate) checksum: Checksum,
-    /// With seal, a file is safe on the disk before it has its final name; with none, the system decides when
+    /// With seal, a file is safe on the disk before it has its final name; with none, the system decides when, and nobody is
+    /// told if it fails then
     #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
     pub(crate) durability: Durability,
     /// Replace a complete download in DIR: its manifest first, then only the files that it names. Begin an interrupted one
@@ -350,7 +352,8 @@ pub(crate) struct OutputArgs {
     /// The hash of each output in the manifest
     #[arg(long, value_enum, value_name = "HASH", default_value = "crc32c", help_heading = "Output")]
     pub(crate) checksum: Checksum,
-    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when
+    /// With seal, everything is safe on the disk before anything has its final name; with none, the system decides when, and
+    /// nobody is told if it fails then
     #[arg(long, value_enum, value_name = "WHEN", default_value = "seal", help_heading = "Output")]
     pub(crate) durability: Durability,
     /// Replace a complete run in DEST: its manifest first, then only the files that it names. Begin an interrupted one afresh

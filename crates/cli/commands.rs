@@ -298,11 +298,12 @@ fn tell_memory(plan: impl FnOnce() -> Result<MemoryPlan, JobError>, tell: &TellA
 pub(crate) fn tell_plan(plan: &MemoryPlan) {
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     note(format_args!(
-        "memory: {} MiB = {} base + {} overhead + {} compression + {} heart (of which {} for a decoder)",
+        "memory: {} MiB = {} base + {} overhead + {} outputs + {} compression + {} heart (of which {} for a decoder)",
         mib(plan.ceiling_bytes),
         mib(plan.base_bytes),
         mib(plan.overhead_bytes),
-        mib(plan.open_block_bytes + plan.compression_bytes),
+        mib(plan.open_block_bytes),
+        mib(plan.compression_bytes),
         mib(plan.heart_bytes),
         mib(plan.decoder_bytes)
     ));

@@ -145,6 +145,22 @@ fn more_is_told_on_request() {
 }
 
 #[test]
+fn shares_of_the_memory_are_those_of_the_run_and_add_up() {
+    let place = place();
+    let shares = |options: &str, out: &str| {
+        let report = place.run(&format!("split a.ndjson -o {out} --json {options}")).ends_with(3).json();
+        let share = |name: &str| report["memory"][name].as_u64().expect("a number");
+        let parts = ["base", "overhead", "outputs", "compression", "heart"].map(share);
+        assert_eq!(parts.iter().sum::<u64>(), share("ceiling"), "{report}");
+        (share("outputs"), share("compression"))
+    };
+    let (outputs, compression) = shares("", "plain");
+    assert!(outputs > 0 && compression == 0, "{outputs} and {compression}");
+    let (outputs, compression) = shares("--compress gzip", "gzip");
+    assert!(outputs > 0 && compression > 0, "{outputs} and {compression}");
+}
+
+#[test]
 fn names_of_files_are_shown_without_control_characters() {
     let place = Place::with([(ODD_NAME, lines(&[BROKEN]))]);
     place.put("in/empty.ndjson", "");

@@ -230,6 +230,6 @@ pub(super) fn without_sizes() -> insta::internals::SettingsBindDropGuard {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\d+ ?MiB", "[N]MiB");
     settings.add_filter(r"\d+ are allowed", "[N] are allowed");
-    settings.add_filter(r"\d+ (base|overhead|compression|heart|for a decoder)", "[N] $1");
+    settings.add_filter(r"\d+ (base|overhead|outputs|compression|heart|for a decoder)", "[N] $1");
     settings.bind_to_scope()
 }

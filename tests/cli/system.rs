@@ -100,6 +100,30 @@ fn files_that_may_not_grow_and_then_may() {
     assert!(place.contents("out") == place.contents("unbroken"));
 }
 
+/// Far more outputs than files that may be open; with rotation, far more files than outputs.
+#[test]
+fn few_files_that_may_be_open() {
+    let export = |types: u32| {
+        let of_type = |number: u32| {
+            let letter = |digit: u32| char::from(b'a' + (digit % 26) as u8);
+            format!("{{\"resourceType\":\"T{}{}\",\"id\":\"x\"}}\n", letter(number / 26), letter(number))
+        };
+        (0..2 * types).map(|number| of_type(number % types)).collect::<String>()
+    };
+    let place = Place::with([("a.ndjson", export(150)), ("b.ndjson", export(200)), ("c.ndjson", export(20))]);
+    let split = "fhirline split a.ndjson b.ndjson c.ndjson --progress never";
+    for (case, options) in
+        ["", "--max-file-records 1", "--compress gzip --durability none"].iter().enumerate()
+    {
+        place.shell(&format!("{split} {options} -o usual-{case}")).ends_with(0);
+        for limit in [16, 24, 64] {
+            let out = format!("limit-{limit}-{case}");
+            place.shell(&format!("ulimit -n {limit}; exec {split} {options} -o {out}")).ends_with(0);
+            assert!(place.contents(&out) == place.contents(&format!("usual-{case}")), "{out}");
+        }
+    }
+}
+
 #[test]
 fn standard_output_that_is_full() {
     if !fs::exists("/dev/full").is_ok_and(|exists| exists) {

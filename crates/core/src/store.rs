@@ -129,13 +129,17 @@ pub trait Partial: Send + fmt::Debug {
     /// Notes that the output may have to be cut back to its present length. Takes the place of the mark before.
     fn mark(&mut self) {}
 
+    /// Says that nothing more is to come for now: what is held only so that more can come at once may go, an open file say.
+    fn rest(&mut self) {}
+
     /// Cuts the output back to its first `bytes`.
     ///
     /// # Errors
     /// What the store says.
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
 
-    /// Makes the bytes survive a crash of the machine.
+    /// Makes the bytes survive a crash of the machine. What a system tells only once a file is closed, nobody hears who does not
+    /// ask here.
     ///
     /// # Errors
     /// What the store says.

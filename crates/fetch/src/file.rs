@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fhirline_core::{Identity, Origin};
 
+use crate::open_files::OpenFiles;
 use crate::single_use::{SingleUse, behind_the_end};
 
 /// A file, or a named pipe such as a shell's process substitution.
@@ -57,9 +58,9 @@ impl Origin for FileOrigin {
         refuse_folder(&self.name, &metadata)?;
         if !metadata.is_file() {
             self.single_use.take(&self.name, offset)?;
-            return Ok(Box::new(File::open(&self.path)?));
+            return Ok(Box::new(open(&self.path)?));
         }
-        let mut file = File::open(&self.path)?;
+        let mut file = open(&self.path)?;
         let length = file.metadata()?.len();
         if offset > length {
             return Err(behind_the_end(&self.name, offset, length));
@@ -67,6 +68,11 @@ impl Origin for FileOrigin {
         file.seek(SeekFrom::Start(offset))?;
         Ok(Box::new(file))
     }
+}
+
+/// Opens a file to read, if need be in the place of one that is being written.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    OpenFiles::shared().with_room(|| File::open(path))
 }
 
 fn refuse_folder(name: &str, metadata: &Metadata) -> io::Result<()> {

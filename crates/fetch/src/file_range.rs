@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ impl Origin for FileRange {
         let Some(rest) = self.length().checked_sub(offset) else {
             return Err(behind_the_end(&self.name, offset, self.length()));
         };
-        let mut file = File::open(&self.path)?;
+        let mut file = crate::file::open(&self.path)?;
         self.check(file.metadata()?.len())?;
         file.seek(SeekFrom::Start(self.bytes.start + offset))?;
         Ok(Box::new(file.take(rest)))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fhirline_core::{Spool, Spools};
 
 use crate::folder_store::read_at;
+use crate::open_files::OpenFiles;
 
 /// Spools as files without a name in a folder, such as the one that the outputs go to.
 ///
@@ -46,7 +47,8 @@ impl FolderSpools {
 
 impl Spools for FolderSpools {
     fn create(&self) -> io::Result<Box<dyn Spool>> {
-        let file = without_name(&self.folder)
+        let file = OpenFiles::shared()
+            .with_room(|| without_name(&self.folder))
             .map_err(|error| in_folder("a temporary file cannot be made", &self.folder, &error))?;
         Ok(Box::new(FolderSpool { folder: Arc::clone(&self.folder), file, bytes: 0 }))
     }

@@ -1,6 +1,5 @@
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::ops::RangeInclusive;
 use std::path::{self, Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +9,6 @@ use fhirline_core::{PARTIAL_SUFFIX, Partial, Store};
 
 use crate::object_name::{self, already_exists, beyond_the_end, partial_name, too_large};
 use crate::open_files::{Key, OpenFiles};
-
-/// Files that a store holds open unless told otherwise: a quarter of what the process may have open now, for the sources, the
-/// sockets, other stores and the rest need some too; within these bounds, the first where the system does not say.
-const OPEN_FILES: RangeInclusive<usize> = 64..=1024;
 
 /// A folder as a store.
 ///
@@ -54,7 +49,7 @@ struct Folder {
     root: PathBuf,
     /// The folders that hold the root and those made on the way to it.
     made_in: Vec<PathBuf>,
-    files: OpenFiles,
+    files: Arc<OpenFiles>,
     /// Held while names change: a look whether a name is free and its taking must be one step, and a sub folder must not
     /// go between its making and its first name.
     names: Mutex<()>,
@@ -66,22 +61,24 @@ impl FolderStore {
     /// # Errors
     /// When it cannot be made, or is no folder.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        Self::with_open_files(folder, usual_open_files())
+        Self::with_files(folder.into(), OpenFiles::shared())
     }
 
-    /// The same with another bound on the files that it holds open (unless set a quarter of what the process may have open, 64 to 1,024; at
-    /// least 1).
+    /// The same with a bound of its own on the files that it holds open, at least 1. Unless set, all stores of the process together
+    /// hold a quarter of what the process may have open, 1,024 at most.
     ///
     /// # Errors
     /// Those of [`open`](Self::open).
     pub fn with_open_files(folder: impl Into<PathBuf>, open_files: usize) -> io::Result<Self> {
-        let root = folder.into();
+        Self::with_files(folder.into(), Arc::new(OpenFiles::new(open_files)))
+    }
+
+    fn with_files(root: PathBuf, files: Arc<OpenFiles>) -> io::Result<Self> {
         let missing = |ancestor: &&Path| fs::symlink_metadata(ancestor).is_err();
         let absolute = path::absolute(&root)?;
         let made = absolute.ancestors().take_while(missing);
         let made_in = made.filter_map(Path::parent).map(Path::to_owned).collect();
         make_folders(&root)?;
-        let files = OpenFiles::new(open_files);
         Ok(Self { folder: Arc::new(Folder { root, made_in, files, names: Mutex::default() }) })
     }
 
@@ -91,7 +88,7 @@ impl FolderStore {
     /// # Errors
     /// [`io::ErrorKind::ResourceBusy`] while somebody else has it, or what the system says.
     pub fn claim(&self) -> io::Result<FolderClaim> {
-        let folder = File::open(&self.folder.root)?;
+        let folder = self.folder.files.with_room(|| File::open(&self.folder.root))?;
         match folder.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::ResourceBusy, "another run is writing there"))
@@ -144,9 +141,13 @@ impl Folder {
 
     /// Makes a name that was checked survive a crash of the machine, with the folders made on the way to it.
     fn sync_way_to(&self, name: &str) -> io::Result<()> {
-        sub_folders(&self.root.join(name), name).try_for_each(sync_folder)?;
-        sync_folder(&self.root)?;
-        self.made_in.iter().try_for_each(|folder| sync_folder(folder))
+        sub_folders(&self.root.join(name), name).try_for_each(|folder| self.sync(folder))?;
+        self.sync(&self.root)?;
+        self.made_in.iter().try_for_each(|folder| self.sync(folder))
+    }
+
+    fn sync(&self, folder: &Path) -> io::Result<()> {
+        self.files.with_room(|| sync_folder(folder))
     }
 
     /// The sub folders and the names of all files; links are names, wherever they lead.
@@ -154,8 +155,8 @@ impl Folder {
         let mut folders = vec![self.root.clone()];
         let mut names = Vec::new();
         let mut listed = 0;
-        while let Some(folder) = folders.get(listed) {
-            for entry in fs::read_dir(folder.clone())? {
+        while let Some(folder) = folders.get(listed).cloned() {
+            for entry in self.files.with_room(|| fs::read_dir(&folder))? {
                 let entry = entry?;
                 if entry.file_type()?.is_dir() {
                     folders.push(entry.path());
@@ -208,7 +209,7 @@ impl Store for FolderStore {
         object_name::check(name)?;
         let _names = self.folder.lock();
         let path = self.folder.make_room(name)?;
-        let (provisional, mut file) = create_provisional(&path)?;
+        let (provisional, mut file) = self.folder.files.with_room(|| create_provisional(&path))?;
         let replaced = file
             .write_all(bytes)
             .and_then(|()| if durable { file.sync_all() } else { Ok(()) })
@@ -229,7 +230,7 @@ impl Store for FolderStore {
             return Err(already_exists(name));
         }
         self.folder.make_room(name)?;
-        let (provisional, mut file) = create_provisional(&path)?;
+        let (provisional, mut file) = self.folder.files.with_room(|| create_provisional(&path))?;
         let published = file
             .write_all(bytes)
             .and_then(|()| file.sync_all())
@@ -251,7 +252,8 @@ impl Store for FolderStore {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is not a file")));
         }
         let mut bytes = Vec::new();
-        File::open(&path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        let file = self.folder.files.with_room(|| File::open(&path))?;
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max_bytes {
             return Err(too_large(name, max_bytes));
         }
@@ -280,7 +282,7 @@ impl Store for FolderStore {
     fn sync(&self) -> io::Result<()> {
         let _names = self.folder.lock();
         let (folders, _) = self.folder.contents()?;
-        folders.iter().chain(&self.folder.made_in).try_for_each(|folder| sync_folder(folder))
+        folders.iter().chain(&self.folder.made_in).try_for_each(|folder| self.folder.sync(folder))
     }
 }
 
@@ -298,17 +300,39 @@ impl FolderPartial {
     fn file(&self) -> io::Result<Arc<File>> {
         self.folder.files.get(self.key, || {
             let file = open_to_append(&self.path, false)?;
-            let found = file.metadata()?.len();
-            if found == self.stored_bytes {
-                return Ok(file);
-            }
             // Two runs on one folder: the sooner it is seen, the less is lost.
-            Err(io::Error::other(format!(
-                "{} should have {} bytes and has {found}: somebody else changed it",
-                self.path.display(),
-                self.stored_bytes
-            )))
+            self.check_length(&file.metadata()?)?;
+            Ok(file)
         })
+    }
+
+    /// Refuses what has the provisional name now, if it is not the file that was written to.
+    fn check(&self) -> io::Result<()> {
+        let found = fs::symlink_metadata(&self.path)?;
+        let open = self.folder.files.open(self.key);
+        let same = match open {
+            Some(open) => is_same_file(&found, &open.metadata()?),
+            None => true,
+        };
+        if !found.is_file() || !same {
+            let path = self.path.display();
+            return Err(io::Error::other(format!(
+                "{path} is not the file that was written to: somebody else replaced it"
+            )));
+        }
+        self.check_length(&found)
+    }
+
+    fn check_length(&self, found: &Metadata) -> io::Result<()> {
+        if found.len() == self.stored_bytes {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "{} should have {} bytes and has {}: somebody else changed it",
+            self.path.display(),
+            self.stored_bytes,
+            found.len()
+        )))
     }
 }
 
@@ -342,6 +366,10 @@ impl Partial for FolderPartial {
         Ok(())
     }
 
+    fn rest(&mut self) {
+        self.folder.files.close(self.key);
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.file()?.sync_all()
     }
@@ -352,6 +380,7 @@ impl Partial for FolderPartial {
         if exists(&path)? {
             return Err(already_exists(&self.name));
         }
+        self.check()?;
         fs::rename(&self.path, path)
     }
 
@@ -365,19 +394,6 @@ impl Drop for FolderPartial {
     fn drop(&mut self) {
         self.folder.files.close(self.key);
     }
-}
-
-#[cfg(unix)]
-fn usual_open_files() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let quarter = usize::try_from(allowed / 4).unwrap_or(usize::MAX);
-    quarter.clamp(*OPEN_FILES.start(), *OPEN_FILES.end())
-}
-
-#[cfg(not(unix))]
-fn usual_open_files() -> usize {
-    *OPEN_FILES.start()
 }
 
 /// The sub folders that a name at that path lies in, the innermost first.
@@ -455,6 +471,18 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 #[cfg(unix)]
+fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    // A file that is open cannot be replaced there, or std does not tell.
+    true
+}
+
+#[cfg(unix)]
 pub(crate) fn read_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, into, offset)
 }
@@ -496,6 +524,8 @@ mod tests {
             partial.append(b"x").expect("appended");
             assert!(store.folder.files.count() <= 8);
         }
+        partials.iter_mut().take(296).for_each(|partial| partial.rest());
+        assert_eq!(store.folder.files.count(), 4);
         drop(partials);
         assert_eq!(store.folder.files.count(), 0);
     }

@@ -54,8 +54,9 @@
 //!
 //! A folder may hold millions of names. They are listed in passes that keep only the next 16,384 names behind the last
 //! one handed out; all folders on the way down together keep at most twice that. A manifest is read up to 16 MiB and
-//! 65,536 outputs. Readers and writers hold no buffers; a [`FolderStore`] holds at most 128 files open, however many
-//! outputs are being written, and a spool one more. [`MemoryStore`] and [`BytesOrigin`] hold what they are given.
+//! 65,536 outputs. Readers and writers hold no buffers. All [`FolderStore`]s together hold a quarter of the files open that
+//! the process may have open, 1,024 at most, however many outputs are being written, and fewer where there is no room; a
+//! spool holds one more. [`MemoryStore`] and [`BytesOrigin`] hold what they are given.
 //! A reader behind a URL holds what it read ahead: 2 MiB unless told otherwise, and some buffers of the connection.
 //!
 //! # Privacy
@@ -122,6 +123,7 @@ pub use http::{
 };
 pub use memory_store::MemoryStore;
 pub use network::{Network, network_hint};
+pub use open_files::too_many_open_files;
 pub use selection::{Expansion, Selection, SourceSpec};
 pub use shown::shown;
 pub use standard_input::StandardInput;

@@ -4,7 +4,7 @@ use fhirline_bundle::Refused;
 use fhirline_core::Setting;
 #[cfg(feature = "http")]
 use fhirline_fetch::BulkError;
-use fhirline_fetch::FetchError;
+use fhirline_fetch::{FetchError, too_many_open_files};
 use fhirline_flow::{RunError, SourceChanged, TooLittleMemory};
 use fhirline_sink::SinkError;
 
@@ -295,6 +295,7 @@ fn io_hint(error: &io::Error) -> Option<String> {
             "raise the limit on the size of files (ulimit -f) and run the same again"
         }
         io::ErrorKind::PermissionDenied => "check who may write there",
+        _ if too_many_open_files(error) => "let it have more files open (ulimit -n) and run the same again",
         io::ErrorKind::ReadOnlyFilesystem => "choose a destination on a file system that can be written",
         _ => return None,
     };
@@ -304,6 +305,15 @@ fn io_hint(error: &io::Error) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn too_many_open_files_are_told_with_what_helps() {
+        // EMFILE, on all systems that there are.
+        let source = io::Error::from_raw_os_error(24);
+        let error = JobError::Destination { name: "out".to_owned(), action: "write to", source };
+        assert!(error.hint().is_some_and(|hint| hint.contains("ulimit -n")), "{:?}", error.hint());
+    }
 
     #[test]
     fn lists_read_like_sentences() {

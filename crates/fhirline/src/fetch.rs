@@ -96,7 +96,8 @@ impl FetchJob {
         self
     }
 
-    /// Whether a file is safe on the disk before it has its final name; it is unless set.
+    /// Whether a file is safe on the disk before it has its final name; it is unless set. If it is not,
+    /// the system decides when, and nobody is told if it fails then: some (NFS, quotas) tell only when a file is closed or synced.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;

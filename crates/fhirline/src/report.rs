@@ -323,6 +323,8 @@ pub struct MemoryReport {
     pub ceiling: u64,
     pub base: u64,
     pub overhead: u64,
+    /// What is held of outputs until it is written, or compressed.
+    pub outputs: u64,
     pub compression: u64,
     pub heart: u64,
     pub decoder_limit: u64,
@@ -366,7 +368,8 @@ pub(crate) fn memory_report(plan: &MemoryPlan) -> MemoryReport {
         ceiling: plan.ceiling_bytes,
         base: plan.base_bytes,
         overhead: plan.overhead_bytes,
-        compression: plan.open_block_bytes + plan.compression_bytes,
+        outputs: plan.open_block_bytes,
+        compression: plan.compression_bytes,
         heart: plan.heart_bytes,
         decoder_limit: plan.decoder_bytes,
         peak: peak_resident_bytes(),

@@ -123,7 +123,8 @@ impl SplitJob {
         self
     }
 
-    /// Whether the end of the run waits until everything is safe on the disk; it does unless set.
+    /// Whether the end of the run waits until everything is safe on the disk; it does unless set. If it does not, the
+    /// system decides when, and nobody is told if it fails then: some (NFS, quotas) tell only when a file is closed or synced.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;

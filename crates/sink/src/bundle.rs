@@ -30,7 +30,8 @@ pub struct BundleOptions {
     pub names: BundleNames,
     /// The folder of the quarantine in the store.
     pub quarantine: String,
-    /// Whether the seal waits until everything is safe on the disk.
+    /// Whether the seal waits until everything is safe on the disk. If not, what goes wrong on the way there may be told to nobody: some
+    /// file systems (NFS, quotas) tell only when a file is closed or synced.
     pub durable: bool,
 }
 

@@ -265,6 +265,11 @@ impl Part {
         Ok(())
     }
 
+    /// Nothing more is written to it, unless a source is gone back.
+    pub(crate) fn rest(&mut self) {
+        self.partial.rest();
+    }
+
     /// Writes what waits of a plain output.
     pub(crate) fn write_open(&mut self) -> Result<(), SinkError> {
         if self.open.is_empty() {
@@ -309,6 +314,9 @@ impl Part {
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
             self.written = self.anchor.clone();
         }
+        // Its buffer may have held a whole block of the source, and is counted as no larger than what is in it. Copied, for what stays
+        // at the head of a large buffer would be in the way of others.
+        self.open = self.open.as_slice().to_vec();
         self.taken = to;
         self.nothing_cut_since_savepoint();
         Ok(())

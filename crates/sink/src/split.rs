@@ -47,7 +47,8 @@ pub struct SplitOptions {
     pub max_file_bytes: Option<u64>,
     /// Most records in a file.
     pub max_file_records: Option<u64>,
-    /// Whether the seal waits until everything is safe on the disk.
+    /// Whether the seal waits until everything is safe on the disk. If not, what goes wrong on the way there may be told to nobody: some
+    /// file systems (NFS, quotas) tell only when a file is closed or synced.
     pub durable: bool,
     /// Plain bytes in a block of a compressed output.
     pub block_bytes: usize,
@@ -283,6 +284,7 @@ impl SplitSink {
     /// Ends the open part of an output and begins the next.
     fn rotate(&mut self, number: usize, offload: &dyn Offload) -> Result<(), SinkError> {
         self.cut(number, offload)?;
+        self.open_part(number).rest();
         let next = self.outputs[number].parts.len() + 1;
         let stem = self.outputs[number].stem.clone();
         let part = self.create_part(&stem, next)?;
@@ -392,10 +394,15 @@ impl SplitSink {
         while self.blocks.len() > most {
             let Some(oldest) = self.blocks.oldest() else { break };
             let (place, mut member) = oldest.map_err(|()| SinkError::WorkerLost)?;
-            let part = &mut self.outputs[place.output].parts[place.part];
+            let parts = &mut self.outputs[place.output].parts;
+            let is_last = place.part + 1 == parts.len();
+            let part = &mut parts[place.part];
             let result = std::mem::replace(&mut member.result, Ok(()));
             result.map_err(|source| SinkError::Encode { name: part.name().to_owned(), source })?;
             part.write(&member.stored, member.plain.len() as u64)?;
+            if !is_last {
+                part.rest();
+            }
             self.blocks.recycle(member);
         }
         Ok(())

@@ -15,9 +15,10 @@ mod spools;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
-use fhirline_core::Store;
-use fhirline_fetch::{FolderStore, MemoryStore};
+use fhirline_core::{Origin, Spools, Store};
+use fhirline_fetch::{FolderSpools, FolderStore, MemoryStore};
 use tempfile::TempDir;
 
 /// Keeps the folder as long as the store.
@@ -108,6 +109,43 @@ fn a_change_by_somebody_else_is_seen_on_reopening_what_was_resumed() {
     assert_eq!(one.stored_bytes(), 3);
 }
 
+/// Seals `one`, which is open or not, once somebody else did something to its provisional name; what was said, if it was refused.
+fn sealed_after(open: bool, change: fn(&Path)) -> Option<String> {
+    let (_folder, store) = folder_store(1);
+    let mut one = store.create("one").expect("created");
+    one.append(b"12").expect("appended");
+    let _two = (!open).then(|| store.create("two").expect("created"));
+    change(&store.path().join("one.partial"));
+    let refused = one.seal().err()?;
+    assert!(!store.path().join("one").exists(), "sealed and refused");
+    Some(refused.to_string())
+}
+
+#[test]
+fn what_somebody_else_cut_or_added_to_is_not_sealed() {
+    for open in [true, false] {
+        assert_eq!(sealed_after(open, |_| ()), None);
+        let cut = |path: &Path| fs::write(path, b"1").expect("cut");
+        let more = |path: &Path| fs::write(path, b"123").expect("added to");
+        for change in [cut as fn(&Path), more] {
+            let refused = sealed_after(open, change).expect("another length");
+            assert!(refused.contains("should have 2 bytes and has"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_put_in_its_place_is_not_sealed() {
+    let folder = |path: &Path| {
+        fs::remove_file(path).expect("removed");
+        fs::create_dir(path).expect("made");
+    };
+    for open in [true, false] {
+        let refused = sealed_after(open, folder).expect("a folder");
+        assert!(refused.ends_with("somebody else replaced it"), "{refused}");
+    }
+}
+
 #[test]
 fn a_folder_in_the_place_of_a_provisional_name_is_not_resumed() {
     let (_folder, store) = folder_store(8);
@@ -136,7 +174,6 @@ fn what_cannot_be_replaced_stays_and_no_litter_beside_it() {
 mod unix {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("exists").permissions().mode() & 0o777
@@ -162,6 +199,50 @@ mod unix {
         store.sync().expect("synced");
     }
 
+    /// The test itself runs once more, in a process that may have few files open and has taken what is left of them.
+    #[test]
+    fn stores_do_with_what_the_process_may_have_open() {
+        const WITHIN: &str = "FHIRLINE_TEST_WITHIN_A_LIMIT";
+        const NAME: &str = "unix::stores_do_with_what_the_process_may_have_open";
+        if std::env::var_os(WITHIN).is_none() {
+            let this = std::env::current_exe().expect("a program");
+            let mut limited = std::process::Command::new("sh");
+            limited.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""]).arg(this).args(["--exact", NAME]);
+            let ran = limited.env(WITHIN, "1").output().expect("run");
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = |number: u32| FolderStore::open(folder.path().join(number.to_string())).expect("opened");
+        let stores: Vec<_> = (0..12).map(open).collect();
+        let names = ["a", "b", "sub/c", "d", "e"];
+        let create = |store: &FolderStore| names.map(|name| store.create(name).expect("created"));
+        let mut partials: Vec<_> = stores.iter().flat_map(create).collect();
+        let taken: Vec<_> = std::iter::from_fn(|| fs::File::open(folder.path()).ok()).take(1000).collect();
+        assert!((20..40).contains(&taken.len()), "{} more", taken.len());
+        for partial in &mut partials {
+            partial.append(b"12").expect("appended");
+        }
+        for store in &stores {
+            let _claim = store.claim().expect("nobody else");
+            store.replace("noted", b"{}", true).expect("replaced");
+            assert_eq!(store.get("noted", 9).expect("readable").as_deref(), Some(&b"{}"[..]));
+            partials.iter_mut().for_each(|partial| partial.append(b"3").expect("appended"));
+        }
+        let source = fhirline_fetch::FileOrigin::new(folder.path().join("0/noted"));
+        drop(source.open_at(0).expect("opened"));
+        drop(FolderSpools::new(folder.path()).create().expect("made"));
+        for mut partial in partials {
+            partial.sync().expect("synced");
+            partial.seal().expect("sealed");
+        }
+        for store in &stores {
+            store.sync().expect("synced");
+            store.put_if_absent("manifest", b"").expect("put");
+            assert_eq!(store.list().expect("listed"), ["a", "b", "d", "e", "manifest", "noted", "sub/c"]);
+        }
+    }
+
     #[test]
     fn what_exists_keeps_its_mode() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -181,6 +262,23 @@ mod unix {
         partial.seal().expect("sealed");
         assert_eq!(fs::read(&elsewhere).expect("readable"), b"precious");
         assert_eq!(fs::read(store.path().join("a")).expect("readable"), b"new");
+    }
+
+    #[test]
+    fn what_somebody_else_put_in_its_place_is_not_sealed_though_as_long() {
+        let file = |path: &Path| {
+            let other = path.with_extension("other");
+            fs::write(&other, b"12").expect("written");
+            fs::rename(other, path).expect("put in its place");
+        };
+        let link = |path: &Path| {
+            fs::rename(path, path.with_extension("other")).expect("moved");
+            symlink(path.with_extension("other"), path).expect("linked");
+        };
+        for (open, change) in [(true, file as fn(&Path)), (true, link), (false, link)] {
+            let refused = sealed_after(open, change).expect("another file");
+            assert!(refused.ends_with("somebody else replaced it"), "{refused}");
+        }
     }
 
     #[test]

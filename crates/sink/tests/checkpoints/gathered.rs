@@ -1,9 +1,11 @@
-//! Small writes to plain outputs are put together.
+//! Small writes to plain outputs are put together, and files that are full are closed.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use fhirline_fetch::MemoryStore;
-use fhirline_sink::{Inline, SplitOptions};
+use fhirline_fetch::{FolderStore, MemoryStore};
+use fhirline_sink::{Codec, Encoding, Inline, SplitOptions};
 
 use crate::killed::Dying;
 use crate::support::{Run, Step, sealed, unbroken};
@@ -47,6 +49,31 @@ fn many_types_in_turn_do_not_cost_a_write_for_each_record() {
     // Of 460 kB half a share, or a little less, is written at a time.
     let few = operations(&steps, 64 << 10);
     assert!(few < outputs * 20, "{few} operations");
+}
+
+/// How many files below a folder this process has open, where the system tells (Linux).
+fn open_below(folder: &Path) -> Option<usize> {
+    let open = fs::read_dir("/proc/self/fd").ok()?;
+    let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    Some(paths.filter(|path| path.starts_with(folder)).count())
+}
+
+#[test]
+fn files_that_are_full_are_closed() {
+    let steps: Vec<_> = std::iter::once(Step::Begin(0)).chain((0..40).map(|_| Step::Types(0..3))).collect();
+    for codec in [Codec::None, Codec::Gzip] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = FolderStore::with_open_files(folder.path(), 200).expect("a store");
+        let encoding = Encoding::new(codec, None).expect("the usual level");
+        let options = SplitOptions { encoding, max_file_records: Some(1), ..SplitOptions::default() };
+        let mut run = Run::begin(Arc::new(store), options, &steps, false);
+        run.steps_to(steps.len());
+        let files = fs::read_dir(folder.path()).expect("a list").count();
+        assert!(files >= 120, "{files} files");
+        // The last of each output, and of compressed ones those before it, which are on their way.
+        let open = open_below(folder.path());
+        assert!(open.is_none_or(|open| open <= 3 + options.max_jobs), "{codec:?}: {open:?} files");
+    }
 }
 
 #[test]

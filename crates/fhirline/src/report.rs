@@ -10,6 +10,7 @@ use crate::{BundlesReport, ExitStatus, Reconciliation};
 
 /// What came of a run: all that is worth knowing, without a byte of a record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// How the run ended; also the exit status of the command line.
     pub status: ExitStatus,
@@ -47,6 +48,7 @@ pub struct Report {
 /// Where an interrupted run was continued. Written as `resumed_from` with the place, and `reread_bytes`, the sum of the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(into = "ResumedJson")]
+#[non_exhaustive]
 pub struct ResumedReport {
     /// Name of the source; empty if all were read.
     pub source: String,
@@ -92,6 +94,7 @@ impl Report {
 
 /// The part of a report that follows from input and options alone. It is kept in the manifest, too.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Account {
     /// All conditions that apply, the most severe first; empty if everything was read and delivered.
     pub conditions: Vec<ExitStatus>,
@@ -115,6 +118,7 @@ pub struct Account {
 
 /// A [`Ledger`] as it is written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LedgerReport {
     /// Records read: delivered + filtered + quarantined.
     pub records: RecordsReport,
@@ -137,6 +141,7 @@ pub struct LedgerReport {
 /// Records by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of the core's RecordTally")]
+#[non_exhaustive]
 pub struct RecordsReport {
     pub read: u64,
     pub delivered: u64,
@@ -147,6 +152,7 @@ pub struct RecordsReport {
 /// Decoded bytes by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of the core's ByteTally")]
+#[non_exhaustive]
 pub struct BytesReport {
     pub read: u64,
     pub delivered: u64,
@@ -164,6 +170,7 @@ pub struct BytesReport {
 /// The containers that were opened, and what in them is no record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of the core's ContainerTally")]
+#[non_exhaustive]
 pub struct ContainersReport {
     pub arrays: u64,
     pub bundles: u64,
@@ -184,6 +191,7 @@ impl ContainersReport {
 /// What the sender lists beside its data, by line. None of it is a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of the core's SidecarTally")]
+#[non_exhaustive]
 pub struct SidecarsReport {
     pub deleted: u64,
     pub errors: u64,
@@ -200,6 +208,7 @@ impl SidecarsReport {
 
 /// Records and bytes of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TypeReport {
     /// The type; `_unknown` for names that do not look like one.
     #[serde(rename = "type")]
@@ -214,6 +223,7 @@ pub struct TypeReport {
 
 /// How often a fault occurred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FaultReport {
     /// The fault's code.
     pub fault: String,
@@ -225,6 +235,7 @@ pub struct FaultReport {
 
 /// Where something stood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PlaceReport {
     /// Name of the source.
     pub source: String,
@@ -236,6 +247,7 @@ pub struct PlaceReport {
 
 /// What became of the sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SourcesReport {
     /// Sources read, complete or not.
     pub read: u64,
@@ -255,6 +267,7 @@ pub struct SourcesReport {
 
 /// A source that could not be read to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FailureReport {
     /// Where reading stopped.
     #[serde(flatten)]
@@ -270,6 +283,7 @@ pub struct FailureReport {
 
 /// Something that was not read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SkippedReport {
     /// Its name.
     pub name: String,
@@ -279,6 +293,7 @@ pub struct SkippedReport {
 
 /// One finished output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutputReport {
     /// Its name in the destination.
     pub name: String,
@@ -298,6 +313,7 @@ pub struct OutputReport {
 
 /// How long the records of one type are, in bytes without line ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct LengthReport {
     /// The type.
     #[serde(rename = "type")]
@@ -319,6 +335,7 @@ pub struct LengthReport {
 /// How a ceiling on resident memory was divided, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the fields are those of MemoryPlan")]
+#[non_exhaustive]
 pub struct MemoryReport {
     pub ceiling: u64,
     pub base: u64,

@@ -10,8 +10,8 @@ use fhirline_flow::Entry;
 use proptest::prelude::*;
 
 use crate::support::{
-    CutOrigin, Files, MEMORY_BYTES, Setting, Text, assert_same, files_in, gzip_members, line_zoo, plain,
-    sample, split,
+    CutOrigin, Files, MEMORY_BYTES, Setting, Text, assert_same, bgzf_members, files_in, gzip_members,
+    line_zoo, plain, sample, split,
 };
 
 /// What must be the same: the files, the account, and what is told of sources that failed or were skipped.
@@ -158,12 +158,106 @@ proptest! {
     }
 }
 
-/// Three sources in a folder: a large one, one with lines of every kind, a compressed one.
+/// With few threads members are decoded one after the other, with more of them ahead of their turn.
+#[test]
+fn test_damage_among_members_is_told_alike_with_any_number_of_threads() {
+    let export = sample(12, 2 << 20);
+    let members = gzip_members(&export.chunks(70_000).collect::<Vec<_>>());
+    let blocks = bgzf_members(&export.chunks(60_000).collect::<Vec<_>>());
+    for whole in [&members, &blocks] {
+        for at in (1..whole.len()).step_by(whole.len() / 5) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x41;
+            for stored in [&damaged[..], &whole[..at]] {
+                assert_threads_do_not_matter(stored, 2..=8, &|threads| Setting::threads(threads));
+            }
+        }
+    }
+}
+
+/// Fails unless the source gives the same with so many threads as with one.
+#[track_caller]
+fn assert_threads_do_not_matter(
+    stored: &[u8],
+    threads: impl IntoIterator<Item = usize>,
+    setting: &dyn Fn(usize) -> Setting,
+) {
+    let (with_one, its_ledger, its_notes) = result(stored, &[usize::MAX], true, &setting(1));
+    for threads in threads {
+        let (files, ledger, notes) = result(stored, &[usize::MAX], true, &setting(threads));
+        assert_eq!(notes, its_notes, "{threads} threads");
+        assert_eq!(ledger, its_ledger, "{threads} threads");
+        assert_same(&files, &with_one, &format!("{threads} threads"));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Damage {
+    None,
+    Byte(prop::sample::Index, u8),
+    Cut(prop::sample::Index),
+    Gone(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let place = any::<prop::sample::Index>;
+    prop_oneof![
+        Just(Damage::None),
+        (place(), 1..=255_u8).prop_map(|(at, flip)| Damage::Byte(at, flip)),
+        place().prop_map(Damage::Cut),
+        place().prop_map(Damage::Gone),
+    ]
+}
+
+impl Damage {
+    fn done_to(&self, stored: &mut Vec<u8>) {
+        match self {
+            Self::None => {}
+            Self::Byte(at, flip) => {
+                let at = at.index(stored.len());
+                stored[at] ^= flip;
+            }
+            Self::Cut(at) => stored.truncate(at.index(stored.len())),
+            Self::Gone(at) => {
+                stored.remove(at.index(stored.len()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(quietly(48))]
+
+    #[test]
+    fn test_any_damage_among_members_with_any_number_of_threads(
+        Text(export) in exports(),
+        piece_bytes in 500_usize..40_000,
+        is_bgzf in any::<bool>(),
+        damage in damage(),
+        threads in 2_usize..=8,
+        chunk_bytes in prop_oneof![Just(1 << 20), 1_usize << 10..1 << 16],
+    ) {
+        let pieces: Vec<&[u8]> = export.chunks(piece_bytes).collect();
+        let mut stored = if is_bgzf { bgzf_members(&pieces) } else { gzip_members(&pieces) };
+        damage.done_to(&mut stored);
+        assert_threads_do_not_matter(&stored, [threads, 4], &|threads| {
+            Setting::threads(threads).chunk_bytes(chunk_bytes)
+        });
+    }
+}
+
+/// Sources in a folder: a large one, one with lines of every kind, compressed ones.
 fn write_sources(folder: &Path) -> Vec<std::path::PathBuf> {
     let large = sample(11, 5 << 20);
     let (front, back) = large.split_at(1_234_567);
-    let sources =
-        [("a.ndjson", large.clone()), ("b.ndjson", line_zoo()), ("c.gz", gzip_members(&[front, back]))];
+    let pieces: Vec<&[u8]> = large.chunks(100_000).collect();
+    let sources = [
+        ("a.ndjson", large.clone()),
+        ("b.ndjson", line_zoo()),
+        ("c.gz", gzip_members(&[front, back])),
+        ("d.gz", gzip_members(&pieces)),
+        ("e.gz", bgzf_members(&large.chunks(0xff00).collect::<Vec<_>>())),
+    ];
     let write = |(name, bytes): (&str, Vec<u8>)| {
         let path = folder.join(name);
         fs::write(&path, bytes).expect("a disk with room");

@@ -82,6 +82,45 @@ fn gzipped(bytes: u64) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Syn
     }
 }
 
+/// As many gzip members as it takes, each of so many bytes.
+fn gzip_members(bytes: u64, of_each: usize) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
+    move |out| {
+        let mut members = Members { out, of_each, open: Vec::new() };
+        export(bytes)(&mut members)?;
+        members.end()
+    }
+}
+
+struct Members<'o> {
+    out: &'o mut dyn Write,
+    of_each: usize,
+    open: Vec<u8>,
+}
+
+impl Members<'_> {
+    fn end(&mut self) -> io::Result<()> {
+        let mut encoder = flate2::write::GzEncoder::new(&mut *self.out, flate2::Compression::fast());
+        encoder.write_all(&self.open)?;
+        self.open.clear();
+        encoder.finish().map(drop)
+    }
+}
+
+impl Write for Members<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.of_each - self.open.len());
+        self.open.extend_from_slice(&bytes[..taken]);
+        if self.open.len() == self.of_each {
+            self.end()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn zstd_with_window(bytes: u64, log: u32) -> impl Fn(&mut dyn Write) -> io::Result<()> + Send + Sync {
     move |out| {
         let mut encoder = zstd::Encoder::new(out, 1)?;
@@ -283,6 +322,23 @@ fn compressed_inputs() {
         assert!(outcome.totals.ledger.bytes.read >= 48 * MIB);
         let outcome =
             split("zstd in, 8 MiB window", made(zstd_with_window(48 * MIB, 23)), threads, Codec::None);
+        assert!(outcome.totals.ledger.bytes.read >= 48 * MIB);
+    }
+}
+
+/// Members are decoded ahead by several threads, as many as fit into a part of the ceiling.
+#[test]
+fn gzip_members_of_any_length() {
+    let _alone = alone();
+    for (of_each, threads, codec) in [
+        (60_000, 4, Codec::None),
+        (1 << 20, 4, Codec::None),
+        (1 << 20, 8, Codec::Gzip),
+        (1 << 20, 8, Codec::None),
+        (5 << 20, 8, Codec::None),
+    ] {
+        let source = made(gzip_members(48 * MIB, of_each));
+        let outcome = split(&format!("members of {of_each}"), source, threads, codec);
         assert!(outcome.totals.ledger.bytes.read >= 48 * MIB);
     }
 }
@@ -570,6 +626,21 @@ fn chunks_do_not_pile_up_behind_a_slow_sink() {
     within("behind", 16, Codec::None, peak, &flow.memory);
     assert!(peak > flow.memory.heart_bytes / 4, "{peak} bytes: the sink was not behind");
     assert!(outcome.totals.ledger.bytes.read >= 128 * MIB);
+}
+
+/// What decoding ahead takes fits beside chunks that hold all they may.
+#[test]
+fn members_do_not_pile_up_behind_a_slow_sink() {
+    let _alone = alone();
+    for of_each in [60_000, 1 << 20] {
+        let flow = options(16, Encoding::plain());
+        let read = Arc::default();
+        let sources = repeated(gzip_members(8 * MIB, of_each), 16, &read);
+        let (peak, outcome) = peak_of(|| drive(sources, &mut Behind::new(&read), &flow));
+        within("members behind", 16, Codec::None, peak, &flow.memory);
+        assert!(peak > flow.memory.heart_bytes / 4, "{peak} bytes: the sink was not behind");
+        assert!(outcome.totals.ledger.bytes.read >= 128 * MIB);
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Plan {
 
     /// Members that are decoded before their turn are no different.
     fn check_ahead(&self, stored: &[u8], decoded: &Decoded) {
-        for threads in [1, 2] {
+        for threads in [2, 3] {
             let limits = self.limits.with_ahead(threads, 2 << 20);
             assert_eq!(&Self { limits, ..*self }.decode(stored, &self.cuts, self.room), decoded);
         }

@@ -340,3 +340,17 @@ pub(crate) fn gzip_members(pieces: &[&[u8]]) -> Vec<u8> {
     }
     stored
 }
+
+/// Members that state their stored length, as `bgzip` writes them; of at most 60,000 bytes each.
+pub(crate) fn bgzf_members(pieces: &[&[u8]]) -> Vec<u8> {
+    let member = |piece: &&[u8]| {
+        let header = flate2::GzBuilder::new().extra(*b"BC\x02\0\0\0").operating_system(255);
+        let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(piece).expect("into memory");
+        let mut member = encoder.finish().expect("into memory");
+        let length = u16::try_from(member.len() - 1).expect("a short piece");
+        member[16..18].copy_from_slice(&length.to_le_bytes());
+        member
+    };
+    pieces.iter().flat_map(member).collect()
+}

@@ -16,7 +16,12 @@ pub(crate) struct GzipMember {
 impl GzipMember {
     pub(crate) fn begin(allowed_bytes: u64) -> Result<Self, Trouble> {
         check_need(STATE_BYTES, allowed_bytes)?;
-        Ok(Self { inflate: Decompress::new_gzip(WINDOW_BITS) })
+        Ok(Self::new())
+    }
+
+    /// In [`STATE_BYTES`].
+    pub(crate) fn new() -> Self {
+        Self { inflate: Decompress::new_gzip(WINDOW_BITS) }
     }
 
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {

@@ -51,13 +51,11 @@
 //!
 //! # Members ahead of their turn
 //!
-//! With [`Limits::with_ahead`] the members of a gzip source are decoded on several threads, as wholes, by libdeflate, and
+//! With [`Limits::with_ahead`] the members of a gzip source are decoded on several threads, as wholes, by the same code, and
 //! handed on in order. What comes out, how it ends and where, is what the sequential decoder gives, for that decides: a
 //! member is taken only if the one before it ended exactly where it begins and if it is whole and sound; any other is decoded
 //! in its turn. Where members begin is guessed from the stored bytes, once a second member has begun; a wrong guess costs some
-//! work. Threads are ended and joined when the decoder is dropped. It is off unless asked for. One difference is known: a few
-//! codes that do not exist are an error in sequence, and pass ahead if checksum and length are right; no compressor writes
-//! them.
+//! work. Threads are ended and joined when the decoder is dropped. It is off unless asked for.
 //!
 //! # Memory
 //!

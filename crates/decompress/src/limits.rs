@@ -83,7 +83,8 @@ impl Limits {
     /// `ahead_bytes / (threads + 3)`, less half a MiB for each thread: with 2 threads, 8 MiB do for members of 1 MiB. With
     /// less than a few hundred KiB for each thread nothing is decoded ahead.
     ///
-    /// With one thread nothing happens at once, but members are decoded as wholes, which is faster than byte by byte.
+    /// What comes out, how it ends and where is the same with any number of threads. With one, nothing is decoded ahead; it
+    /// takes a core that is idle otherwise for anything to be gained.
     ///
     /// ```
     /// use std::io::{Read, Write};

@@ -14,7 +14,7 @@ const KIB: usize = 1 << 10;
 
 /// Gives each job 128 KiB to decode to, so that members of the tests may be too large for it.
 fn narrow(threads: usize) -> Limits {
-    let threads_bytes = 384 * (threads - 1) + 80 * (threads + 1);
+    let threads_bytes = 384 * (threads - 1) + 128 * (threads + 1);
     Limits::default().with_ahead(threads, ((threads_bytes + 130 * (threads + 3)) * KIB) as u64)
 }
 
@@ -241,27 +241,6 @@ fn a_header_checksum_is_checked() {
     let told = compare(&stored, narrow(2), usize::MAX, 5000);
     assert!(matches!(told.end, Err(DecompressError::Corrupt { .. })), "{told:?}");
     assert_eq!(told.data.len(), 5 * text.len());
-}
-
-/// The one difference there is: libdeflate takes a few codes that the format does not have, and zlib refuses them. No compressor
-/// writes them. What comes out then has the checksum and the length that the member states.
-#[test]
-fn codes_that_do_not_exist_pass_where_the_checksum_is_right() {
-    // A fixed block: `a`, length code 286 with distance 1, the end. 285 stands for 258, 286 for nothing.
-    let mut member = b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec();
-    let bits = "1 10 10010001 11000110 00000 0000000 0";
-    let bits: Vec<u8> = bits.bytes().filter(|&bit| bit != b' ').map(|bit| bit - b'0').collect();
-    member.extend(bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit)));
-    let mut crc = flate2::Crc::new();
-    crc.update(&[b'a'; 259]);
-    member.extend_from_slice(&crc.sum().to_le_bytes());
-    member.extend_from_slice(&259u32.to_le_bytes());
-    let stored = [gzip(b"x", 6).repeat(2), member].concat();
-    assert!(matches!(
-        decode_cut(&stored, Limits::default(), usize::MAX, KIB).end,
-        Err(DecompressError::Corrupt { .. })
-    ));
-    assert_eq!(decode_cut(&stored, narrow(2), usize::MAX, KIB).end, Ok(()));
 }
 
 // ---- damage and caps -------------------------------------------------------------------------------------------------

@@ -335,9 +335,13 @@ impl<'s> Feed<'s> {
         }
     }
 
+    /// One source is open at a time, so these are all threads that decode.
     fn limits(&self) -> Limits {
+        let memory = &self.options.memory;
+        let (ahead_threads, ahead_bytes) = memory.ahead(self.options.threads);
         Limits::default()
-            .with_window_bytes(self.options.memory.decoder_bytes)
+            .with_window_bytes(memory.decoder_bytes)
+            .with_ahead(ahead_threads, ahead_bytes)
             .with_max_ratio(self.options.max_ratio)
             .with_max_decoded_bytes(self.options.max_decoded_bytes)
     }

@@ -21,6 +21,21 @@ pub(crate) const READ_BYTES: usize = 128 << 10;
 /// Least memory for a decoder: enough for every gzip and bzip2, for zstd up to level 19 and for xz up to level 6.
 const LEAST_DECODER_BYTES: u64 = 11 << 20;
 
+/// Members of a gzip source that are decoded ahead may take so much where there is enough: more than that helps only members
+/// that are longer than usual, for which there is this part of a high ceiling.
+const USUAL_AHEAD_BYTES: u64 = 12 << 20;
+const AHEAD_PART: u64 = 8;
+
+/// With fewer workers members are decoded in their turn.
+const LEAST_WORKERS_AHEAD: usize = 4;
+
+/// Most threads that decode at once, and what each needs to hold members of 1 MiB, as are written here.
+const MOST_DECODING_THREADS: usize = 4;
+const AHEAD_BYTES_OF_THREAD: u64 = 5 << 19;
+
+/// What a gzip decoder takes otherwise.
+const GZIP_BYTES: u64 = 128 << 10;
+
 /// What a thread costs beside the data that it works on: its stack, as far as it is touched, and what its allocator arena
 /// holds and does not give back. Measured with 16 threads.
 const THREAD_BYTES: u64 = 384 << 10;
@@ -289,6 +304,21 @@ impl MemoryPlan {
         Request { waiting_writes: true, ..self.request }.divide(self.ceiling_bytes)
     }
 
+    /// Threads that decode the members of a gzip source, and the memory for them, as a part of what a decoder may take. Chunks
+    /// have twice as much at least.
+    ///
+    /// With few workers nothing is decoded ahead: they keep the cores busy, and no CPU time is saved. With more, half as many
+    /// threads are thought to find idle cores.
+    pub(crate) fn ahead(&self, workers: usize) -> (usize, u64) {
+        if workers < LEAST_WORKERS_AHEAD {
+            return (0, 0);
+        }
+        let bytes = USUAL_AHEAD_BYTES.max(self.ceiling_bytes / AHEAD_PART).min(self.heart_bytes / 3);
+        let bytes = bytes.min(self.decoder_bytes.saturating_sub(GZIP_BYTES));
+        let paid = (bytes / AHEAD_BYTES_OF_THREAD) as usize;
+        ((workers / 2).min(MOST_DECODING_THREADS).min(paid).max(2), bytes)
+    }
+
     /// The ceiling that a decoder of that size would need.
     #[must_use]
     pub fn ceiling_for_decoder(&self, decoder_bytes: u64) -> u64 {
@@ -467,6 +497,7 @@ pub fn resident_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fhirline_decompress::Limits;
     use fhirline_sink::Codec;
 
     fn parts(plan: &MemoryPlan) -> u64 {
@@ -486,6 +517,35 @@ mod tests {
             let plan = MemoryPlan::new(mib << 20, threads, encoding).expect("enough");
             assert_eq!(parts(&plan), mib << 20, "{plan:?}");
             assert!(plan.decoder_bytes >= LEAST_DECODER_BYTES, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_decoded_ahead_is_a_part_of_the_decoders_and_leaves_room_for_chunks() {
+        for encoding in encodings() {
+            for (mib, threads) in (32..2048).step_by(7).flat_map(|mib| [1, 3, 4, 5, 8, 64].map(|t| (mib, t)))
+            {
+                let Ok(plan) = MemoryPlan::new(mib << 20, threads, encoding) else { continue };
+                let (decoding, bytes) = plan.ahead(threads);
+                let limits = Limits::default().with_window_bytes(0).with_ahead(decoding, bytes);
+                assert!(limits.memory_bytes() <= plan.decoder_bytes, "{plan:?}");
+                assert!(bytes <= plan.heart_bytes / 3, "{plan:?}");
+            }
+        }
+    }
+
+    /// Outputs of a run are sources of another: members of 1 MiB, or of what zstd would make longer.
+    #[test]
+    fn members_of_1_mib_are_decoded_ahead_in_the_usual_ceiling_from_four_workers_on() {
+        for (workers, decoding) in
+            [(1, 0), (2, 0), (3, 0), (4, 2), (5, 2), (6, 3), (7, 3), (8, 4), (9, 4), (16, 4)]
+        {
+            let plan = MemoryPlan::new(64 << 20, workers, Encoding::plain()).expect("enough");
+            let (threads, bytes) = plan.ahead(workers);
+            assert_eq!(threads, decoding);
+            let parts = decoding as u64 + 3;
+            let fixed = decoding as u64 * (512 << 10);
+            assert!(decoding == 0 || bytes.saturating_sub(fixed) / parts > 1 << 20, "{plan:?}");
         }
     }
 

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::ops::Range;
 
-use libdeflater::Decompressor;
-
 use super::whole::{Whole, decode_whole};
 
 /// Members are decoded together until this much is expected of them: enough to be worth a thread's waking, little enough to
@@ -16,7 +14,6 @@ const MOST_MEMBERS: usize = 1024;
 
 /// Copies of some members, in the order of their places in the source, and what was decoded of them.
 pub(super) struct Job {
-    inflate: Decompressor,
     stored: Vec<u8>,
     members: Vec<Member>,
     /// What the members say that they decode to, all together.
@@ -35,8 +32,7 @@ struct Member {
 
 impl Job {
     pub(super) fn new() -> Self {
-        let (stored, members, decoded) = Default::default();
-        Self { inflate: Decompressor::new(), stored, members, expected_bytes: 0, decoded }
+        Self { stored: Vec::new(), members: Vec::new(), expected_bytes: 0, decoded: Vec::new() }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -79,7 +75,7 @@ impl Job {
         for member in &mut self.members {
             let stored = &self.stored[member.stored.clone()];
             member.decoded_at = decoded_at;
-            member.whole = decode_whole(&mut self.inflate, stored, &mut self.decoded[decoded_at..]);
+            member.whole = decode_whole(stored, &mut self.decoded[decoded_at..]);
             decoded_at += member.whole.map_or(0, |whole| whole.decoded_bytes);
         }
     }

@@ -1,12 +1,13 @@
 //! How the memory for members that are decoded ahead is divided.
 
+use crate::gzip::STATE_BYTES;
 use crate::input::INPUT_BYTES;
 
 /// What a thread costs: its stack, as far as it is touched, and what its allocator keeps.
 const THREAD_BYTES: u64 = 384 << 10;
 
-/// The decoder of a job, its list of members, and what an allocator adds.
-const JOB_BYTES: u64 = 80 << 10;
+/// The state of a job's decoder, the list of its members, and what an allocator adds.
+const JOB_BYTES: u64 = STATE_BYTES + (64 << 10);
 
 /// Less than this for the decoded bytes of a job is not worth the threads.
 const LEAST_OUT_BYTES: u64 = 2 * INPUT_BYTES as u64;
@@ -28,9 +29,9 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Divides so many bytes for so many threads, that of the caller included; `None` if it is not worth it.
+    /// Divides so many bytes for so many threads, that of the caller included; `None` if it is not worth it, or nobody helps.
     pub(crate) fn divide(threads: usize, bytes: u64) -> Option<Self> {
-        let helpers = threads.checked_sub(1)? as u64;
+        let helpers = threads.checked_sub(1).filter(|&helpers| helpers > 0)? as u64;
         let jobs = helpers.saturating_add(2);
         let fixed = helpers.saturating_mul(THREAD_BYTES).saturating_add(jobs.saturating_mul(JOB_BYTES));
         let out_bytes = bytes.checked_sub(fixed)? / jobs.saturating_add(2);
@@ -76,7 +77,7 @@ mod tests {
 
     #[test]
     fn too_little_is_refused() {
-        for (threads, bytes) in [(0, u64::MAX), (1, 0), (1, 1 << 19), (2, 1 << 20), (usize::MAX, 1 << 30)] {
+        for (threads, bytes) in [(0, u64::MAX), (1, 0), (1, 1 << 30), (2, 1 << 20), (usize::MAX, 1 << 30)] {
             assert_eq!(Room::divide(threads, bytes), None, "{threads} {bytes}");
         }
         assert!(Room::divide(2, 2 << 20).is_some());

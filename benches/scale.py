@@ -4,7 +4,8 @@
     benches/scale.py                 all curves; writes docs/images/scale.svg and the table in docs/performance.md
     MAX_GIB=16 benches/scale.py      with inputs of up to 16 GiB (4 unless said), which need twice that much room
 
-Each point is split RUNS times (3 unless said) in turns with `cat FILES > OUT`, with `--durability none`; medians are kept. FHIRLINE
+Each point is split RUNS times (3 unless said) in turns with `cat FILES > OUT`, with `--durability none`; medians are kept. What was written
+before is removed and the disk synced before each, or the one would wait for the other's writes. FHIRLINE
 and MAKE_SAMPLE may name binaries that are built already, WORK a folder with room. Needs a Rust toolchain, python3 and a Unix.
 """
 
@@ -55,13 +56,15 @@ def point(fhirline, work, sources, kept):
     cats, splits = [], []
     for _ in range(RUNS):
         out = Path(tempfile.mkdtemp(dir=kept)) / "out" if kept else work / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        os.sync()
         with open(work / "copy", "wb") as copy:
             began = time.monotonic()
             for at in range(0, len(sources), 1000):
                 subprocess.run(["cat", *sources[at : at + 1000]], stdout=copy, check=True)
             cats.append(time.monotonic() - began)
         (work / "copy").unlink()
-        shutil.rmtree(out, ignore_errors=True)
+        os.sync()
         # A folder stands for its files: ten thousand names do not fit on a command line.
         source = sources if len(sources) == 1 else [str(Path(sources[0]).parent)]
         options = ["-o", str(out), "-q", "--progress", "never", "--durability", "none"]

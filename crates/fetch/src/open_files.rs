@@ -1,16 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// Files that all stores of the process hold open together unless told otherwise: a quarter of what the process may have open,
-/// for the sources, the sockets and the rest need some too; within these bounds.
-const USUAL: RangeInclusive<usize> = 1..=1024;
-
-/// The same where the system does not say what the process may have open.
-#[cfg(not(unix))]
-const UNKNOWN: usize = 64;
+/// Most files that all stores of the process hold open together unless told otherwise. It is a quarter of what the process may have
+/// open, if that is less: the sources, the sockets and the rest need some too.
+#[cfg(unix)]
+const MOST: u64 = 1024;
 
 /// Open files, at most so many at once: the one that was not used for the longest time is closed to open another, be it that the
 /// process or the system has no room for one more.
@@ -121,6 +117,7 @@ impl State {
 
     fn insert(&mut self, key: Key, file: Arc<File>) {
         self.uses += 1;
+        self.remove(key);
         self.files.insert(key, Used { file, last: self.uses });
         self.by_use.insert(self.uses, key);
     }
@@ -141,13 +138,13 @@ impl State {
 fn usual() -> usize {
     use rustix::process::{Resource, getrlimit};
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let quarter = usize::try_from(allowed / 4).unwrap_or(usize::MAX);
-    quarter.clamp(*USUAL.start(), *USUAL.end())
+    (allowed / 4).min(MOST) as usize
 }
 
+/// The system does not say how many the process may have open.
 #[cfg(not(unix))]
 fn usual() -> usize {
-    UNKNOWN.clamp(*USUAL.start(), *USUAL.end())
+    64
 }
 
 /// Whether something could not be opened because the process, or the system, has too many files open.

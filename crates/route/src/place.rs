@@ -94,8 +94,8 @@ impl Groups {
         self.met = [0; SLOTS];
     }
 
-    /// The group of that type, if it was met in this chunk and none since that shares its slot: found without hashing the name, which
-    /// need not be looked at either.
+    /// The group of that type, if it was met in this chunk and none since that shares its slot: found without a hash of the name, and
+    /// without a look whether it is one.
     pub(crate) fn known(&self, name: &str) -> Option<u32> {
         let number = self.met[slot(name)].checked_sub(1)?;
         match &self.all.get(number as usize)?.destination {
@@ -126,7 +126,7 @@ impl Groups {
     }
 }
 
-/// Where to look for a type first. What is cheap of a name, and differs between nearly all types of FHIR.
+/// Where to look for a type first: what is cheap of a name, and differs between most types of FHIR (143 of them have 110 slots).
 fn slot(name: &str) -> usize {
     let bytes = name.as_bytes();
     let at = |place: usize| bytes.get(place).map_or(0, |&byte| usize::from(byte));

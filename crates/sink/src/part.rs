@@ -257,12 +257,20 @@ impl Part {
 
     /// Appends bytes that stand for `plain_bytes` of plain content.
     pub(crate) fn write(&mut self, stored: &[u8], plain_bytes: u64) -> Result<(), SinkError> {
+        self.append(stored)?;
+        self.note_written(stored, plain_bytes);
+        Ok(())
+    }
+
+    fn append(&mut self, stored: &[u8]) -> Result<(), SinkError> {
         self.dirty = true;
-        self.partial.append(stored).map_err(SinkError::store("write to", &self.name))?;
+        self.partial.append(stored).map_err(SinkError::store("write to", &self.name))
+    }
+
+    fn note_written(&mut self, stored: &[u8], plain_bytes: u64) {
         self.written.hasher.update(stored);
         self.written.stored_bytes += stored.len() as u64;
         self.written.plain_bytes += plain_bytes;
-        Ok(())
     }
 
     /// Nothing more is written to it, unless a source is gone back.
@@ -270,13 +278,21 @@ impl Part {
         self.partial.rest();
     }
 
-    /// Writes what waits of a plain output.
+    /// Writes what waits of a plain output. Once that is so of what waited at the savepoint, the store itself can be cut back to that moment:
+    /// no block that would have to be read back was open then.
     pub(crate) fn write_open(&mut self) -> Result<(), SinkError> {
         if self.open.is_empty() {
             return Ok(());
         }
         let open = self.take_open();
-        self.write(&open, open.len() as u64)
+        let (waited, behind) = open.split_at(self.open_bytes_at_savepoint() as usize);
+        self.append(&open)?;
+        if !waited.is_empty() {
+            self.note_written(waited, waited.len() as u64);
+            self.anchor = self.written.clone();
+        }
+        self.note_written(behind, behind.len() as u64);
+        Ok(())
     }
 
     /// Remembers this moment as the one to go back to. Nothing may be on its way to the store: what is cut from now on is not

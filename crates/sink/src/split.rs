@@ -339,8 +339,7 @@ impl SplitSink {
         Ok(())
     }
 
-    /// Writes what waits of plain outputs. Nothing does at a savepoint or in a checkpoint: what could be written need not be kept
-    /// somewhere else.
+    /// Writes what waits of plain outputs. Nothing does in a checkpoint: what could be written need not be kept somewhere else.
     fn write_open(&mut self) -> Result<(), SinkError> {
         if !self.is_plain() {
             return Ok(());
@@ -413,7 +412,10 @@ impl Sink for SplitSink {
     fn begin_source(&mut self, _source: SourceId, name: &str) -> Result<(), SinkError> {
         self.leave_checkpoint_behind();
         self.write_waiting(0)?;
-        self.write_open()?;
+        if !self.store.reads_back() {
+            // It can be cut back to a mark only, and that stands at the end of what it has.
+            self.write_open()?;
+        }
         self.savepoint = Savepoint {
             outputs: self.outputs.len(),
             names: self.names.clone(),

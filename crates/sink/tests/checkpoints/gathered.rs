@@ -77,17 +77,20 @@ fn files_that_are_full_are_closed() {
 }
 
 #[test]
-fn what_waits_is_written_before_a_checkpoint_and_a_source() {
+fn what_waits_is_written_before_a_checkpoint() {
     let steps = [Step::Begin(0), Step::Types(0..3), Step::Begin(1), Step::Types(0..3)];
     let options = SplitOptions { durable: false, ..SplitOptions::default() };
     let (store, _) = counted();
     let mut run = Run::begin(Arc::new(store.clone()), options, &steps, false);
-    run.steps_to(2);
+    run.steps_to(4);
     assert_eq!(store.operations(), 3, "three names");
-    run.step();
-    assert_eq!(store.operations(), 6, "their bytes, before the next source");
-    run.step();
-    assert_eq!(store.operations(), 6);
     run.checkpoint();
-    assert_eq!(store.operations(), 10, "their bytes, and the checkpoint");
+    assert_eq!(store.operations(), 7, "their bytes, and the checkpoint");
+}
+
+#[test]
+fn many_small_sources_do_not_cost_a_write_for_each_output() {
+    let source = |number| [Step::Begin(number), Step::Types(0..TYPES)];
+    let steps: Vec<_> = (0..BATCHES as u32).flat_map(source).collect();
+    assert_eq!(operations(&steps, 1 << 20), u64::from(TYPES) * 2, "each made and written once, at the end");
 }

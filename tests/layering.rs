@@ -55,8 +55,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ONLY_FROM: &[(&str, &[&str])] = &[
     ("tokio", RIM),
     ("tokio-util", RIM),
-    ("rayon", &["fhirline-flow", "fhirline", "fhirline-serve", CLI]),
-    ("rayon-core", &["fhirline-flow", "fhirline", "fhirline-serve", CLI]),
+    ("crossbeam-channel", &["fhirline-flow", "fhirline", "fhirline-serve", CLI]),
+    ("rayon", &[]),
     ("clap", &[CLI]),
     ("indicatif", &[CLI]),
     ("reqwest", &[]),

@@ -61,6 +61,9 @@ impl Origin for FileOrigin {
             return Ok(Box::new(open(&self.path)?));
         }
         let mut file = open(&self.path)?;
+        if offset == 0 {
+            return Ok(Box::new(file));
+        }
         let length = file.metadata()?.len();
         if offset > length {
             return Err(behind_the_end(&self.name, offset, length));

@@ -1,13 +1,10 @@
-use std::error::Error;
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
-use fhirline_core::{Batch, Budget, Chunk, Content, Lines, LongLine, Parts};
+use fhirline_core::{Batch, Budget, Chunk, Content, Lines, Parts};
 use fhirline_route::{Router, Scratch};
 use fhirline_sink::{Inline, Offload, Sink, SinkError};
 
@@ -16,11 +13,11 @@ use crate::commit::Commit;
 use crate::entry::Entry;
 use crate::error::RunError;
 use crate::event::Event;
-use crate::feed::{Begun, Feed, Halt, Resumed, SourceEnd, Step};
+use crate::feed::{Feed, Halt, Step};
 use crate::outcome::Outcome;
 use crate::plan::FlowOptions;
-use crate::progress::Standing;
-use crate::stamp::Stamp;
+use crate::tickets::{Sent, Ticket, TicketReceiver, TicketSender, is_heavy, queue};
+use crate::workers::Workers;
 
 /// How often a commit that waits for a source looks whether somebody asked it to stop.
 const LOOK_FOR_CANCEL: Duration = Duration::from_millis(100);
@@ -100,17 +97,6 @@ fn spool_error(source: io::Error) -> SinkError {
     SinkError::Store { action: "write to", name: "the spool of a long line".to_owned(), source }
 }
 
-/// What the source side sends to the commit: steps in order, with a chunk replaced by the promise of its batch.
-enum Ticket {
-    Begun(Begun),
-    Resumed(Resumed),
-    Batch { promise: Receiver<Batch>, stored_bytes: u64, standing: Standing },
-    Long { line: Box<LongLine>, stored_bytes: u64, standing: Standing },
-    Ended(SourceEnd),
-    Skipped { name: String, why: String, stamp: Option<Stamp> },
-    Halted(Halt),
-}
-
 /// What workers share: the router, and buffers on their way back to use.
 struct Shared {
     router: Router,
@@ -175,15 +161,6 @@ impl Shared {
     }
 }
 
-/// The pool as a place to run jobs: first come, first served.
-struct Workers<'p>(&'p ThreadPool);
-
-impl Offload for Workers<'_> {
-    fn offload(&self, job: Box<dyn FnOnce() + Send>) {
-        self.0.spawn_fifo(job);
-    }
-}
-
 fn in_parallel(
     feed: Feed<'_>,
     shared: &Arc<Shared>,
@@ -191,14 +168,14 @@ fn in_parallel(
     options: &FlowOptions,
     budget: &Budget,
 ) -> Result<(), RunError> {
-    let pool = pool_of(options.threads)?;
-    let (sender, tickets) = sync_channel(2 * options.threads + 2);
+    let (sender, tickets) = queue(options.threads);
     thread::scope(|scope| {
-        let pool = &pool;
+        let workers = Workers::begin(scope, options.threads).map_err(no_thread)?;
+        let of_source = workers.clone();
         let source = thread::Builder::new().name("fhirline-source".into());
-        let source = source.spawn_scoped(scope, move || send_tickets(feed, &sender, pool, shared));
-        let source = source.map_err(|error| RunError::Threads(error.into()))?;
-        let result = commit_tickets(&tickets, commit, pool, shared);
+        let source = source.spawn_scoped(scope, move || send_tickets(feed, &sender, &of_source, shared));
+        let source = source.map_err(no_thread)?;
+        let result = commit_tickets(&tickets, commit, &workers, shared);
         // Whether the commit is done or gave up: let the source side out of any wait.
         budget.close();
         drop(tickets);
@@ -209,25 +186,22 @@ fn in_parallel(
     })
 }
 
-fn pool_of(threads: usize) -> Result<ThreadPool, RunError> {
-    let builder = ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .thread_name(|number| format!("fhirline-{number}"))
-        // A job that panics drops its promise, which the commit sees; the default would abort the process.
-        .panic_handler(|_| ());
-    builder.build().map_err(|error| RunError::Threads(Box::<dyn Error + Send + Sync>::from(error)))
+fn no_thread(error: io::Error) -> RunError {
+    RunError::Threads(error.into())
 }
 
 /// The source side: sends steps in order and has chunks routed. Ends when the sources do, or when nobody listens.
-fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadPool, shared: &Arc<Shared>) {
+fn send_tickets(mut feed: Feed<'_>, tickets: &TicketSender, workers: &Workers, shared: &Arc<Shared>) {
     loop {
-        let ticket = match feed.next() {
-            Ok(Some(step)) => ticket(step, pool, shared),
+        let (ticket, is_heavy, is_last) = match feed.next() {
+            Ok(Some(step)) => {
+                let is_heavy = is_heavy(&step);
+                (ticket(step, workers, shared), is_heavy, false)
+            }
             Ok(None) => return,
-            Err(why) => Ticket::Halted(why),
+            Err(why) => (Ticket::Halted(why), false, true),
         };
-        let is_last = matches!(ticket, Ticket::Halted(_));
-        if tickets.send(ticket).is_err() || is_last {
+        if !tickets.send(ticket, is_heavy) || is_last {
             return;
         }
         shared.lend_spares(&mut feed);
@@ -235,16 +209,16 @@ fn send_tickets(mut feed: Feed<'_>, tickets: &SyncSender<Ticket>, pool: &ThreadP
 }
 
 /// The ticket for a step; a chunk is on its way to its batch then.
-fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
+fn ticket(step: Step, workers: &Workers, shared: &Arc<Shared>) -> Ticket {
     match step {
         Step::Chunk { chunk, stored_bytes, standing } => {
             let (sender, promise) = sync_channel(1);
             let spare = shared.batch_for(&chunk);
             let shared = Arc::clone(shared);
-            pool.spawn_fifo(move || {
+            workers.offload(Box::new(move || {
                 // Nobody receives once the run is over.
                 let _ = sender.send(shared.route(chunk, spare));
-            });
+            }));
             Ticket::Batch { promise, stored_bytes, standing }
         }
         Step::Long { line, stored_bytes, standing } => Ticket::Long { line, stored_bytes, standing },
@@ -256,21 +230,20 @@ fn ticket(step: Step, pool: &ThreadPool, shared: &Arc<Shared>) -> Ticket {
 }
 
 fn commit_tickets(
-    tickets: &Receiver<Ticket>,
+    tickets: &TicketReceiver,
     commit: &mut Commit<'_>,
-    pool: &ThreadPool,
+    workers: &Workers,
     shared: &Shared,
 ) -> Result<(), RunError> {
-    let workers = Workers(pool);
-    while let Some(ticket) = next_ticket(tickets, commit)? {
-        match ticket {
+    while let Some(sent) = next_ticket(tickets, commit)? {
+        match sent.ticket {
             Ticket::Batch { promise, stored_bytes, standing } => {
                 let mut batch = promise.recv().map_err(|_| RunError::WorkerLost)?;
-                commit.batch(&mut batch, stored_bytes, standing, &workers)?;
+                commit.batch(&mut batch, stored_bytes, standing, workers)?;
                 shared.recycle(batch);
             }
             Ticket::Long { line, stored_bytes, standing } => {
-                commit.long(*line, stored_bytes, standing, &workers)?;
+                commit.long(*line, stored_bytes, standing, workers)?;
             }
             Ticket::Begun(begun) => commit.begin(begun)?,
             Ticket::Resumed(resumed) => commit.resume(resumed)?,
@@ -284,10 +257,10 @@ fn commit_tickets(
 
 /// Waits for the next ticket; `None` behind the last one. A source may block for ever, so the wait is cut short when
 /// somebody asks the run to stop.
-fn next_ticket(tickets: &Receiver<Ticket>, commit: &Commit<'_>) -> Result<Option<Ticket>, RunError> {
+fn next_ticket(tickets: &TicketReceiver, commit: &Commit<'_>) -> Result<Option<Sent>, RunError> {
     loop {
-        match tickets.recv_timeout(LOOK_FOR_CANCEL) {
-            Ok(ticket) => return Ok(Some(ticket)),
+        match tickets.next(LOOK_FOR_CANCEL) {
+            Ok(sent) => return Ok(Some(sent)),
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
             Err(RecvTimeoutError::Timeout) => commit.check_cancel()?,
         }

@@ -75,8 +75,10 @@ mod progress;
 mod records;
 mod sliced;
 mod stamp;
+mod tickets;
 mod totals;
 mod values;
+mod workers;
 
 pub use cancel::Cancel;
 pub use engine::run;

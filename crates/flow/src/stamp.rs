@@ -197,7 +197,8 @@ fn number_of(role: SourceRole) -> u8 {
 /// The checksum of the first and the last bytes.
 fn sample(origin: &dyn Origin, stored_bytes: u64) -> io::Result<u32> {
     let last = stored_bytes.saturating_sub(SAMPLE_BYTES);
-    let mut bytes = Vec::new();
+    // Room for all of it, for what grows asks for little at first.
+    let mut bytes = Vec::with_capacity(2 * SAMPLE_BYTES as usize);
     origin.open_at(0)?.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
     origin.open_at(last)?.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
     Ok(crc32c::crc32c(&bytes))

@@ -1,8 +1,8 @@
-//! What each step of the pipeline costs, in bytes a second: split, frame, parse, route, encode, and all of them together.
+//! What each step of the pipeline costs, in bytes a second: decompress, split, frame, parse, route, encode, and all of them together.
 
 use std::fmt;
 use std::hint::black_box;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,6 +12,7 @@ use fhirline_bundle::{Framed as Found, Framer, Options};
 use fhirline_core::{
     Batch, Chunk, Identity, Lease, Lines, Origin, PARTIAL_SUFFIX, Partial, SourceId, SourceRole, Store,
 };
+use fhirline_decompress::{Decoder, Limits};
 use fhirline_flow::{Cancel, Entry, FlowOptions, run};
 use fhirline_line_split::{Framed, LineSplitter};
 use fhirline_parse::{Proof, envelope};
@@ -71,6 +72,46 @@ fn split(criterion: &mut Criterion) {
     let mut splitter = LineSplitter::new(SourceId(0), MAX_LINE_BYTES);
     group.bench_function("lines", |bencher| {
         bencher.iter(|| split_lines(&input, &mut splitter, |lines| Some(black_box(lines))));
+    });
+    group.finish();
+}
+
+/// The export in gzip members of so many plain bytes.
+fn gzip_members(plain_bytes: usize) -> Vec<u8> {
+    let mut stored = Vec::new();
+    for piece in input().chunks(plain_bytes) {
+        let mut member = flate2::write::GzEncoder::new(&mut stored, flate2::Compression::default());
+        member.write_all(piece).and_then(|()| member.finish()).expect("into memory");
+    }
+    stored
+}
+
+fn decode(stored: &[u8], limits: Limits, buffer: &mut [u8]) -> u64 {
+    let mut decoder = Decoder::new(stored, limits).expect("what was made");
+    while decoder.read(buffer).expect("sound") > 0 {}
+    decoder.decoded_bytes()
+}
+
+/// The same members in their turn, and decoded ahead by two threads and the one that asks.
+fn decompress(criterion: &mut Criterion) {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut group = criterion.benchmark_group("decompress");
+    group.throughput(Throughput::Bytes(input().len() as u64));
+    group.sample_size(20);
+    for (name, plain_bytes) in
+        [("one member", usize::MAX), ("members of 1 MiB", 1 << 20), ("of 64 KiB", 64 << 10)]
+    {
+        let stored = gzip_members(plain_bytes);
+        for threads in [0, 2] {
+            let limits = Limits::default().with_ahead(threads, 12 << 20);
+            group.bench_function(format!("gzip, {name}, {threads} ahead"), |bencher| {
+                bencher.iter(|| decode(black_box(&stored), limits, &mut buffer));
+            });
+        }
+    }
+    let stored = zstd::bulk::compress(&input(), 3).expect("into memory");
+    group.bench_function("zstd", |bencher| {
+        bencher.iter(|| decode(black_box(&stored), Limits::default(), &mut buffer));
     });
     group.finish();
 }
@@ -320,5 +361,5 @@ impl fmt::Debug for NowhereFile {
     }
 }
 
-criterion_group!(benches, split, frame, parse, route, encode, whole);
+criterion_group!(benches, decompress, split, frame, parse, route, encode, whole);
 criterion_main!(benches);

@@ -321,18 +321,20 @@ impl Part {
     /// Goes back to the savepoint. Nothing may be on its way to the store.
     pub(crate) fn go_back(&mut self, encoding: Encoding) -> Result<(), SinkError> {
         let to = self.savepoint;
+        // A buffer that held more is counted as no larger than what is in it. Copied, for what stays at the head of a large one would be in
+        // the way of others.
         if self.written.stored_bytes == self.anchor.stored_bytes {
-            self.open.truncate((to.plain_bytes - self.written.plain_bytes) as usize);
+            let waited = (to.plain_bytes - self.written.plain_bytes) as usize;
+            if self.open.len() > waited {
+                self.open = self.open[..waited].to_vec();
+            }
         } else {
-            self.open = self.open_at_savepoint(encoding)?;
+            self.open = self.open_at_savepoint(encoding)?.as_slice().to_vec();
             let keep = self.anchor.stored_bytes;
             self.dirty = true;
             self.partial.truncate(keep).map_err(SinkError::store("cut back", &self.name))?;
             self.written = self.anchor.clone();
         }
-        // Its buffer may have held a whole block of the source, and is counted as no larger than what is in it. Copied, for what stays
-        // at the head of a large buffer would be in the way of others.
-        self.open = self.open.as_slice().to_vec();
         self.taken = to;
         self.nothing_cut_since_savepoint();
         Ok(())

@@ -92,7 +92,7 @@ fn decode(stored: &[u8], limits: Limits, buffer: &mut [u8]) -> u64 {
     decoder.decoded_bytes()
 }
 
-/// The same members in their turn, and decoded ahead by two threads and the one that asks.
+/// The same members in their turn, and decoded ahead by two threads, of which one is that of whoever asks.
 fn decompress(criterion: &mut Criterion) {
     let mut buffer = vec![0; READ_BYTES];
     let mut group = criterion.benchmark_group("decompress");

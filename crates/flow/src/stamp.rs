@@ -28,7 +28,7 @@ pub(crate) struct Stamp {
     /// When it was last changed, in nanoseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     modified: Option<i64>,
-    /// Checksum of its first and last bytes.
+    /// Checksum of its first and last bytes, if they could be had.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     sample: Option<u32>,
     /// Checksum of what its server calls this version of it. Where there is one it says all, and bytes of it would cost requests.
@@ -93,7 +93,8 @@ impl Stamp {
         }
     }
 
-    /// In what the source differs `now`.
+    /// In what the source differs `now`. Bytes that could not be had, be it that once there was no room for one more open file, are
+    /// not compared: then its length and time decide alone.
     pub(crate) fn difference(&self, now: &Self) -> Option<Changed> {
         if self.name != now.name {
             Some(Changed::Name)
@@ -103,7 +104,7 @@ impl Stamp {
             Some(Changed::Role)
         } else if self.tag != now.tag {
             Some(Changed::Tag)
-        } else if self.sample != now.sample {
+        } else if self.sample.zip(now.sample).is_some_and(|(then, now)| then != now) {
             Some(Changed::Bytes)
         } else if self.modified != now.modified {
             Some(Changed::Modified)
@@ -170,8 +171,14 @@ pub(crate) fn stamp_of(entry: &Entry) -> (String, Stamp) {
 
 /// The stamp of a source as it is now. What cannot be looked at has only a name.
 pub(crate) fn stamp(origin: &dyn Origin, role: SourceRole) -> Stamp {
+    let identity = origin.identity();
+    stamp_as(origin, role, identity.ok())
+}
+
+/// The same for a source of which it is known what it is now.
+pub(crate) fn stamp_as(origin: &dyn Origin, role: SourceRole, identity: Option<Identity>) -> Stamp {
     let mut stamp = Stamp { role: number_of(role), ..Stamp::of_name(origin.name()) };
-    let Ok(Identity { stored_bytes: Some(stored_bytes), modified, tag, .. }) = origin.identity() else {
+    let Some(Identity { stored_bytes: Some(stored_bytes), modified, tag, .. }) = identity else {
         return stamp;
     };
     stamp.stored_bytes = Some(stored_bytes);
@@ -240,6 +247,24 @@ mod tests {
         }
     }
 
+    /// Its bytes cannot be had just now.
+    #[derive(Debug)]
+    struct Unopened(Text);
+
+    impl Origin for Unopened {
+        fn identity(&self) -> io::Result<Identity> {
+            self.0.identity()
+        }
+
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn open_at(&self, _: u64) -> io::Result<Box<dyn Read + Send>> {
+            Err(io::Error::other("too many open files"))
+        }
+    }
+
     type Change = (Changed, fn(&mut Text));
 
     fn text() -> Text {
@@ -263,6 +288,17 @@ mod tests {
             change(&mut changed);
             assert_eq!(before.difference(&stamp(&changed, SourceRole::Data)), Some(what));
         }
+    }
+
+    /// An interrupted run was refused for it.
+    #[test]
+    fn bytes_that_could_not_be_had_once_are_no_difference() {
+        let (whole, unopened) =
+            (stamp(&text(), SourceRole::Data), stamp(&Unopened(text()), SourceRole::Data));
+        assert_ne!(whole, unopened);
+        assert_eq!((whole.difference(&unopened), unopened.difference(&whole)), (None, None));
+        let longer = Text { bytes: vec![b'x'; 10_001], ..text() };
+        assert_eq!(unopened.difference(&stamp(&longer, SourceRole::Data)), Some(Changed::Length));
     }
 
     #[test]

@@ -15,9 +15,15 @@ use crate::support::{
 };
 
 /// What must be the same: the files, the account, and what is told of sources that failed or were skipped.
-fn result(bytes: &[u8], cuts: &[usize], meant: bool, setting: &Setting) -> (Files, Ledger, Vec<String>) {
+type Result = (Files, Ledger, Vec<String>);
+
+fn result(bytes: &[u8], cuts: &[usize], meant: bool, setting: &Setting) -> Result {
     let origin = Box::new(CutOrigin::cut("source", bytes, cuts));
-    let ran = split([Entry::Source { origin, meant, role: SourceRole::Data }], setting).expect("a run");
+    result_of(vec![Entry::Source { origin, meant, role: SourceRole::Data }], setting)
+}
+
+fn result_of(entries: Vec<Entry>, setting: &Setting) -> Result {
+    let ran = split(entries, setting).expect("a run");
     let failed = ran.outcome.failures.iter().map(|failure| format!("{:?} {:?}", failure.at, failure.error));
     let skipped = ran.outcome.skipped.iter().map(|skipped| skipped.why.clone());
     (ran.files, ran.outcome.totals.ledger, failed.chain(skipped).collect())
@@ -243,6 +249,56 @@ proptest! {
         assert_threads_do_not_matter(&stored, [threads, 4], &|threads| {
             Setting::threads(threads).chunk_bytes(chunk_bytes)
         });
+    }
+}
+
+/// Sources of every kind, some of them damaged.
+fn rows_of_sources() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
+    let bundle = br#"{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Goal","id":"1"}},{}]}"#;
+    let source =
+        (0_usize..8, 0_u64..4, 1_u64..300 << 10, damage()).prop_map(|(kind, seed, bytes, damage)| {
+            let lines = sample(seed, bytes);
+            let mut stored = match kind {
+                0 => lines,
+                1 => bundle.to_vec(),
+                2 => b"<html>nothing to read</html>".to_vec(),
+                3 => line_zoo(),
+                4 => zstd::encode_all(&lines[..], 3).expect("memory"),
+                5 => gzip_members(&[&lines[..lines.len() / 2], b"", &lines[lines.len() / 2..]]),
+                _ => gzip_members(&[&lines]),
+            };
+            damage.done_to(&mut stored);
+            stored
+        });
+    prop::collection::vec((source, any::<bool>()), 1..12)
+}
+
+proptest! {
+    #![proptest_config(quietly(64))]
+
+    /// With several workers sources are begun before their turn.
+    #[test]
+    fn test_any_row_of_sources_gives_the_same_with_any_number_of_threads(
+        sources in rows_of_sources(),
+        cuts in cuts(),
+        threads in 2_usize..=8,
+        held_line_bytes in prop_oneof![Just(4 << 20), 100_usize..3000],
+    ) {
+        let entries = |cuts: &[usize]| {
+            let entry = |(number, (stored, meant)): (usize, &(Vec<u8>, bool))| {
+                let origin = Box::new(CutOrigin::cut(&format!("source {number}"), stored, cuts));
+                Entry::Source { origin, meant: *meant, role: SourceRole::Data }
+            };
+            sources.iter().enumerate().map(entry).collect()
+        };
+        let setting = |threads| Setting::threads(threads).held_line_bytes(held_line_bytes).allow_incomplete();
+        let (files, ledger, notes) = result_of(entries(&[usize::MAX]), &setting(1));
+        for threads in [threads, 4] {
+            let (found, its_ledger, its_notes) = result_of(entries(&cuts), &setting(threads));
+            prop_assert_eq!(&its_notes, &notes, "{} threads", threads);
+            prop_assert_eq!(its_ledger, ledger.clone(), "{} threads", threads);
+            assert_same(&found, &files, &format!("{threads} threads"));
+        }
     }
 }
 

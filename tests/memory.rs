@@ -5,14 +5,16 @@
 //! measures all of it from outside.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use fhirline::sample::Sample;
 use fhirline_core::{Batch, Identity, LongLine, Origin, SourceId};
-use fhirline_fetch::{FolderSpools, FolderStore};
+use fhirline_fetch::{FileOrigin, FolderSpools, FolderStore};
 use fhirline_flow::{Cancel, Entry, Event, FlowOptions, MemoryPlan, Outcome, run};
 use fhirline_route::Router;
 use fhirline_sink::{Codec, Encoding, Inline, Offload, Sink, SinkError, SplitOptions, SplitSink, StatsSink};
@@ -486,6 +488,67 @@ fn ten_thousand_small_sources() {
 }
 
 /// One record of each type, and then sources that end badly, each of them with much for a hundred of these types.
+/// The beginnings of those to come are held beside the source that is read, but not beside a decoder with a large window.
+#[test]
+fn sources_that_are_begun_before_their_turn() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = |number: usize, make: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+        let path = folder.path().join(format!("{number:03}"));
+        make(&mut File::create(&path).expect("a file")).expect("a disk with room");
+        Entry::named(FileOrigin::new(path))
+    };
+    let sources = |long: bool| {
+        let source = |number| match number % 10 {
+            3 => written(number, &zstd_with_window(9 * MIB, 23)),
+            5 => written(number, &export(3 * MIB)),
+            6 => written(number, &gzip_members(5 * MIB, 60_000)),
+            7 => written(number, &gzipped(1000)),
+            8 if long => written(number, &long_lines(1, 6)),
+            _ => written(number, &gzipped(3 * MIB)),
+        };
+        (0..40).map(source).collect::<Vec<_>>()
+    };
+    for (threads, codec) in [(2, Codec::None), (4, Codec::None), (8, Codec::None), (8, Codec::Gzip)] {
+        let outcome = split("sources begun early", sources(false), threads, codec);
+        assert_eq!((outcome.sources, outcome.failures.len()), (40, 0));
+    }
+    // A long line comes to its room too.
+    let outcome = split_reserving(RESERVED_BYTES, "long lines between", sources(true), 8, Codec::None);
+    assert_eq!((outcome.sources, outcome.failures.len()), (40, 0));
+}
+
+/// Whoever needs the most there is waits for nobody who waits for him.
+#[test]
+fn a_wide_window_and_a_long_line_get_the_room_of_what_was_begun() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let written = |name: &str, make: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+        let path = folder.path().join(name);
+        make(&mut File::create(&path).expect("a file")).expect("a disk with room");
+        Entry::named(FileOrigin::new(path))
+    };
+    let wide = |out: &mut dyn Write| {
+        let mut encoder = zstd::Encoder::new(out, 1)?;
+        encoder.window_log(25)?;
+        long_lines(30, 3)(&mut encoder)?;
+        encoder.finish().map(drop)
+    };
+    let few = written("a", &gzipped(1000));
+    let sources: Vec<_> = [few, written("b", &wide)]
+        .into_iter()
+        .chain((0..20).map(|number| written(&format!("c{number}"), &gzipped(MIB))))
+        .collect();
+    let flow = options(4, Encoding::plain());
+    assert!((33 * MIB..38 * MIB).contains(&flow.memory.decoder_bytes), "{:?}", flow.memory);
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = sender.send(drive(sources, &mut StatsSink::new(), &flow));
+    });
+    let outcome = ended.recv_timeout(Duration::from_secs(120)).expect("an end");
+    assert_eq!((outcome.sources, outcome.failures.len()), (22, 0));
+}
+
 fn cut_off_sources(count: u64) -> Vec<Entry> {
     let mut sources = made(types(100 * count, 1, 20, true));
     sources.extend((0..count).map(|number| {

@@ -78,6 +78,10 @@ impl Origin for CutOrigin {
         bytes.set_position(offset);
         Ok(Box::new(CutReader { bytes, cuts: Arc::clone(&self.cuts), turn: 0 }))
     }
+
+    fn is_at_hand(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for CutOrigin {

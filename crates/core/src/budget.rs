@@ -55,6 +55,18 @@ impl Budget {
         Ok(lease)
     }
 
+    /// Takes `bytes` if they are free now.
+    #[must_use]
+    pub fn try_lease(&self, bytes: u64) -> Option<Lease> {
+        let mut state = self.shared.lock();
+        if state.closed || state.free < bytes {
+            return None;
+        }
+        state.free -= bytes;
+        drop(state);
+        Some(Lease { shared: Arc::clone(&self.shared), bytes })
+    }
+
     /// Ends all waiting, now and later: the run is over.
     pub fn close(&self) {
         self.shared.lock().closed = true;
@@ -201,6 +213,18 @@ mod tests {
         assert_eq!((lease.bytes(), budget.free()), (100, 0));
         drop(lease);
         assert_eq!(budget.free(), 100);
+    }
+
+    #[test]
+    fn what_is_not_free_now_is_not_waited_for() {
+        let budget = Budget::new(100);
+        let lease = budget.try_lease(100).expect("free");
+        assert!(budget.try_lease(1).is_none());
+        drop(lease);
+        assert!(budget.try_lease(101).is_none());
+        assert_eq!(budget.free(), 100);
+        budget.close();
+        assert!(budget.try_lease(1).is_none());
     }
 
     #[test]

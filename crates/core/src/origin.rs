@@ -37,4 +37,10 @@ pub trait Origin: Send + Sync + fmt::Debug {
     fn arrives_by_itself(&self) -> bool {
         false
     }
+
+    /// Whether it can be opened at any time, again and again, at next to no cost, and its bytes are not waited for: then its beginning is
+    /// worth reading before its turn. What has no [length](Identity::stored_bytes) is never read before it.
+    fn is_at_hand(&self) -> bool {
+        false
+    }
 }

@@ -2,6 +2,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use crate::ahead::{Ahead, Room};
+use crate::begun::Begun;
 use crate::codec::{Codec, HEAD_BYTES, Outcome, Trouble};
 use crate::input::{INPUT_BYTES, Input};
 use crate::limits::Cap;
@@ -28,7 +29,10 @@ pub struct Decoder<R> {
     /// Another member began behind the first: from the next read on, members are decoded ahead.
     has_members: bool,
     ahead: Option<Box<Ahead>>,
+    /// What was decoded before anybody read.
+    begun: Option<Begun>,
     state: State,
+    /// Those of `begun` included.
     decoded_bytes: u64,
 }
 
@@ -55,6 +59,47 @@ impl<R: Read> Decoder<R> {
     /// its first header, or if it needs more memory than `limits` allow; else what the reader said.
     pub fn new(reader: R, limits: Limits) -> io::Result<Self> {
         let (compression, input) = open(reader)?;
+        Self::at_first_member(compression, input, limits)
+    }
+
+    /// The same for a source that is to be read later, with its beginning decoded already: as many bytes as are wanted of what is
+    /// stored like that, or all there are, wait in memory to be handed out. If none are wanted, the source is not begun. They wait in
+    /// `buffer` if it is long enough, else in a new one.
+    ///
+    /// What comes out is the same as without, and so is how it ends and where; but more of the stored bytes count as used.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use fhirline_decompress::{Decoder, Limits};
+    ///
+    /// let lines = "{\"resourceType\":\"Patient\"}\n".repeat(9);
+    /// let begun = Decoder::begun(lines.as_bytes(), Limits::default(), Vec::new(), |_| Some(100))?;
+    /// let mut decoder = begun.expect("wanted");
+    /// assert_eq!((decoder.stored_bytes(), decoder.decoded_bytes()), (100, 0));
+    /// let mut text = String::new();
+    /// decoder.read_to_string(&mut text)?;
+    /// assert_eq!(text, lines);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), and what the reader said meanwhile. An error of the source that stands behind what was decoded
+    /// is told by the read that comes to it.
+    pub fn begun(
+        reader: R,
+        limits: Limits,
+        buffer: Vec<u8>,
+        wanted_bytes: impl FnOnce(Compression) -> Option<usize>,
+    ) -> io::Result<Option<Self>> {
+        let (compression, input) = open(reader)?;
+        let Some(wanted_bytes) = wanted_bytes(compression) else { return Ok(None) };
+        let mut decoder = Self::at_first_member(compression, input, limits)?;
+        let begun = Begun::of(wanted_bytes, buffer, |out| decoder.decode(out))?;
+        decoder.begun = Some(begun);
+        Ok(Some(decoder))
+    }
+
+    fn at_first_member(compression: Compression, input: Input<R>, limits: Limits) -> io::Result<Self> {
         let mut decoder = Self::of(input, limits, compression, 0);
         if compression == Compression::Gzip {
             decoder.room = limits.ahead_room();
@@ -86,6 +131,7 @@ impl<R: Read> Decoder<R> {
             room: None,
             has_members: false,
             ahead: None,
+            begun: None,
             state: State::Plain,
             decoded_bytes,
         }
@@ -191,6 +237,37 @@ impl<R: Read> Decoder<R> {
         Ok(passed)
     }
 
+    /// Decodes in sequence, or takes what was decoded ahead. Every turn uses up input, writes output or changes the state, so a finite
+    /// source comes to an end.
+    fn decode(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.input.resume_fill()?;
+            match self.state {
+                State::Plain => {
+                    let passed = self.pass(out)?;
+                    if passed > 0 {
+                        return Ok(passed);
+                    }
+                }
+                State::Member => {
+                    let written = self.continue_member(out)?;
+                    if written > 0 {
+                        return Ok(written);
+                    }
+                }
+                State::Whole => {
+                    let written = self.hand_out(out);
+                    if written > 0 {
+                        return Ok(written);
+                    }
+                }
+                State::Between => self.next_member()?,
+                State::Ended => return Ok(0),
+                State::Failed(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn more_input(&mut self) -> io::Result<()> {
         if self.input.buffered().is_empty() && !self.input.fill()? {
             self.fail(Trouble::Truncated);
@@ -245,24 +322,31 @@ impl<R> Decoder<R> {
     /// Bytes handed out so far; of a source that was gone on with, those before too.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
-        self.decoded_bytes
+        self.decoded_bytes - self.begun.as_ref().map_or(0, Begun::left_bytes)
+    }
+
+    /// The buffer of what was decoded by [`begun`](Self::begun), as soon as all of it is handed out.
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        self.begun.take_if(|begun| begun.left_bytes() == 0).map(Begun::into_buffer)
     }
 
     /// Stored bytes used up so far: padding included, bytes read ahead not. A member that was decoded ahead counts as a whole
-    /// from its first byte on.
+    /// from its first byte on, and so does what was decoded by [`begun`](Self::begun).
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
         self.input.used()
     }
 
     /// The memory that the decoder holds now, in bytes, a little rounded up. A later member may raise it, never above
-    /// [`Limits::memory_bytes`]. What decoding ahead takes is in it before it is taken, by the next read.
+    /// [`Limits::memory_bytes`] and, until it is taken, the buffer of [`begun`](Self::begun). What decoding ahead takes
+    /// is in it before it is taken, by the next read.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let ahead = self.room.filter(|_| self.has_members).map_or(0, |room| room.total_bytes);
         // What is held ahead of the view is in the room.
         let view = self.input.capacity().min(INPUT_BYTES as u64);
-        view + ahead + self.codec.as_ref().map_or(0, Codec::memory_bytes)
+        let begun = self.begun.as_ref().map_or(0, Begun::memory_bytes);
+        view + ahead + begun + self.codec.as_ref().map_or(0, Codec::memory_bytes)
     }
 }
 
@@ -271,34 +355,11 @@ impl<R: Read> Read for Decoder<R> {
         if out.is_empty() {
             return Ok(0);
         }
-        self.begin_ahead();
-        // Every turn uses up input, writes output or changes the state, so a finite source comes to an end.
-        loop {
-            self.input.resume_fill()?;
-            match self.state {
-                State::Plain => {
-                    let passed = self.pass(out)?;
-                    if passed > 0 {
-                        return Ok(passed);
-                    }
-                }
-                State::Member => {
-                    let written = self.continue_member(out)?;
-                    if written > 0 {
-                        return Ok(written);
-                    }
-                }
-                State::Whole => {
-                    let written = self.hand_out(out);
-                    if written > 0 {
-                        return Ok(written);
-                    }
-                }
-                State::Between => self.next_member()?,
-                State::Ended => return Ok(0),
-                State::Failed(error) => return Err(error.into()),
-            }
+        if let Some(begun) = self.begun.as_mut().filter(|begun| begun.left_bytes() > 0) {
+            return Ok(begun.hand_out(out));
         }
+        self.begin_ahead();
+        self.decode(out)
     }
 }
 

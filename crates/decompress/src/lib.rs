@@ -87,6 +87,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod begun;
 mod bzip2;
 mod codec;
 mod compression;

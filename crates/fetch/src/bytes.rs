@@ -50,6 +50,10 @@ impl Origin for BytesOrigin {
         reader.set_position(offset);
         Ok(Box::new(reader))
     }
+
+    fn is_at_hand(&self) -> bool {
+        true
+    }
 }
 
 impl fmt::Debug for BytesOrigin {

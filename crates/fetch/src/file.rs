@@ -71,6 +71,11 @@ impl Origin for FileOrigin {
         file.seek(SeekFrom::Start(offset))?;
         Ok(Box::new(file))
     }
+
+    /// Not where few files may be open at a time.
+    fn is_at_hand(&self) -> bool {
+        OpenFiles::are_many()
+    }
 }
 
 /// Opens a file to read, if need be in the place of one that is being written.

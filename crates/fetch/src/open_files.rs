@@ -8,6 +8,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 #[cfg(unix)]
 const MOST: u64 = 1024;
 
+/// With less, none is open that is not needed yet.
+const MANY: usize = 64;
+
 /// Open files, at most so many at once: the one that was not used for the longest time is closed to open another, be it that the
 /// process or the system has no room for one more.
 #[derive(Debug)]
@@ -51,6 +54,11 @@ impl OpenFiles {
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: LazyLock<Arc<OpenFiles>> = LazyLock::new(|| Arc::new(OpenFiles::new(usual())));
         Arc::clone(&SHARED)
+    }
+
+    /// Whether a few more open files would be in nobody's way.
+    pub(crate) fn are_many() -> bool {
+        Self::shared().max >= MANY
     }
 
     /// The file that the key stands for, opened if it is not.

@@ -55,6 +55,10 @@ impl Origin for Shared {
     fn open_at(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         self.0.open_at(offset)
     }
+
+    fn is_at_hand(&self) -> bool {
+        self.0.is_at_hand()
+    }
 }
 
 /// A URL as it was given. Its query may be a key, and it may name a user: neither is shown.

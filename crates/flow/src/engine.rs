@@ -13,7 +13,7 @@ use crate::commit::Commit;
 use crate::entry::Entry;
 use crate::error::RunError;
 use crate::event::Event;
-use crate::feed::{Feed, Halt, Step};
+use crate::feed::{Feed, Halt, Starter, Step};
 use crate::outcome::Outcome;
 use crate::plan::FlowOptions;
 use crate::tickets::{Sent, Ticket, TicketReceiver, TicketSender, is_heavy, queue};
@@ -162,7 +162,7 @@ impl Shared {
 }
 
 fn in_parallel(
-    feed: Feed<'_>,
+    mut feed: Feed<'_>,
     shared: &Arc<Shared>,
     commit: &mut Commit<'_>,
     options: &FlowOptions,
@@ -172,6 +172,7 @@ fn in_parallel(
     thread::scope(|scope| {
         let workers = Workers::begin(scope, options.threads).map_err(no_thread)?;
         let of_source = workers.clone();
+        feed.begin_early(starter(&workers, options));
         let source = thread::Builder::new().name("fhirline-source".into());
         let source = source.spawn_scoped(scope, move || send_tickets(feed, &sender, &of_source, shared));
         let source = source.map_err(no_thread)?;
@@ -184,6 +185,11 @@ fn in_parallel(
             Err(_) => result.and(Err(RunError::WorkerLost)),
         }
     })
+}
+
+fn starter(workers: &Workers, options: &FlowOptions) -> Starter {
+    let beginnings = options.memory.beginnings(options.threads);
+    Starter::new(Box::new(workers.clone()), options.checkpoint_bytes.is_some(), beginnings)
 }
 
 fn no_thread(error: io::Error) -> RunError {

@@ -22,11 +22,15 @@ use crate::stamp::{Stamp, Stamps, stamp};
 use crate::values::Values;
 
 use begin::Opened;
+use upcoming::{Next, Room, Upcoming};
+
+pub(crate) use upcoming::Starter;
 
 mod begin;
 mod frame;
 mod pay;
 mod records;
+mod upcoming;
 
 /// What the source side hands on, in sequence order.
 #[derive(Debug)]
@@ -118,7 +122,7 @@ impl SourceEnd {
 
 /// Opens sources one after the other and cuts them into chunks, paying for each in advance.
 pub(crate) struct Feed<'s> {
-    entries: Box<dyn Iterator<Item = Entry> + Send + 's>,
+    upcoming: Upcoming<'s>,
     router: Router,
     options: FlowOptions,
     cancel: Cancel,
@@ -165,6 +169,8 @@ struct Open {
     decoder: Decoder<Box<dyn Read + Send>>,
     /// Pays for what the decoder holds.
     lease: Lease,
+    /// The room of what it decoded before its turn, until that is handed out.
+    room: Option<Room>,
     stated_bytes: Option<u64>,
     /// Nothing more can be read: the source has ended, or failed with `error`.
     ended: bool,
@@ -189,6 +195,7 @@ impl Open {
             origin: Arc::clone(source.origin),
             decoder: opened.decoder,
             lease,
+            room: None,
             stated_bytes: opened.stated_bytes,
             ended: false,
             error: None,
@@ -203,6 +210,11 @@ impl Open {
     /// The source, if bytes of it can be had a second time.
     fn again(&self) -> Option<Arc<dyn Origin>> {
         (self.is_plain() && self.stated_bytes.is_some()).then(|| Arc::clone(&self.origin))
+    }
+
+    /// Whether the decoder takes no more than [`MemoryPlan::beginnings`](crate::MemoryPlan::beginnings) leaves for it.
+    fn decodes_in_little(&self) -> bool {
+        decodes_in_little(&self.decoder)
     }
 
     fn is_plain(&self) -> bool {
@@ -235,7 +247,7 @@ impl<'s> Feed<'s> {
             LineSplitter::new(SourceId(0), options.held_line_bytes).with_chunk_size(options.chunk_size);
         let from = options.from.take();
         Self {
-            entries: Box::new(entries.into_iter()),
+            upcoming: Upcoming::new(Box::new(entries.into_iter())),
             router: router.clone(),
             options,
             cancel: cancel.clone(),
@@ -255,6 +267,11 @@ impl<'s> Feed<'s> {
         }
     }
 
+    /// Has sources begun before their turn.
+    pub(crate) fn begin_early(&mut self, starter: Starter) {
+        self.upcoming.with_starter(starter);
+    }
+
     /// Takes buffers back.
     pub(crate) fn recycle(&mut self, lines: Lines) {
         self.splitter.recycle(lines);
@@ -270,7 +287,8 @@ impl<'s> Feed<'s> {
     /// The next step; `None` at the end of the last source.
     pub(crate) fn next(&mut self) -> Result<Option<Step>, Halt> {
         if let Some(done) = self.done.take() {
-            let mut sources = self.entries.by_ref().filter(|entry| !matches!(entry, Entry::Skipped { .. }));
+            let entries = self.upcoming.entries();
+            let mut sources = entries.filter(|entry| !matches!(entry, Entry::Skipped { .. }));
             // They were compared before; but reading back what the outputs hold may take long.
             done.check(&mut sources).map_err(Halt::Changed)?;
         }
@@ -281,11 +299,23 @@ impl<'s> Feed<'s> {
             if self.open.is_some() {
                 return self.advance().map(Some);
             }
-            match self.entries.next() {
+            match self.upcoming.next() {
                 None if self.resume.is_some() => self.lose(SourceError::Open(io::ErrorKind::NotFound.into())),
                 None => return Ok(None),
-                Some(entry) => self.enter(entry)?,
+                Some(Next::Entry(entry)) => self.enter(entry)?,
+                Some(Next::Source { origin, meant, role, beginning }) => {
+                    self.begin(Source { origin: &origin, role }, meant, beginning.take())?;
+                }
             }
+            self.look_ahead();
+        }
+    }
+
+    /// Has the next sources begun while the open one is read, if what its decoder takes is known.
+    fn look_ahead(&mut self) {
+        let limits = self.limits();
+        if self.open.as_ref().is_some_and(Open::decodes_in_little) {
+            self.upcoming.look_ahead(limits, &self.budget);
         }
     }
 
@@ -302,7 +332,7 @@ impl<'s> Feed<'s> {
                 self.go_on(Source { origin: &Arc::from(origin), role: SourceRole::Data }, Some(lines))?;
             }
             Entry::Source { origin, meant, role } => {
-                self.begin(Source { origin: &Arc::from(origin), role }, meant)?;
+                self.begin(Source { origin: &Arc::from(origin), role }, meant, None)?;
             }
             Entry::Records { origin, lines } => {
                 self.begin_records(Source { origin: &Arc::from(origin), role: SourceRole::Data }, lines)?;
@@ -335,7 +365,7 @@ impl<'s> Feed<'s> {
         }
     }
 
-    /// One source is open at a time, so these are all threads that decode.
+    /// Members of one source at a time are decoded ahead, so these are all such threads.
     fn limits(&self) -> Limits {
         let memory = &self.options.memory;
         let (ahead_threads, ahead_bytes) = memory.ahead(self.options.threads);
@@ -402,6 +432,10 @@ impl<'s> Feed<'s> {
         self.next_source += 1;
         source
     }
+}
+
+fn decodes_in_little<R>(decoder: &Decoder<R>) -> bool {
+    matches!(decoder.compression(), Compression::None | Compression::Gzip)
 }
 
 fn read_once(reader: &mut impl Read, space: &mut [u8]) -> io::Result<usize> {

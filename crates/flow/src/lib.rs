@@ -1,8 +1,8 @@
 //! The engine: threads, bounded queues, ordered commit, events.
 //!
-//! This crate owns how a run goes: sources are opened one after the other, decoded, framed into chunks, routed by any
-//! number of workers, and committed strictly in sequence. It owns the memory plan, what happens when a source turns out to
-//! be incomplete, and when a run must stop.
+//! This crate owns how a run goes: sources are opened one after the other (the next ones a little before their turn),
+//! decoded, framed into chunks, routed by any number of workers, and committed strictly in sequence. It owns the memory
+//! plan, what happens when a source turns out to be incomplete, and when a run must stop.
 //!
 //! ```
 //! use fhirline_core::{Identity, Origin};

@@ -34,7 +34,11 @@ const MOST_DECODING_THREADS: usize = 4;
 const AHEAD_BYTES_OF_THREAD: u64 = 5 << 19;
 
 /// What a gzip decoder takes otherwise.
-const GZIP_BYTES: u64 = 128 << 10;
+pub(crate) const GZIP_BYTES: u64 = 128 << 10;
+
+/// The beginnings of sources that are read before their turn may take so much, and so much of the heart at most.
+const BEGINNINGS_BYTES: u64 = 8 << 20;
+const BEGINNINGS_PART: u64 = 6;
 
 /// What a thread costs beside the data that it works on: its stack, as far as it is touched, and what its allocator arena
 /// holds and does not give back. Measured with 16 threads.
@@ -203,6 +207,17 @@ impl Default for MemoryPlan {
     }
 }
 
+/// What may be read of sources before their turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginnings {
+    /// For all of them.
+    pub(crate) room_bytes: u64,
+    /// What is decoded of a compressed one at most.
+    pub(crate) decoded_bytes: usize,
+    /// Stored bytes of the longest source that is begun.
+    pub(crate) longest_bytes: u64,
+}
+
 /// A ceiling on memory, and how much of it is gone already when a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ceiling {
@@ -317,6 +332,22 @@ impl MemoryPlan {
         let bytes = bytes.min(self.decoder_bytes.saturating_sub(GZIP_BYTES));
         let paid = (bytes / AHEAD_BYTES_OF_THREAD) as usize;
         ((workers / 2).min(MOST_DECODING_THREADS).min(paid).max(2), bytes)
+    }
+
+    /// What may be read of sources before their turn, with so many workers. The memory is a part of what a decoder may take too, and
+    /// there beside what is decoded ahead of the source that is read: as long as that is gzip, or plain.
+    ///
+    /// What one thread decodes and another reads is copied between them. With few workers, which keep the cores busy, it is worth that
+    /// only if the opening of the source is most of the work.
+    pub(crate) fn beginnings(&self, workers: usize) -> Beginnings {
+        let (_, ahead_bytes) = self.ahead(workers);
+        let left = self.decoder_bytes.saturating_sub(GZIP_BYTES + ahead_bytes);
+        let room_bytes = left.min(BEGINNINGS_BYTES).min(self.heart_bytes / BEGINNINGS_PART);
+        if workers < LEAST_WORKERS_AHEAD {
+            Beginnings { room_bytes, decoded_bytes: 64 << 10, longest_bytes: 16 << 10 }
+        } else {
+            Beginnings { room_bytes, decoded_bytes: 1 << 20, longest_bytes: u64::MAX }
+        }
     }
 
     /// The ceiling that a decoder of that size would need.
@@ -530,6 +561,9 @@ mod tests {
                 let limits = Limits::default().with_window_bytes(0).with_ahead(decoding, bytes);
                 assert!(limits.memory_bytes() <= plan.decoder_bytes, "{plan:?}");
                 assert!(bytes <= plan.heart_bytes / 3, "{plan:?}");
+                let beginnings = plan.beginnings(threads).room_bytes;
+                assert!(limits.memory_bytes() + beginnings <= plan.decoder_bytes, "{plan:?}");
+                assert!(bytes + beginnings <= plan.heart_bytes / 2, "{plan:?}");
             }
         }
     }

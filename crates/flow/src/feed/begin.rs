@@ -7,7 +7,11 @@ use fhirline_bundle::Framer;
 use fhirline_core::{Origin, Position, SourceId, SourceRole};
 use fhirline_decompress::{Decoder, DecompressError, Limits};
 
-use super::{Begun, Feed, Halt, Open, Resumed, Source, SourceEnd, Step, read_once, short, source_error};
+use super::upcoming::{self, Room};
+use super::{
+    Begun, Feed, Halt, Open, Resumed, Source, SourceEnd, Step, decodes_in_little, read_once, short,
+    source_error,
+};
 use crate::error::SourceError;
 use crate::format::{Format, FormatProbe, HEAD_BYTES, MAGIC_BYTES, looks_like_data};
 use crate::plan::READ_BYTES;
@@ -19,11 +23,21 @@ use crate::values::{HELD_PART_BYTES, Values, ValuesOptions};
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl Feed<'_> {
-    /// Opens a source, looks at its beginning, and readies what follows from that.
-    pub(super) fn begin(&mut self, source: Source<'_>, meant: bool) -> Result<(), Halt> {
-        let (name, stamp) = (source.origin.name().to_owned(), self.stamp(source));
+    /// Opens a source, if it was not begun before, looks at its beginning, and readies what follows from that.
+    pub(super) fn begin(
+        &mut self,
+        source: Source<'_>,
+        meant: bool,
+        begun: Option<upcoming::Begun>,
+    ) -> Result<(), Halt> {
+        let (stamp, opened, room) = match begun {
+            Some(upcoming::Begun { stamp, opened, room }) => (stamp, Ok(opened), Some(room)),
+            None => (None, open(&**source.origin, self.limits()), None),
+        };
+        let stamp = stamp.unwrap_or_else(|| self.stamp(source));
+        let name = source.origin.name().to_owned();
         self.splitter.restart(SourceId(self.next_source));
-        let opened = match open(&**source.origin, self.limits()) {
+        let opened = match opened {
             Ok(opened) => opened,
             Err(SourceError::Decompress(DecompressError::Unsupported { what })) if !meant => {
                 let why = format!("it is {what}");
@@ -35,7 +49,7 @@ impl Feed<'_> {
                 return Ok(());
             }
         };
-        self.take_up(source, stamp, opened)?;
+        self.take_up(source, stamp, opened, room)?;
         match self.probe(meant)? {
             Probe::Lines => self.begun(),
             Probe::Values { tells_lines } => self.begin_values(tells_lines)?,
@@ -54,11 +68,20 @@ impl Feed<'_> {
         Ok(())
     }
 
-    /// Pays for what was opened.
-    pub(super) fn take_up(&mut self, source: Source<'_>, stamp: Stamp, opened: Opened) -> Result<(), Halt> {
-        let lease = self.budget.lease(opened.decoder.memory_bytes())?;
+    /// Pays for what was opened, if it is not paid for.
+    pub(super) fn take_up(
+        &mut self,
+        source: Source<'_>,
+        stamp: Stamp,
+        opened: Opened,
+        room: Option<Room>,
+    ) -> Result<(), Halt> {
+        if !decodes_in_little(&opened.decoder) {
+            self.upcoming.give_up();
+        }
+        let lease = self.budget.lease(if room.is_some() { 0 } else { opened.decoder.memory_bytes() })?;
         self.make_room(lease.bytes());
-        self.open = Some(Open::new(source, stamp, opened, lease));
+        self.open = Some(Open { room, ..Open::new(source, stamp, opened, lease) });
         Ok(())
     }
 
@@ -126,7 +149,7 @@ impl Feed<'_> {
         let (stored_bytes, error) = match opened {
             Ok(opened) => {
                 let stored_bytes = opened.stated_bytes;
-                self.take_up(from, stamp, opened)?;
+                self.take_up(from, stamp, opened, None)?;
                 match records {
                     Some(told) => self.frame_records(told, at)?,
                     None => self.go_on_framing(at, current.framing.as_deref())?,

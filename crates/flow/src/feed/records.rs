@@ -21,7 +21,7 @@ impl Feed<'_> {
         self.splitter.restart_at(at);
         match open_plain_at(&**source.origin, self.limits(), 0) {
             Ok(opened) => {
-                self.take_up(source, stamp, opened)?;
+                self.take_up(source, stamp, opened, None)?;
                 self.frame_records(told, at)?;
                 self.begun();
             }

@@ -296,7 +296,7 @@ proptest! {
         for threads in [threads, 4] {
             let (found, its_ledger, its_notes) = result_of(entries(&cuts), &setting(threads));
             prop_assert_eq!(&its_notes, &notes, "{} threads", threads);
-            prop_assert_eq!(its_ledger, ledger.clone(), "{} threads", threads);
+            prop_assert_eq!(its_ledger, ledger, "{} threads", threads);
             assert_same(&found, &files, &format!("{threads} threads"));
         }
     }

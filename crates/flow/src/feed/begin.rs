@@ -82,7 +82,8 @@ impl Feed<'_> {
         let lease = self.budget.lease(if room.is_some() { 0 } else { opened.decoder.memory_bytes() })?;
         self.make_room(lease.bytes());
         self.open = Some(Open { room, ..Open::new(source, stamp, opened, lease) });
-        Ok(())
+        // If nothing came out of its beginning, the room is left at once.
+        self.pay_for_decoder()
     }
 
     /// The source that was opened does not hold one record a line; or its first line is too long to tell.

@@ -113,7 +113,7 @@ impl Starter {
         if self.rooms.is_none() {
             let paid = heart.try_lease(self.beginnings.room_bytes)?;
             let room = Budget::new(paid.bytes());
-            self.rooms = Some(Arc::new(Rooms { room, _paid: paid, buffers: Mutex::default() }));
+            self.rooms = Some(Arc::new(Rooms { room, buffers: Mutex::default(), _paid: paid }));
         }
         let rooms = Arc::clone(self.rooms.as_ref()?);
         let own = rooms.room.try_lease(GZIP_BYTES + self.beginnings.decoded_bytes as u64)?;
@@ -139,9 +139,9 @@ impl Starter {
 /// The memory of all that is begun. It is free again when nothing is, and nobody wants to begin more.
 struct Rooms {
     room: Budget,
-    _paid: Lease,
-    /// Those that are not in use.
+    /// Those that are not in use. They go before the lease does.
     buffers: Mutex<Vec<Vec<u8>>>,
+    _paid: Lease,
 }
 
 /// The memory of a source that is begun.

@@ -114,7 +114,7 @@ fn what_the_reader_says_is_told_at_once() {
         let error = decoder.read_to_end(&mut Vec::new()).expect_err("later it is not");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         // The last member is whole for its decoder; what is behind it is not known.
-        let error = begin(usize::MAX >> 30).err().expect("it comes to the failure");
+        let error = begin(1000 * KIB).expect_err("it comes to the failure");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -288,12 +288,14 @@ mod tests {
         }
     }
 
+    type Job = Box<dyn FnOnce() + Send>;
+
     /// Keeps jobs, and does none of them until it is asked to.
     #[derive(Clone, Default)]
-    struct Later(Arc<Mutex<Vec<Box<dyn FnOnce() + Send>>>>);
+    struct Later(Arc<Mutex<Vec<Job>>>);
 
     impl Offload for Later {
-        fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        fn offload(&self, job: Job) {
             self.0.lock().expect("no panic").push(job);
         }
     }

@@ -61,6 +61,26 @@ make_inputs() {
     mkdir "$work/many"
     awk -v d="$work/many" 'BEGIN { for (i = 0; i < 20000; i++) { f = sprintf("%s/export-%06d.ndjson", d, i);
         printf "{\"resourceType\":\"Patient\",\"id\":\"%d\"}\n", i > f; close(f) } }'
+    make_row
+}
+
+# Sources of all kinds in a row, most of them gzip.
+make_row() {
+    local number=0 piece
+    mkdir "$work/row"
+    (cd "$work/row" && split -C 1500000 -a 4 "$work/slice" piece-)
+    for piece in "$work"/row/piece-*; do
+        number=$((number + 1))
+        case $((number % 9)) in
+            1) split -C 65000 --filter='gzip -6' "$piece" > "$piece.ndjson.gz" ;;
+            3) split -C 400000 --filter='gzip -6' "$piece" > "$piece.ndjson.gz" ;;
+            5) zstd -q -19 "$piece" -o "$piece.ndjson.zst" ;;
+            7) xz -6 < "$piece" > "$piece.ndjson.xz" ;;
+            8) mv "$piece" "$piece.ndjson" && continue ;;
+            *) gzip -6 < "$piece" > "$piece.ndjson.gz" ;;
+        esac
+        rm "$piece"
+    done
 }
 
 # ---- runs ---------------------------------------------------------------------------------------------------------
@@ -134,6 +154,19 @@ shapes() {
     run 64 'files of 64 KiB' "$work/quarter" --max-file-bytes 64KiB
 }
 
+sources() {
+    for threads in 2 4 8 16; do
+        run 64 "a row of compressed sources, $threads threads" "$work/row" --threads "$threads"
+        run 64 "a row of compressed sources, gzip out, $threads threads" "$work/row" --compress gzip --threads "$threads"
+    done
+    for threads in 4 8; do
+        run 64 "a row of compressed sources, zstd out, $threads threads" "$work/row" --compress zstd --threads "$threads"
+        least "a row of compressed sources, $threads threads" 8 "$work/row" --threads "$threads"
+        least "a row of compressed sources, gzip out, $threads threads" 8 "$work/row" --compress gzip --threads "$threads"
+        least "a row of compressed sources, zstd out, $threads threads" 8 "$work/row" --compress zstd --threads "$threads"
+    done
+}
+
 ceilings() {
     for ceiling in 48 128 1024; do
         run "$ceiling" 'plain' "$work/export"
@@ -171,5 +204,5 @@ head -c $((16 << 20)) "$work/slice" | sed '$d' > "$work/bit"
 [ -e "$work/made" ] || { make_inputs && touch "$work/made"; }
 echo '| run | ceiling MiB | peak MiB | s | status |'
 echo '|---|---:|---:|---:|---:|'
-for group in ${ONLY:-ordinary compressed shapes ceilings refusals}; do "$group"; done
+for group in ${ONLY:-ordinary compressed shapes sources ceilings refusals}; do "$group"; done
 exit "$failed"

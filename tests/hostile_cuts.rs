@@ -15,14 +15,14 @@ use crate::support::{
 };
 
 /// What must be the same: the files, the account, and what is told of sources that failed or were skipped.
-type Result = (Files, Ledger, Vec<String>);
+type Left = (Files, Ledger, Vec<String>);
 
-fn result(bytes: &[u8], cuts: &[usize], meant: bool, setting: &Setting) -> Result {
+fn result(bytes: &[u8], cuts: &[usize], meant: bool, setting: &Setting) -> Left {
     let origin = Box::new(CutOrigin::cut("source", bytes, cuts));
     result_of(vec![Entry::Source { origin, meant, role: SourceRole::Data }], setting)
 }
 
-fn result_of(entries: Vec<Entry>, setting: &Setting) -> Result {
+fn result_of(entries: Vec<Entry>, setting: &Setting) -> Left {
     let ran = split(entries, setting).expect("a run");
     let failed = ran.outcome.failures.iter().map(|failure| format!("{:?} {:?}", failure.at, failure.error));
     let skipped = ran.outcome.skipped.iter().map(|skipped| skipped.why.clone());

@@ -487,7 +487,6 @@ fn ten_thousand_small_sources() {
     }
 }
 
-/// One record of each type, and then sources that end badly, each of them with much for a hundred of these types.
 /// The beginnings of those to come are held beside the source that is read, but not beside a decoder with a large window.
 #[test]
 fn sources_that_are_begun_before_their_turn() {
@@ -509,12 +508,16 @@ fn sources_that_are_begun_before_their_turn() {
         };
         (0..40).map(source).collect::<Vec<_>>()
     };
+    // The buffers of six beginnings, as those of long lines.
+    const RESERVED: u64 = 6 * 31 * MIB;
     for (threads, codec) in [(2, Codec::None), (4, Codec::None), (8, Codec::None), (8, Codec::Gzip)] {
-        let outcome = split("sources begun early", sources(false), threads, codec);
+        let reserved = if threads < 4 { 0 } else { RESERVED };
+        let outcome = split_reserving(reserved, "sources begun early", sources(false), threads, codec);
         assert_eq!((outcome.sources, outcome.failures.len()), (40, 0));
     }
     // A long line comes to its room too.
-    let outcome = split_reserving(RESERVED_BYTES, "long lines between", sources(true), 8, Codec::None);
+    let reserved = RESERVED + RESERVED_BYTES;
+    let outcome = split_reserving(reserved, "long lines between", sources(true), 8, Codec::None);
     assert_eq!((outcome.sources, outcome.failures.len()), (40, 0));
 }
 
@@ -549,6 +552,7 @@ fn a_wide_window_and_a_long_line_get_the_room_of_what_was_begun() {
     assert_eq!((outcome.sources, outcome.failures.len()), (22, 0));
 }
 
+/// One record of each type, and then sources that end badly, each of them with much for a hundred of these types.
 fn cut_off_sources(count: u64) -> Vec<Entry> {
     let mut sources = made(types(100 * count, 1, 20, true));
     sources.extend((0..count).map(|number| {

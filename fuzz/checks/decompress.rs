@@ -28,7 +28,7 @@ pub(crate) fn check(input: &[u8]) {
     let window_bytes = choices.of(&[1 << 22, 1 << 20, 1 << 18, 0, 1 << 16]);
     let max_decoded_bytes = choices.of(&[None, Some(0), Some(1), Some(100), Some(65_536), Some(100_000)]);
     let limits = Limits::default().with_window_bytes(window_bytes).with_max_decoded_bytes(max_decoded_bytes);
-    let plan = Plan { limits, room: choices.size(), cuts: choices.cuts() };
+    let plan = Plan { limits, room: choices.size(), cuts: choices.cuts(), begun_bytes: 0 };
     match made {
         None => {
             let head = choices.of(&HEADS);
@@ -62,6 +62,8 @@ struct Plan {
     /// Bytes that the caller has room for in each read.
     room: usize,
     cuts: [usize; 4],
+    /// The buffer of what is decoded before anybody reads.
+    begun_bytes: usize,
 }
 
 impl Plan {
@@ -79,6 +81,7 @@ impl Plan {
             assert_eq!(self.decode_with_failures(stored), decoded);
         }
         self.check_ahead(stored, &decoded);
+        self.check_begun(stored, &decoded);
         self.check_cap(stored, &decoded);
         if decoded.compression == Some(Compression::None) {
             self.check_gone_on(stored, &decoded);
@@ -91,6 +94,20 @@ impl Plan {
         for threads in [2, 3] {
             let limits = self.limits.with_ahead(threads, 2 << 20);
             assert_eq!(&Self { limits, ..*self }.decode(stored, &self.cuts, self.room), decoded);
+        }
+    }
+
+    /// A source whose beginning was decoded before it is read is no different.
+    fn check_begun(&self, stored: &[u8], decoded: &Decoded) {
+        if !matches!(decoded.compression, None | Some(Compression::None | Compression::Gzip)) {
+            return;
+        }
+        for begun_bytes in [0, 1, self.room, 1000, STOP_AT] {
+            let plan = Self { begun_bytes, ..*self };
+            let reader = Cut { bytes: stored, cuts: &self.cuts, turn: 0, failing: Rc::default() };
+            let begun = Decoder::begun(reader, self.limits, Vec::new(), |_| Some(begun_bytes));
+            let begun = begun.map(|decoder| decoder.expect("wanted"));
+            assert_eq!(&plan.read_all(begun, stored, self.room, || ()), decoded);
         }
     }
 
@@ -180,7 +197,7 @@ impl Plan {
     fn check_numbers(&self, decoder: &Decoder<Cut<'_>>, data: &[u8], stored: &[u8]) {
         assert!(decoder.stored_bytes() <= stored.len() as u64);
         assert_eq!(decoder.decoded_bytes(), data.len() as u64);
-        assert!(decoder.memory_bytes() <= self.limits.memory_bytes());
+        assert!(decoder.memory_bytes() <= self.limits.memory_bytes() + self.begun_bytes as u64);
     }
 }
 

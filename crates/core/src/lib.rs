@@ -57,7 +57,7 @@ pub use chunk::{CHUNK_BYTES, CHUNK_LINES, Chunk, Content, Lines, PartKind, PartS
 pub use fault::{BadRecord, Fault};
 pub use ledger::{ByteTally, ContainerTally, Imbalance, Ledger, RecordTally, SidecarTally};
 pub use long_line::{LongLine, LongReader, Verdict};
-pub use mapped::{MAPPED_BYTES, mapped_buffer};
+pub use mapped::{MAPPED_BYTES, mapped_buffer, mapped_zeros};
 pub use origin::{Identity, Origin};
 pub use position::{Position, SourceId};
 pub use receipt::{Checksum, ChecksumKind, Receipt};

@@ -22,5 +22,20 @@ const SMALL_BYTES: usize = 128 << 10;
 /// ```
 #[must_use]
 pub fn mapped_buffer(bytes: usize) -> Vec<u8> {
-    Vec::with_capacity(if bytes <= SMALL_BYTES { bytes } else { bytes.max(MAPPED_BYTES) })
+    Vec::with_capacity(block_bytes(bytes))
+}
+
+/// The same, filled with zeros that take no memory before they are overwritten. It is longer than asked for.
+///
+/// ```
+/// assert!(fhirline_core::mapped_zeros(1 << 20).len() >= fhirline_core::MAPPED_BYTES);
+/// assert_eq!(fhirline_core::mapped_zeros(100), [0; 100]);
+/// ```
+#[must_use]
+pub fn mapped_zeros(bytes: usize) -> Vec<u8> {
+    vec![0; block_bytes(bytes)]
+}
+
+fn block_bytes(bytes: usize) -> usize {
+    if bytes <= SMALL_BYTES { bytes } else { bytes.max(MAPPED_BYTES) }
 }

@@ -47,8 +47,9 @@ impl Begun {
         (self.decoded - self.handed_out) as u64
     }
 
+    /// What is behind the decoded bytes takes no memory for all that is known here.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        self.buffer.capacity() as u64
+        self.decoded as u64
     }
 
     pub(crate) fn into_buffer(self) -> Vec<u8> {

@@ -192,7 +192,7 @@ impl<R: Read> Decoder<R> {
 
     /// Begins to decode ahead, if the caller was told of the memory.
     fn begin_ahead(&mut self) {
-        if let (Some(room), true, None) = (self.room, self.has_members, &self.ahead) {
+        if let (Some(room), None) = (self.room_ahead(), &self.ahead) {
             self.ahead = Some(Box::new(Ahead::begin(room, &mut self.input)));
         }
     }
@@ -313,6 +313,12 @@ impl<R> Decoder<R> {
         self.input.get_ref()
     }
 
+    /// The room for members that are decoded ahead, if that has begun or will with the next read.
+    fn room_ahead(&self) -> Option<Room> {
+        let is_over = matches!(self.state, State::Ended | State::Failed(_));
+        self.room.filter(|_| self.ahead.is_some() || self.has_members && !is_over)
+    }
+
     /// How the source is stored.
     #[must_use]
     pub fn compression(&self) -> Compression {
@@ -338,11 +344,11 @@ impl<R> Decoder<R> {
     }
 
     /// The memory that the decoder holds now, in bytes, a little rounded up. A later member may raise it, never above
-    /// [`Limits::memory_bytes`] and, until it is taken, the buffer of [`begun`](Self::begun). What decoding ahead takes
+    /// [`Limits::memory_bytes`] and, until the buffer is taken, what was decoded by [`begun`](Self::begun). What decoding ahead takes
     /// is in it before it is taken, by the next read.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        let ahead = self.room.filter(|_| self.has_members).map_or(0, |room| room.total_bytes);
+        let ahead = self.room_ahead().map_or(0, |room| room.total_bytes);
         // What is held ahead of the view is in the room.
         let view = self.input.capacity().min(INPUT_BYTES as u64);
         let begun = self.begun.as_ref().map_or(0, Begun::memory_bytes);

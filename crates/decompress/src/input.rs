@@ -63,9 +63,14 @@ impl<R: Read> Input<R> {
         self.view_bytes = INPUT_BYTES;
     }
 
-    /// Makes room for so many bytes, in view and behind it.
+    /// Makes room for so many bytes, in view and behind it. In a new buffer: what grows stays with the thread that made it, for glibc,
+    /// and sources may be begun by others than read them.
     pub(crate) fn widen_behind_view(&mut self, bytes: usize) {
-        self.buffer.resize(bytes.max(self.buffer.len()), 0);
+        if bytes > self.buffer.len() {
+            let mut wide = vec![0; bytes];
+            wide[..self.held].copy_from_slice(&self.buffer[..self.held]);
+            self.buffer = wide;
+        }
     }
 
     /// Brings more bytes into view, with one read at most. False if there are no more, or no room.

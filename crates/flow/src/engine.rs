@@ -170,9 +170,11 @@ fn in_parallel(
 ) -> Result<(), RunError> {
     let (sender, tickets) = queue(options.threads);
     thread::scope(|scope| {
-        let workers = Workers::begin(scope, options.threads).map_err(no_thread)?;
+        let workers = Workers::begin(scope, "fhirline", options.threads).map_err(no_thread)?;
+        // A thread of its own, so that memory which one thread takes and another frees is of one thread at least.
+        let beginner = Workers::begin(scope, "fhirline-begin", 1).map_err(no_thread)?;
         let of_source = workers.clone();
-        feed.begin_early(starter(&workers, options));
+        feed.begin_early(starter(beginner, options));
         let source = thread::Builder::new().name("fhirline-source".into());
         let source = source.spawn_scoped(scope, move || send_tickets(feed, &sender, &of_source, shared));
         let source = source.map_err(no_thread)?;
@@ -187,9 +189,9 @@ fn in_parallel(
     })
 }
 
-fn starter(workers: &Workers, options: &FlowOptions) -> Starter {
+fn starter(beginner: Workers, options: &FlowOptions) -> Starter {
     let beginnings = options.memory.beginnings(options.threads);
-    Starter::new(Box::new(workers.clone()), options.checkpoint_bytes.is_some(), beginnings)
+    Starter::new(Box::new(beginner), options.checkpoint_bytes.is_some(), beginnings)
 }
 
 fn no_thread(error: io::Error) -> RunError {

@@ -212,11 +212,6 @@ impl Open {
         (self.is_plain() && self.stated_bytes.is_some()).then(|| Arc::clone(&self.origin))
     }
 
-    /// Whether the decoder takes no more than [`MemoryPlan::beginnings`](crate::MemoryPlan::beginnings) leaves for it.
-    fn decodes_in_little(&self) -> bool {
-        decodes_in_little(&self.decoder)
-    }
-
     fn is_plain(&self) -> bool {
         self.decoder.compression() == Compression::None
     }
@@ -311,10 +306,11 @@ impl<'s> Feed<'s> {
         }
     }
 
-    /// Has the next sources begun while the open one is read, if what its decoder takes is known.
+    /// Has the next sources begun while the open one is read. Only while that is gzip: then the others are likely to be, and there is
+    /// something to gain; and what its decoder takes is known.
     fn look_ahead(&mut self) {
         let limits = self.limits();
-        if self.open.as_ref().is_some_and(Open::decodes_in_little) {
+        if self.open.as_ref().is_some_and(|open| open.decoder.compression() == Compression::Gzip) {
             self.upcoming.look_ahead(limits, &self.budget);
         }
     }
@@ -434,6 +430,7 @@ impl<'s> Feed<'s> {
     }
 }
 
+/// Whether the decoder takes no more than [`MemoryPlan::beginnings`](crate::MemoryPlan::beginnings) leaves for it.
 fn decodes_in_little<R>(decoder: &Decoder<R>) -> bool {
     matches!(decoder.compression(), Compression::None | Compression::Gzip)
 }

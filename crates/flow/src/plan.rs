@@ -38,11 +38,12 @@ pub(crate) const GZIP_BYTES: u64 = 128 << 10;
 
 /// The beginnings of sources that are read before their turn may take so much, and so much of the heart at most.
 const BEGINNINGS_BYTES: u64 = 8 << 20;
+const SMALL_BEGINNINGS_BYTES: u64 = 3 << 20;
 const BEGINNINGS_PART: u64 = 6;
 
 /// What a thread costs beside the data that it works on: its stack, as far as it is touched, and what its allocator arena
 /// holds and does not give back. Measured with 16 threads.
-const THREAD_BYTES: u64 = 384 << 10;
+pub(crate) const THREAD_BYTES: u64 = 384 << 10;
 
 /// What the process holds when it starts, where it cannot be measured.
 const USUAL_BASE_BYTES: u64 = 8 << 20;
@@ -341,11 +342,15 @@ impl MemoryPlan {
     /// only if the opening of the source is most of the work.
     pub(crate) fn beginnings(&self, workers: usize) -> Beginnings {
         let (_, ahead_bytes) = self.ahead(workers);
-        let left = self.decoder_bytes.saturating_sub(GZIP_BYTES + ahead_bytes);
-        let room_bytes = left.min(BEGINNINGS_BYTES).min(self.heart_bytes / BEGINNINGS_PART);
+        let left = self
+            .decoder_bytes
+            .saturating_sub(GZIP_BYTES + ahead_bytes)
+            .min(self.heart_bytes / BEGINNINGS_PART);
         if workers < LEAST_WORKERS_AHEAD {
+            let room_bytes = left.min(SMALL_BEGINNINGS_BYTES);
             Beginnings { room_bytes, decoded_bytes: 64 << 10, longest_bytes: 16 << 10 }
         } else {
+            let room_bytes = left.min(BEGINNINGS_BYTES);
             Beginnings { room_bytes, decoded_bytes: 1 << 20, longest_bytes: u64::MAX }
         }
     }

@@ -94,7 +94,7 @@ impl Stamp {
     }
 
     /// In what the source differs `now`. Bytes that could not be had, be it that once there was no room for one more open file, are
-    /// not compared: then its length and time decide alone.
+    /// not compared: then its length and time decide alone. Among sources that are compared all together they are one.
     pub(crate) fn difference(&self, now: &Self) -> Option<Changed> {
         if self.name != now.name {
             Some(Changed::Name)

@@ -1,4 +1,4 @@
-//! The threads that route and compress.
+//! The threads that route and compress, and the one that begins sources.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,12 +20,16 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Begins so many threads.
-    pub(crate) fn begin<'scope>(scope: &'scope Scope<'scope, '_>, threads: usize) -> io::Result<Self> {
+    /// Begins so many threads. They are called by that name, and a number.
+    pub(crate) fn begin<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        name: &str,
+        threads: usize,
+    ) -> io::Result<Self> {
         let (jobs, queue) = unbounded();
         for number in 0..threads {
             let queue = queue.clone();
-            let builder = Builder::new().name(format!("fhirline-{number}"));
+            let builder = Builder::new().name(format!("{name}-{number}"));
             builder.spawn_scoped(scope, move || work(&queue))?;
         }
         Ok(Self { jobs })
@@ -57,7 +61,7 @@ mod tests {
     fn jobs_are_begun_in_their_order_and_a_panic_ends_one_of_them_only() {
         let (sender, done) = channel();
         thread::scope(|scope| {
-            let workers = Workers::begin(scope, 1).expect("a thread");
+            let workers = Workers::begin(scope, "worker", 1).expect("a thread");
             for number in 0..20 {
                 let sender = sender.clone();
                 workers.offload(Box::new(move || {
@@ -77,7 +81,7 @@ mod tests {
     fn each_worker_does_jobs_while_another_waits() {
         let ((to_first, of_second), (sender, done)) = (channel(), channel());
         thread::scope(|scope| {
-            let workers = Workers::begin(scope, 2).expect("two threads");
+            let workers = Workers::begin(scope, "worker", 2).expect("two threads");
             workers.offload(Box::new(move || {
                 // With one worker nothing would ever come.
                 let heard = of_second.recv_timeout(Duration::from_secs(60));

@@ -64,19 +64,18 @@ impl Feed<'_> {
 
     pub(super) fn pay_for_decoder(&mut self) -> Result<(), Halt> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        if let Some(room) = open.room.take() {
-            match open.decoder.take_buffer() {
-                Some(buffer) => room.leave(buffer),
-                None => {
-                    open.room = Some(room);
-                    return Ok(());
-                }
-            }
+        let buffer = open.decoder.take_buffer();
+        if open.room.is_some() && buffer.is_none() {
+            return Ok(());
         }
+        let room = open.room.take();
         let held = open.decoder.memory_bytes();
         if held > open.lease.bytes() {
             open.lease.grow(held - open.lease.bytes())?;
             self.make_room(held);
+        }
+        if let (Some(room), Some(buffer)) = (room, buffer) {
+            room.leave(buffer);
         }
         Ok(())
     }

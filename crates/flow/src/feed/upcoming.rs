@@ -1,22 +1,22 @@
 //! The list of sources, of which the next ones are begun before their turn.
 //!
-//! Opening a source, looking at it and decoding its first bytes is work that workers can do while those before it are read. A source
-//! that is short is decoded whole by then, so several inflate at once; of a long one it is a beginning. What comes out is what would
+//! Opening a source, looking at it and decoding its first bytes is work that another thread can do while those before it are read. A
+//! source that is short is decoded whole by then, so two inflate at once; of a long one it is a beginning. What comes out is what would
 //! come out in its turn: it is the same decoder, and whatever does not work before the turn is done again in it.
 
 use std::collections::VecDeque;
-use std::iter::Fuse;
+use std::iter::{Fuse, Peekable};
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fhirline_core::{Budget, Lease, Origin, SourceRole};
+use fhirline_core::{Budget, Lease, Origin, SourceRole, mapped_zeros};
 use fhirline_decompress::{Compression, Decoder, Limits};
 use fhirline_sink::Offload;
 
 use super::begin::Opened;
 use crate::entry::Entry;
-use crate::plan::{Beginnings, GZIP_BYTES};
+use crate::plan::{Beginnings, GZIP_BYTES, THREAD_BYTES};
 use crate::stamp::{Stamp, stamp_as};
 
 /// Most sources that are begun, or wait to be, before their turn.
@@ -34,14 +34,14 @@ pub(super) enum Next {
 }
 
 pub(super) struct Upcoming<'s> {
-    entries: Fuse<Entries<'s>>,
+    entries: Peekable<Fuse<Entries<'s>>>,
     waiting: VecDeque<Next>,
     starter: Option<Starter>,
 }
 
 impl<'s> Upcoming<'s> {
     pub(super) fn new(entries: Entries<'s>) -> Self {
-        Self { entries: entries.fuse(), waiting: VecDeque::new(), starter: None }
+        Self { entries: entries.fuse().peekable(), waiting: VecDeque::new(), starter: None }
     }
 
     /// From now on sources may be begun before their turn.
@@ -62,16 +62,12 @@ impl<'s> Upcoming<'s> {
     pub(super) fn look_ahead(&mut self, limits: Limits, heart: &Budget) {
         let Some(starter) = &mut self.starter else { return };
         while self.waiting.len() < MOST_SOURCES && !self.waiting.back().is_some_and(is_far) {
-            let Some(room) = starter.room(heart) else { return };
-            let Some(entry) = self.entries.next() else { return };
-            self.waiting.push_back(match entry {
-                Entry::Source { origin, meant, role } if origin.is_at_hand() => {
-                    let origin = Arc::from(origin);
-                    let beginning = starter.start(Arc::clone(&origin), role, limits, room);
-                    Next::Source { origin, meant, role, beginning }
-                }
-                entry => Next::Entry(entry),
-            });
+            let Some(entry) = self.entries.peek() else { return };
+            let room = is_at_hand(entry).then(|| starter.room(heart));
+            if matches!(room, Some(None)) {
+                return;
+            }
+            self.waiting.extend(self.entries.next().map(|entry| starter.next(entry, limits, room.flatten())));
         }
     }
 
@@ -93,9 +89,13 @@ fn is_far(next: &Next) -> bool {
     matches!(next, Next::Entry(Entry::Source { .. } | Entry::Records { .. }))
 }
 
+fn is_at_hand(entry: &Entry) -> bool {
+    matches!(entry, Entry::Source { origin, .. } if origin.is_at_hand())
+}
+
 /// Has sources begun.
 pub(crate) struct Starter {
-    workers: Box<dyn Offload + Send>,
+    beginner: Box<dyn Offload + Send>,
     /// Whether anybody will want to know what is known of them.
     stamps: bool,
     beginnings: Beginnings,
@@ -104,21 +104,34 @@ pub(crate) struct Starter {
 }
 
 impl Starter {
-    pub(crate) fn new(workers: Box<dyn Offload + Send>, stamps: bool, beginnings: Beginnings) -> Self {
-        Self { workers, stamps, beginnings, rooms: None }
+    pub(crate) fn new(beginner: Box<dyn Offload + Send>, stamps: bool, beginnings: Beginnings) -> Self {
+        Self { beginner, stamps, beginnings, rooms: None }
     }
 
     /// Room for one more, if there is.
     fn room(&mut self, heart: &Budget) -> Option<Room> {
         if self.rooms.is_none() {
             let paid = heart.try_lease(self.beginnings.room_bytes)?;
-            let room = Budget::new(paid.bytes());
+            let room = Budget::new(paid.bytes().saturating_sub(THREAD_BYTES));
             self.rooms = Some(Arc::new(Rooms { room, buffers: Mutex::default(), _paid: paid }));
         }
         let rooms = Arc::clone(self.rooms.as_ref()?);
         let own = rooms.room.try_lease(GZIP_BYTES + self.beginnings.decoded_bytes as u64)?;
-        let buffer = rooms.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let buffer = rooms.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let buffer = buffer.unwrap_or_else(|| mapped_zeros(self.beginnings.decoded_bytes));
         Some(Room { _own: own, buffer, rooms })
+    }
+
+    /// Begins a source for which there is room.
+    fn next(&self, entry: Entry, limits: Limits, room: Option<Room>) -> Next {
+        match (entry, room) {
+            (Entry::Source { origin, meant, role }, Some(room)) => {
+                let origin = Arc::from(origin);
+                let beginning = self.start(Arc::clone(&origin), role, limits, room);
+                Next::Source { origin, meant, role, beginning }
+            }
+            (entry, _) => Next::Entry(entry),
+        }
     }
 
     fn start(&self, origin: Arc<dyn Origin>, role: SourceRole, limits: Limits, room: Room) -> Beginning {
@@ -126,9 +139,9 @@ impl Starter {
         let (stamps, beginnings) = (self.stamps, self.beginnings);
         let task = Task { origin, role, limits, stamps, beginnings, room, begun: sender };
         let task = Arc::new(Mutex::new(Some(task)));
-        let worker = Arc::clone(&task);
-        self.workers.offload(Box::new(move || {
-            if let Some(task) = take(&worker) {
+        let beginner = Arc::clone(&task);
+        self.beginner.offload(Box::new(move || {
+            if let Some(task) = take(&beginner) {
                 task.run();
             }
         }));
@@ -136,7 +149,7 @@ impl Starter {
     }
 }
 
-/// The memory of all that is begun. It is free again when nothing is, and nobody wants to begin more.
+/// The memory of all that is begun, and of the thread that does it. It is free again when nothing is, and nobody wants to begin more.
 struct Rooms {
     room: Budget,
     /// Those that are not in use. They go before the lease does.
@@ -170,7 +183,7 @@ impl Drop for Room {
 
 /// A source that is begun, was, or will be.
 pub(super) struct Beginning {
-    /// Until a worker begins it.
+    /// Until it is begun.
     task: Arc<Mutex<Option<Task>>>,
     begun: Receiver<Option<Begun>>,
 }
@@ -189,7 +202,7 @@ impl Beginning {
         Self { task: Arc::default(), begun }
     }
 
-    /// The source, if a worker has begun it. Nothing is waited for that no worker works on.
+    /// The source, if it is begun. Nothing is waited for but work that is going on.
     pub(super) fn take(&self) -> Option<Begun> {
         match take(&self.task) {
             Some(_) => None,
@@ -258,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    const ROOM_BYTES: u64 = 1 << 20;
+    const ROOM_BYTES: u64 = 2 << 20;
     const BEGINNINGS: Beginnings =
         Beginnings { room_bytes: ROOM_BYTES, decoded_bytes: 100 << 10, longest_bytes: 1000 };
 
@@ -306,10 +319,10 @@ mod tests {
         }
     }
 
-    fn upcoming(names: &[&'static str], workers: impl Offload + Send + 'static) -> Upcoming<'static> {
+    fn upcoming(names: &[&'static str], beginner: impl Offload + Send + 'static) -> Upcoming<'static> {
         let entries: Vec<_> = names.iter().map(|name| Entry::named(Named(name))).collect();
         let mut upcoming = Upcoming::new(Box::new(entries.into_iter()));
-        upcoming.with_starter(Starter::new(Box::new(workers), true, BEGINNINGS));
+        upcoming.with_starter(Starter::new(Box::new(beginner), true, BEGINNINGS));
         upcoming
     }
 
@@ -370,12 +383,18 @@ mod tests {
         ahead.look_ahead(Limits::default(), &Budget::new(ROOM_BYTES));
         assert_eq!(*found.lock().expect("no panic"), 2);
         assert_eq!(begun_of(&mut ahead).len(), 4);
+        let heart = Budget::new(ROOM_BYTES);
+        for names in [&["far", "a"][..], &[]] {
+            let mut ahead = upcoming(names, Inline);
+            ahead.look_ahead(Limits::default(), &heart);
+            assert_eq!(heart.free(), ROOM_BYTES, "nothing to begin takes no room");
+        }
     }
 
     #[test]
     fn no_more_are_begun_than_there_is_room_for() {
         let room = GZIP_BYTES + BEGINNINGS.decoded_bytes as u64;
-        let most = (ROOM_BYTES / room) as usize;
+        let most = ((ROOM_BYTES - THREAD_BYTES) / room) as usize;
         assert!((2..MOST_SOURCES).contains(&most));
         let mut ahead = upcoming(&["a"; 40], Inline);
         let too_little = Budget::new(ROOM_BYTES - 1);
@@ -396,12 +415,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_worker_has_begun_is_read_in_its_turn() {
-        let (workers, heart) = (Later::default(), Budget::new(ROOM_BYTES));
-        let mut ahead = upcoming(&["a", "b"], workers.clone());
+    fn what_is_not_begun_is_read_in_its_turn() {
+        let (beginner, heart) = (Later::default(), Budget::new(ROOM_BYTES));
+        let mut ahead = upcoming(&["a", "b"], beginner.clone());
         ahead.look_ahead(Limits::default(), &heart);
         assert!(next(&mut ahead).expect("one").1.is_none());
-        workers.do_all();
+        beginner.do_all();
         assert!(next(&mut ahead).expect("one").1.is_some());
         drop(ahead);
         assert_eq!(heart.free(), ROOM_BYTES);
@@ -411,12 +430,12 @@ mod tests {
     #[test]
     fn the_room_is_given_back_for_what_is_begun_and_what_is_not() {
         for work in [false, true] {
-            let (workers, heart) = (Later::default(), Budget::new(ROOM_BYTES));
-            let mut ahead = upcoming(&["a", "b", "c"], workers.clone());
+            let (beginner, heart) = (Later::default(), Budget::new(ROOM_BYTES));
+            let mut ahead = upcoming(&["a", "b", "c"], beginner.clone());
             ahead.look_ahead(Limits::default(), &heart);
             assert_eq!(heart.free(), 0);
             if work {
-                workers.do_all();
+                beginner.do_all();
             }
             let (_, begun) = next(&mut ahead).expect("one");
             ahead.give_up();

@@ -170,9 +170,10 @@ fn in_parallel(
 ) -> Result<(), RunError> {
     let (sender, tickets) = queue(options.threads);
     thread::scope(|scope| {
-        let workers = Workers::begin(scope, "fhirline", options.threads).map_err(no_thread)?;
+        let workers = Workers::begin(scope, (0..options.threads).map(|number| format!("fhirline-{number}")))
+            .map_err(no_thread)?;
         // A thread of its own, so that memory which one thread takes and another frees is of one thread at least.
-        let beginner = Workers::begin(scope, "fhirline-begin", 1).map_err(no_thread)?;
+        let beginner = Workers::begin(scope, ["fhirline-begin".to_owned()]).map_err(no_thread)?;
         let of_source = workers.clone();
         feed.begin_early(starter(beginner, options));
         let source = thread::Builder::new().name("fhirline-source".into());

@@ -20,17 +20,15 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Begins so many threads. They are called by that name, and a number.
+    /// Begins threads of these names.
     pub(crate) fn begin<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        name: &str,
-        threads: usize,
+        names: impl IntoIterator<Item = String>,
     ) -> io::Result<Self> {
         let (jobs, queue) = unbounded();
-        for number in 0..threads {
+        for name in names {
             let queue = queue.clone();
-            let builder = Builder::new().name(format!("{name}-{number}"));
-            builder.spawn_scoped(scope, move || work(&queue))?;
+            Builder::new().name(name).spawn_scoped(scope, move || work(&queue))?;
         }
         Ok(Self { jobs })
     }
@@ -61,7 +59,7 @@ mod tests {
     fn jobs_are_begun_in_their_order_and_a_panic_ends_one_of_them_only() {
         let (sender, done) = channel();
         thread::scope(|scope| {
-            let workers = Workers::begin(scope, "worker", 1).expect("a thread");
+            let workers = Workers::begin(scope, ["one".to_owned()]).expect("a thread");
             for number in 0..20 {
                 let sender = sender.clone();
                 workers.offload(Box::new(move || {
@@ -81,7 +79,7 @@ mod tests {
     fn each_worker_does_jobs_while_another_waits() {
         let ((to_first, of_second), (sender, done)) = (channel(), channel());
         thread::scope(|scope| {
-            let workers = Workers::begin(scope, "worker", 2).expect("two threads");
+            let workers = Workers::begin(scope, ["one".to_owned(), "two".to_owned()]).expect("two threads");
             workers.offload(Box::new(move || {
                 // With one worker nothing would ever come.
                 let heard = of_second.recv_timeout(Duration::from_secs(60));

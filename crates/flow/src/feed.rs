@@ -264,7 +264,7 @@ impl<'s> Feed<'s> {
 
     /// Has sources begun before their turn.
     pub(crate) fn begin_early(&mut self, starter: Starter) {
-        self.upcoming.with_starter(starter);
+        self.upcoming.start_with(starter);
     }
 
     /// Takes buffers back.

@@ -7,7 +7,7 @@ use fhirline_bundle::Framer;
 use fhirline_core::{Origin, Position, SourceId, SourceRole};
 use fhirline_decompress::{Decoder, DecompressError, Limits};
 
-use super::upcoming::{self, Room};
+use super::upcoming::{HeadStart, Room};
 use super::{
     Begun, Feed, Halt, Open, Resumed, Source, SourceEnd, Step, decodes_in_little, read_once, short,
     source_error,
@@ -28,10 +28,10 @@ impl Feed<'_> {
         &mut self,
         source: Source<'_>,
         meant: bool,
-        begun: Option<upcoming::Begun>,
+        begun: Option<HeadStart>,
     ) -> Result<(), Halt> {
         let (stamp, opened, room) = match begun {
-            Some(upcoming::Begun { stamp, opened, room }) => (stamp, Ok(opened), Some(room)),
+            Some(HeadStart { stamp, opened, room }) => (stamp, Ok(opened), Some(room)),
             None => (None, open(&**source.origin, self.limits()), None),
         };
         let stamp = stamp.unwrap_or_else(|| self.stamp(source));

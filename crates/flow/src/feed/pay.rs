@@ -64,6 +64,7 @@ impl Feed<'_> {
 
     pub(super) fn pay_for_decoder(&mut self) -> Result<(), Halt> {
         let Some(open) = &mut self.open else { return Ok(()) };
+        // Its room pays for a source that was begun, until all that was decoded then is handed out.
         let buffer = open.decoder.take_buffer();
         if open.room.is_some() && buffer.is_none() {
             return Ok(());

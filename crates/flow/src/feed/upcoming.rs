@@ -45,7 +45,7 @@ impl<'s> Upcoming<'s> {
     }
 
     /// From now on sources may be begun before their turn.
-    pub(super) fn with_starter(&mut self, starter: Starter) {
+    pub(super) fn start_with(&mut self, starter: Starter) {
         self.starter = Some(starter);
     }
 
@@ -185,11 +185,11 @@ impl Drop for Room {
 pub(super) struct Beginning {
     /// Until it is begun.
     task: Arc<Mutex<Option<Task>>>,
-    begun: Receiver<Option<Begun>>,
+    begun: Receiver<Option<HeadStart>>,
 }
 
-/// A source whose beginning waits.
-pub(super) struct Begun {
+/// A source that was begun.
+pub(super) struct HeadStart {
     pub(super) stamp: Option<Stamp>,
     pub(super) opened: Opened,
     pub(super) room: Room,
@@ -203,7 +203,7 @@ impl Beginning {
     }
 
     /// The source, if it is begun. Nothing is waited for but work that is going on.
-    pub(super) fn take(&self) -> Option<Begun> {
+    pub(super) fn take(&self) -> Option<HeadStart> {
         match take(&self.task) {
             Some(_) => None,
             None => self.begun.recv().ok().flatten(),
@@ -229,13 +229,13 @@ struct Task {
     stamps: bool,
     beginnings: Beginnings,
     room: Room,
-    begun: SyncSender<Option<Begun>>,
+    begun: SyncSender<Option<HeadStart>>,
 }
 
 impl Task {
     fn run(mut self) {
         let begun = self.begin();
-        let begun = begun.map(|(stamp, opened)| Begun { stamp, opened, room: self.room });
+        let begun = begun.map(|(stamp, opened)| HeadStart { stamp, opened, room: self.room });
         // Nobody receives once the room was given back, or the run is over.
         let _ = self.begun.send(begun);
     }
@@ -322,12 +322,12 @@ mod tests {
     fn upcoming(names: &[&'static str], beginner: impl Offload + Send + 'static) -> Upcoming<'static> {
         let entries: Vec<_> = names.iter().map(|name| Entry::named(Named(name))).collect();
         let mut upcoming = Upcoming::new(Box::new(entries.into_iter()));
-        upcoming.with_starter(Starter::new(Box::new(beginner), true, BEGINNINGS));
+        upcoming.start_with(Starter::new(Box::new(beginner), true, BEGINNINGS));
         upcoming
     }
 
     /// What is next, and whether it was begun.
-    fn next(upcoming: &mut Upcoming<'_>) -> Option<(String, Option<Begun>)> {
+    fn next(upcoming: &mut Upcoming<'_>) -> Option<(String, Option<HeadStart>)> {
         Some(match upcoming.next()? {
             Next::Source { origin, beginning, .. } => (origin.name().to_owned(), beginning.take()),
             Next::Entry(Entry::Source { origin, .. }) => (origin.name().to_owned(), None),
@@ -378,7 +378,7 @@ mod tests {
             Entry::named(Named(name))
         });
         let mut ahead = Upcoming::new(Box::new(entries));
-        ahead.with_starter(Starter::new(Box::new(Inline), true, BEGINNINGS));
+        ahead.start_with(Starter::new(Box::new(Inline), true, BEGINNINGS));
         ahead.look_ahead(Limits::default(), &Budget::new(ROOM_BYTES));
         ahead.look_ahead(Limits::default(), &Budget::new(ROOM_BYTES));
         assert_eq!(*found.lock().expect("no panic"), 2);
